@@ -1,0 +1,244 @@
+import { z } from "zod";
+import { BackupError } from "../core/errors.ts";
+import type { Runtime } from "../core/runtime.ts";
+import { Secret } from "../core/secret.ts";
+
+/** A string outright or by reference; see {@link Secret}. */
+export const textSchema = z.union([z.string().min(1), z.instanceof(Secret)], {
+  error: "expected a text, env(…) or file(…)",
+});
+
+/**
+ * How TLS is used, in libpq's words, which both the driver and the tool are told:
+ * `disable`, `prefer` (encrypt if the server can), `require` (encrypt, check nothing), `verify-ca`
+ * (check who signed), `verify-full` (check who signed and for which host).
+ */
+export const tlsModes = ["disable", "prefer", "require", "verify-ca", "verify-full"] as const;
+/** See {@link tlsModes}. */
+export type TlsMode = (typeof tlsModes)[number];
+
+/** TLS as the user gives it: paths of PEM files. */
+export const tlsSchema = z.strictObject({
+  mode: z.enum(tlsModes).optional(),
+  ca: z.string().optional(),
+  cert: z.string().optional(),
+  key: z.string().optional(),
+});
+/** See {@link tlsSchema}. */
+export type Tls = z.infer<typeof tlsSchema>;
+
+/** The options that every server's factory takes: a URL, or its parts, or both (parts win). */
+export const serverOptionShape = {
+  /** `postgres://user@host:5432/db`; whole or in part a reference. */
+  url: textSchema.optional(),
+  host: textSchema.optional(),
+  port: z.number().int().min(1).max(65_535).optional(),
+  /** A Unix socket, or its folder for PostgreSQL. */
+  socket: textSchema.optional(),
+  user: textSchema.optional(),
+  password: textSchema.optional(),
+  /** One database. */
+  database: textSchema.optional(),
+  /** Several databases, one artifact each; not together with `database`. */
+  databases: z.array(z.string().min(1)).min(1).optional(),
+  tls: tlsSchema.optional(),
+  /** Milliseconds to wait for a connection; default 10,000. */
+  connectTimeoutMs: z.number().int().positive().optional(),
+} as const;
+/** See {@link serverOptionShape}. */
+export type ServerOptions = z.infer<z.ZodObject<typeof serverOptionShape>>;
+
+/** One connection, parsed once; it feeds both the driver and the tool. */
+export interface Connection {
+  readonly scheme: string;
+  /** `host:port` pairs as written; MongoDB may have several. Empty when a socket is used. */
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly socket: string | undefined;
+  readonly user: string | undefined;
+  /** Resolved, known to the redactor. */
+  readonly password: string | undefined;
+  readonly database: string | undefined;
+  readonly databases: readonly string[] | undefined;
+  readonly tls: Tls;
+  readonly connectTimeoutMs: number;
+  /** The URL's own parameters that are not taken up above, such as `replicaSet`. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/**
+ * Resolves a server's options into one connection. Understands the parameters `sslmode`,
+ * `sslrootcert`, `sslcert`, `sslkey`, `socket`, `host` (a socket folder), `connect_timeout` (s).
+ *
+ * @throws BackupError `usage/bad-url`, `config/connection` and those of resolving secrets
+ */
+export async function resolveConnection(
+  options: ServerOptions,
+  schemes: readonly string[],
+  runtime: Runtime,
+): Promise<Connection> {
+  const resolve = async (text: ServerOptions["url"]) =>
+    text === undefined ? undefined : await runtime.secrets.resolve(text);
+  const url = await resolve(options.url);
+  const parsed = url === undefined ? emptyUrl(schemes[0]!) : parseServerUrl(url, schemes);
+  if (parsed.password !== undefined) runtime.secrets.hide(parsed.password);
+  const password = await resolve(options.password) ?? parsed.password;
+  if (password !== undefined) runtime.secrets.hide(password);
+  const socket = await resolve(options.socket) ?? parsed.socket;
+  const host = await resolve(options.host) ?? parsed.host;
+  return {
+    scheme: parsed.scheme,
+    host: socket === undefined || options.host !== undefined ? host : undefined,
+    port: options.port ?? parsed.port,
+    socket,
+    user: await resolve(options.user) ?? parsed.user,
+    password,
+    database: await resolve(options.database) ?? parsed.database,
+    databases: options.databases,
+    tls: { ...parsed.tls, ...options.tls },
+    connectTimeoutMs: options.connectTimeoutMs ?? parsed.connectTimeoutMs ?? 10_000,
+    parameters: parsed.parameters,
+  };
+}
+
+/** A server URL taken apart; every part percent-decoded. */
+export interface ServerUrl {
+  readonly scheme: string;
+  /** As written, for URLs of several hosts; without port when there is one host. */
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly socket: string | undefined;
+  readonly user: string | undefined;
+  readonly password: string | undefined;
+  readonly database: string | undefined;
+  readonly tls: Tls;
+  readonly connectTimeoutMs: number | undefined;
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+// scheme :// [user[:password]@] hosts [/database] [?parameters]; the last @ before the path ends
+// the user part, so that an unescaped @ in a password is understood too.
+const pattern = /^([a-z][a-z0-9+]*):\/\/(?:([^/?]*)@)?([^/?@]*)(?:\/([^?]*))?(?:\?(.*))?$/i;
+
+/**
+ * Takes a server URL apart. Unlike `new URL`, it accepts what users type: raw `@`, `#`, `%` and
+ * spaces in the password, several hosts, an empty host for a socket.
+ *
+ * @throws BackupError `usage/bad-url`; the message never repeats the URL, which may hold a password
+ */
+export function parseServerUrl(url: string, schemes: readonly string[]): ServerUrl {
+  const match = pattern.exec(url);
+  const scheme = match?.[1]?.toLowerCase();
+  if (match === null || scheme === undefined || !schemes.includes(scheme)) {
+    throw new BackupError("usage/bad-url", `Cannot read the database URL "${safeUrl(url)}"`, {
+      hint: `Write it as ${schemes[0]}://USER@HOST:PORT/DATABASE. ` +
+        "Percent-encode / and ? in a password (%2F, %3F).",
+    });
+  }
+  const [user, password] = splitOnce(match[2], ":");
+  const parameters = readParameters(match[5] ?? "");
+  const [host, port] = readHost(match[3] ?? "", url);
+  const take = (name: string) => {
+    const value = parameters[name];
+    delete parameters[name];
+    return value;
+  };
+  const hostParameter = take("host");
+  const timeout = take("connect_timeout");
+  return {
+    scheme,
+    host: hostParameter !== undefined && !hostParameter.startsWith("/") ? hostParameter : host,
+    port,
+    socket: take("socket") ?? (hostParameter?.startsWith("/") ? hostParameter : undefined),
+    user: decoded(user),
+    password: decoded(password),
+    database: decoded(match[4]),
+    tls: readTls(take),
+    connectTimeoutMs: timeout === undefined ? undefined : Number(timeout) * 1000,
+    parameters,
+  };
+}
+
+/** A URL without its password, for messages: everything between the user's colon and the `@` goes. */
+export function safeUrl(url: string): string {
+  return url.replace(/^([a-z][a-z0-9+]*:\/\/[^:@/?]*):[^/?]*@/i, "$1:[redacted]@")
+    .replace(/([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*/gi, "$1[redacted]");
+}
+
+/** The URL that describes a connection to people: never with a password. */
+export function connectionLabel(connection: Connection): string {
+  const user = connection.user === undefined ? "" : `${connection.user}@`;
+  const place = connection.socket ??
+    `${connection.host ?? "localhost"}${
+      connection.port === undefined ? "" : `:${connection.port}`
+    }`;
+  const database = connection.database === undefined ? "" : `/${connection.database}`;
+  return `${connection.scheme}://${user}${place}${database}`;
+}
+
+function emptyUrl(scheme: string): ServerUrl {
+  return {
+    scheme,
+    host: undefined,
+    port: undefined,
+    socket: undefined,
+    user: undefined,
+    password: undefined,
+    database: undefined,
+    tls: {},
+    connectTimeoutMs: undefined,
+    parameters: {},
+  };
+}
+
+function readHost(text: string, url: string): [string | undefined, number | undefined] {
+  if (text === "") return [undefined, undefined];
+  if (text.includes(",")) return [text, undefined];
+  const match = /^(\[[^\]]+\]|[^:]*)(?::(\d+))?$/.exec(text);
+  const port = match?.[2] === undefined ? undefined : Number(match[2]);
+  if (match === null || (port !== undefined && (port < 1 || port > 65_535))) {
+    throw new BackupError("usage/bad-url", `Cannot read host and port of "${safeUrl(url)}"`, {
+      hint: "Write HOST or HOST:PORT; IPv6 addresses in brackets, [::1]:5432.",
+    });
+  }
+  return [decoded(match[1]!.replace(/^\[|\]$/g, "")), port];
+}
+
+function readParameters(query: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(query));
+}
+
+function readTls(take: (name: string) => string | undefined): Tls {
+  const mode = take("sslmode")?.toLowerCase();
+  if (mode !== undefined && mode !== "allow" && !tlsModes.includes(mode as TlsMode)) {
+    throw new BackupError("usage/bad-url", `Cannot use sslmode "${mode}"`, {
+      hint: `Use one of ${tlsModes.join(", ")}.`,
+    });
+  }
+  const [ca, cert, key] = [take("sslrootcert"), take("sslcert"), take("sslkey")];
+  return {
+    ...(mode === undefined ? {} : { mode: mode === "allow" ? "prefer" : mode as TlsMode }),
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  };
+}
+
+function splitOnce(
+  text: string | undefined,
+  separator: string,
+): [string | undefined, string | undefined] {
+  if (text === undefined) return [undefined, undefined];
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** Percent-decodes; a stray % that encodes nothing is taken as itself. */
+function decoded(text: string | undefined): string | undefined {
+  if (text === undefined || text === "") return undefined;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

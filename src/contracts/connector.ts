@@ -1,0 +1,264 @@
+import type { z } from "zod";
+import type { Abortable, Bytes } from "../core/bytes.ts";
+import type { Runtime } from "../core/runtime.ts";
+import type { ArtifactContents, ArtifactFormat } from "./format.ts";
+import type { DatabaseInventory, Inventory, InventoryDifference } from "./inventory.ts";
+import type { Artifact, Kind, Manifest, Omission, Position } from "./manifest.ts";
+
+/** A program that a connector uses. */
+export interface Tool {
+  /** `pg_dump`. */
+  readonly name: string;
+  /** Where it was found; undefined when it is missing. */
+  readonly path: string | undefined;
+  /** Its own version, `15.18`; undefined when it is missing. */
+  readonly version: string | undefined;
+}
+
+/** A look at the source before anything is read. */
+export interface SourceInfo {
+  /** Identifies the server across addresses and restarts, and no other server. */
+  readonly sourceId: string;
+  /** `PostgreSQL`, `MariaDB`, `MySQL`, `MongoDB`, `SQLite`. */
+  readonly flavour: string;
+  /** The server's version, as short as it gets: `15.18`. */
+  readonly version: string;
+  readonly tools: readonly Tool[];
+  /** The privileges that the dump needs, and whether this user has them. */
+  readonly privileges: readonly { readonly name: string; readonly isGranted: boolean }[];
+  /** What a dump with these settings would leave out without a word. */
+  readonly omissions: readonly Omission[];
+  /** Kinds of backup that this very server can give now. */
+  readonly capabilities: readonly Kind[];
+  /** Where its change log stands now, where it keeps one. */
+  readonly position?: Position;
+  /** The server's clock minus ours, in milliseconds; null where it cannot be told. */
+  readonly clockOffsetMs: number | null;
+  /** An estimate of the raw dump's size, for progress; undefined where there is none. */
+  readonly estimatedBytes?: number;
+  /** Things to know that stop nothing. */
+  readonly warnings: readonly string[];
+}
+
+/** The job's settings that shape a dump; each connector kind says which ones it has. */
+export interface DumpSettings {
+  /** Objects to leave out entirely, as the engine's tool names them. */
+  readonly exclude?: readonly string[];
+  /** Tables or collections whose rows are left out. */
+  readonly excludeData?: readonly string[];
+  /** Only definitions, no rows. */
+  readonly schemaOnly?: boolean;
+  /** More arguments for the dump tool, as they are. */
+  readonly dumpArgs?: readonly string[];
+  /** More arguments for the restore tool, as they are. */
+  readonly restoreArgs?: readonly string[];
+}
+
+/** What to dump. */
+export interface DumpPlan {
+  readonly kind: Kind;
+  /** The parent's manifest, for kinds that build on one. */
+  readonly parent?: Manifest;
+  readonly settings: DumpSettings;
+  /** Milliseconds of silence from the tool after which the dump fails. */
+  readonly stallMs: number;
+}
+
+/** The head of an artifact that a dump is about to emit. */
+export interface ArtifactHead {
+  readonly role: "dump" | "accounts";
+  /** The databases inside, by their real names. */
+  readonly databases: readonly string[];
+  /** {@link ArtifactFormat} id. */
+  readonly format: string;
+  /** A readable part of the file name; escaped and shortened by the catalog. */
+  readonly slug: string;
+}
+
+/**
+ * Hands one artifact to the pipeline, which pulls it, walks its structure and stores it. Call it
+ * once an artifact, at the same time for parts that must run together.
+ *
+ * @returns what the walker counted in the bytes, for the inventory.
+ */
+export type Emit = (head: ArtifactHead, bytes: Bytes) => Promise<ArtifactContents>;
+
+/** What a finished dump knows about itself. */
+export interface DumpResult {
+  readonly from?: Position;
+  readonly to?: Position;
+  /** The moment whose data the dump shows. */
+  readonly consistentAt: Date;
+  readonly inventory: Inventory;
+  /** What was in fact left out, a subset of what the job accepts. */
+  readonly omitted: readonly Omission[];
+  readonly warnings: readonly string[];
+}
+
+/** A stored artifact, ready to be read back. */
+export interface RestorableArtifact extends Artifact {
+  /**
+   * The raw bytes, decoded. Digests and structure are checked as they pass, and the end throws when
+   * they differ: a consumer that has seen the end without an error has read what was dumped.
+   */
+  open(o: Abortable): Bytes;
+}
+
+/** One backup of a chain. */
+export interface RestorableBackup {
+  readonly manifest: Manifest;
+  readonly artifacts: readonly RestorableArtifact[];
+  /** Undefined for a backup whose inventory cannot be read. */
+  readonly inventory: Inventory;
+}
+
+/** A full backup and what restores on top of it, oldest first; never empty. */
+export type RestorableChain = readonly RestorableBackup[];
+
+/** How to restore. The connector it is given to was opened on the target. */
+export interface RestoreOptions {
+  /** Which of the backup's databases; undefined for all. */
+  readonly databases?: readonly string[];
+  /** Replace what is there. */
+  readonly isOverwrite: boolean;
+  /** Only these tables or collections; empty for everything. */
+  readonly only: readonly string[];
+  /** Apply the backup's accounts artifact, too. */
+  readonly isWithAccounts: boolean;
+  /** Parallel restore workers, where the tool has them; default 1. */
+  readonly jobs: number;
+  readonly restoreArgs: readonly string[];
+  /** The backup's id, for the names of databases restored beside and kept. */
+  readonly backupId: string;
+}
+
+/** What a restore is going to do to one database. */
+export interface RestoreStep {
+  /** Its name in the backup. */
+  readonly from: string;
+  /** Its name, or path, on the target. */
+  readonly to: string;
+  /**
+   * `create`: it is not there yet. `fill`: it is there and empty. `swap`: it is restored beside, and
+   * the old one is kept under another name. `replace`: the old content is dropped, because the
+   * engine cannot rename a database.
+   */
+  readonly mode: "create" | "fill" | "swap" | "replace";
+  /** For `swap`: the name that the old one is kept under. */
+  readonly keptAs?: string;
+  /** What will be lost, as a sentence; only for `replace`. */
+  readonly loses?: string;
+}
+
+/** What a restore would do, found out without touching anything. */
+export interface RestorePlan {
+  readonly steps: readonly RestoreStep[];
+  /** True when the whole backup must be read and checked before the target is touched. */
+  readonly isCheckedFirst: boolean;
+  /** Things to know that stop nothing: missing owners, a newer server. */
+  readonly warnings: readonly string[];
+  /** The target, for people: `PostgreSQL 15.18 at localhost:5432`. */
+  readonly target: string;
+}
+
+/** What a restore did. */
+export interface RestoreResult {
+  readonly steps: readonly RestoreStep[];
+  /** Differences from the inventory that are no failure. */
+  readonly differences: readonly InventoryDifference[];
+  readonly warnings: readonly string[];
+  /** What the user may want to do next, as commands: how to drop the kept database. */
+  readonly followUps: readonly string[];
+}
+
+/**
+ * A connection to one server or file. Every implementation passes `tests/contracts/connector.ts`.
+ *
+ * Errors are BackupErrors: `connection/unreachable`, `connection/authentication`,
+ * `connection/no-database`, `connection/tls`, `connection/denied`, `dump/…`, `restore/…`.
+ */
+export interface Connector {
+  /** Where this is, for people and without secrets: `postgres://shop@db:5432/shop`. */
+  readonly location: string;
+  /** Tests the connection and looks at the source; changes nothing. */
+  inspect(o: Abortable & { settings?: DumpSettings; since?: Position }): Promise<SourceInfo>;
+  /** The databases that a dump would hold, by name. */
+  databases(o: Abortable): Promise<string[]>;
+  /**
+   * Dumps everything of the plan, artifact after artifact.
+   *
+   * @throws BackupError `dump/tool-missing`, `dump/tool-too-old`, `dump/failed`, `dump/stalled`,
+   * `verification/truncated`
+   */
+  dump(plan: DumpPlan, emit: Emit, o: Abortable): Promise<DumpResult>;
+  /**
+   * Finds out what a restore onto this connection would do; changes nothing.
+   *
+   * @throws BackupError `restore/not-empty`, `restore/target-too-old`, `restore/missing-owners`,
+   * `restore/only-unsupported`, `restore/no-such-object`, `restore/in-use`
+   */
+  planRestore(
+    chain: RestorableChain,
+    options: RestoreOptions,
+    o: Abortable,
+  ): Promise<RestorePlan>;
+  /**
+   * Carries out a plan: restores beside where the engine can, compares with the inventory, swaps in.
+   * When it throws, what was there before is still there, unless the step's mode was `replace`.
+   *
+   * @throws BackupError `restore/failed`, `restore/incomplete` and those of reading the artifacts
+   */
+  restore(
+    chain: RestorableChain,
+    plan: RestorePlan,
+    options: RestoreOptions,
+    o: Abortable,
+  ): Promise<RestoreResult>;
+  /** Describes a live database in the same terms as the inventory of a dump. */
+  inventory(database: string, o: Abortable): Promise<DatabaseInventory>;
+  close(): Promise<void>;
+}
+
+/** What RESTORE.txt needs to know about one artifact to print its commands. */
+export interface RecipeInput {
+  readonly artifact: Artifact;
+  readonly manifest: Manifest;
+  /**
+   * A shell pipeline that prints the artifact's raw bytes, run inside the backup's folder:
+   * `cat dump-001-shop.pgdump.gz | gzip -dc`.
+   */
+  readonly rawBytesCommand: string;
+}
+
+/** A kind of database: what a factory, YAML's `type:` or a URL's scheme names. */
+export interface ConnectorKind<O = unknown> {
+  /** `postgres`. */
+  readonly kind: string;
+  /** For people: `PostgreSQL`. */
+  readonly title: string;
+  /** URL schemes that stand for it, without the colon: `["postgres", "postgresql"]`. */
+  readonly schemes: readonly string[];
+  /** The options of the config; strict, so that an unknown key is an error. */
+  readonly options: z.ZodType<O>;
+  /** Which of the job's {@link DumpSettings} this kind has. */
+  readonly settings: readonly (keyof DumpSettings)[];
+  /** The names that a job's `accept` may hold for this kind. */
+  readonly omissions: readonly string[];
+  /** The formats of its artifacts. */
+  readonly formats: readonly ArtifactFormat[];
+  /**
+   * Reads options out of a URL.
+   *
+   * @throws BackupError `usage/bad-url`
+   */
+  fromUrl(url: string): O;
+  /** Resolves secrets and parses the options; connects only when something is asked of it. */
+  open(options: O, o: Abortable & { runtime: Runtime }): Promise<Connector>;
+  /**
+   * The standard commands that restore this artifact without dbbackup, one a line, `#` for remarks;
+   * run inside the backup's folder by `sh`.
+   */
+  recipe(input: RecipeInput): string[];
+  /** The default name of an ad-hoc job: the database's, or the host's where all are meant. */
+  jobName(options: O): string;
+}

@@ -1,0 +1,99 @@
+/** What kind of thing an {@link InventoryObject} is, in the words of its engine. */
+export type ObjectType =
+  | "table"
+  | "view"
+  | "materialized-view"
+  | "sequence"
+  | "routine"
+  | "trigger"
+  | "event"
+  | "index"
+  | "type"
+  | "extension"
+  | "large-objects"
+  | "collection";
+
+/** One object inside a database. */
+export interface InventoryObject {
+  readonly type: ObjectType;
+  /** PostgreSQL's schema; absent where the engine has none. */
+  readonly schema?: string;
+  /** The plain name, unquoted. */
+  readonly name: string;
+  /** Rows, documents or, for large objects, how many there are. */
+  readonly count?: number;
+  /** Whether `count` is exact for the bytes of the dump; an inexact one is never a failure. */
+  readonly isExact?: boolean;
+}
+
+/** What a database holds: described from the dumped bytes or in the dump's own snapshot. */
+export interface DatabaseInventory {
+  readonly database: string;
+  readonly objects: readonly InventoryObject[];
+}
+
+/** The inventory of a backup or of a live target; an artifact of its own. */
+export interface Inventory {
+  readonly databases: readonly DatabaseInventory[];
+}
+
+/** One difference between what a backup holds and what a restore made. */
+export interface InventoryDifference {
+  readonly database: string;
+  readonly type: ObjectType;
+  /** With its schema, dotted, for people. */
+  readonly name: string;
+  readonly problem: "missing" | "count" | "extra";
+  readonly expected?: number;
+  readonly found?: number;
+  /** Missing objects and different exact counts are failures; the rest is only told. */
+  readonly isFailure: boolean;
+}
+
+/**
+ * Compares what a backup says it holds with what is there after a restore. Databases are compared by
+ * position in `pairs`, so that a database restored under another name compares too.
+ *
+ * @param pairs expected and found, for each restored database
+ */
+export function compareInventories(
+  pairs: readonly { expected: DatabaseInventory; found: DatabaseInventory }[],
+): InventoryDifference[] {
+  return pairs.flatMap(({ expected, found }) => compareDatabases(expected, found));
+}
+
+/** `schema.name`, or the name alone where there is no schema. */
+export function objectName(object: InventoryObject): string {
+  return object.schema === undefined ? object.name : `${object.schema}.${object.name}`;
+}
+
+function compareDatabases(
+  expected: DatabaseInventory,
+  found: DatabaseInventory,
+): InventoryDifference[] {
+  const differences: InventoryDifference[] = [];
+  const present = new Map(found.objects.map((object) => [identity(object), object]));
+  for (const object of expected.objects) {
+    const other = present.get(identity(object));
+    present.delete(identity(object));
+    const base = { database: found.database, type: object.type, name: objectName(object) };
+    if (other === undefined) {
+      differences.push({ ...base, problem: "missing", isFailure: true });
+    } else if (object.count !== undefined && other.count !== undefined) {
+      if (object.count === other.count) continue;
+      const isFailure = object.isExact === true && other.isExact === true;
+      const counts = { expected: object.count, found: other.count };
+      differences.push({ ...base, problem: "count", ...counts, isFailure });
+    }
+  }
+  for (const object of present.values()) {
+    const name = objectName(object);
+    const base = { database: found.database, type: object.type, name };
+    differences.push({ ...base, problem: "extra", isFailure: false });
+  }
+  return differences;
+}
+
+function identity(object: InventoryObject): string {
+  return JSON.stringify([object.type, object.schema ?? null, object.name]);
+}

@@ -1,0 +1,78 @@
+import type { z } from "zod";
+import type { Abortable, ByteRange, Bytes } from "../core/bytes.ts";
+import type { Runtime } from "../core/runtime.ts";
+
+/** One stored object. */
+export interface ObjectInfo {
+  /** Relative to the storage's root or prefix, with `/` between parts: `shop/2026…/manifest.json`. */
+  readonly key: string;
+  readonly bytes: number;
+  readonly modifiedAt: Date;
+  /** The store's own version of this object, where it keeps versions. */
+  readonly version?: string;
+  /** Until when the store refuses to delete it. */
+  readonly retainedUntil?: Date;
+}
+
+/**
+ * Where backups go. Every implementation passes `tests/contracts/storage.ts`.
+ *
+ * Errors are BackupErrors: `storage/not-found`, `storage/exists`, `storage/denied`, `storage/full`,
+ * `storage/read-only`, `storage/retained`, `storage/bad-key`, `storage/unavailable` (worth a retry)
+ * and `storage/failed`. Operations are retried inside only where the bytes can be had again.
+ */
+export interface Storage {
+  /** Where this is, for people and without secrets: `/var/backups`, `s3://bucket/prefix`. */
+  readonly location: string;
+  /**
+   * Stores one object, all or nothing: a body that throws, an abort or a crash leaves nothing under
+   * `key`. Resolves only after the store acknowledged the whole object as durable.
+   *
+   * @throws BackupError `storage/exists` when the key is taken: nothing is ever overwritten
+   */
+  put(
+    key: string,
+    body: Bytes | Uint8Array,
+    o: Abortable & { retainUntil?: Date },
+  ): Promise<ObjectInfo>;
+  /**
+   * Streams an object, or a range of it; a broken read is resumed inside.
+   *
+   * @throws BackupError `storage/not-found`, on the first read
+   */
+  get(key: string, o: Abortable & { range?: ByteRange; version?: string }): Bytes;
+  /** Describes an object; undefined when there is none. */
+  stat(key: string, o: Abortable): Promise<ObjectInfo | undefined>;
+  /**
+   * Every object under a prefix, however deep, in no particular order.
+   *
+   * @param prefix "" for all, else it ends in "/"; an absent one lists nothing.
+   */
+  list(prefix: string, o: Abortable): AsyncIterable<ObjectInfo>;
+  /**
+   * Deletes an object; a missing one is fine.
+   *
+   * @throws BackupError `storage/retained`
+   */
+  delete(key: string, o: Abortable & { version?: string }): Promise<void>;
+  /** Releases connections. Call it once, after everything else. */
+  close(): Promise<void>;
+}
+
+/** A kind of destination: what a factory, YAML's `type:` or a URL's scheme names. */
+export interface StorageKind<O = unknown> {
+  /** `local`, `s3`. */
+  readonly kind: string;
+  /** URL schemes that stand for it, without the colon: `["file"]`. */
+  readonly schemes: readonly string[];
+  /** The options of the config; strict, so that an unknown key is an error. */
+  readonly options: z.ZodType<O>;
+  /**
+   * Reads options out of a URL.
+   *
+   * @throws BackupError `usage/bad-url`
+   */
+  fromUrl(url: string): O;
+  /** Resolves secrets and makes the storage; checks nothing that needs the network. */
+  open(options: O, o: Abortable & { runtime: Runtime }): Promise<Storage>;
+}

@@ -1,0 +1,308 @@
+import { Buffer } from "node:buffer";
+import process from "node:process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Readable, Writable } from "node:stream";
+import type { Abortable, Bytes } from "./bytes.ts";
+import { BackupError, systemCode } from "./errors.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** What to run. Secrets go into `env` or `secretFiles`, never into `args`, which every user can see. */
+export interface ChildSpec {
+  /** The program: a path, or a name to look up in PATH. */
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Added to the allow-listed environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /**
+   * Contents that the child reads as `/dev/fd/3`, `/dev/fd/4`, … in this order: each is a regular
+   * file of mode 0600 whose name is gone before the child starts, so nothing is left after a crash.
+   */
+  readonly secretFiles?: readonly string[];
+  readonly cwd?: string;
+  /** Fed to the child's standard input; without it, standard input is empty. */
+  readonly input?: Bytes;
+  /**
+   * Longest silence in milliseconds while we wait for the child's output; default none. Time in
+   * which the consumer holds us back does not count.
+   */
+  readonly stallMs?: number;
+}
+
+/** Options of every function that runs a child. */
+export type ChildOptions = Abortable & { readonly runtime: Runtime };
+
+/** How a child ended. */
+export interface ChildExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** The last 16 KiB of standard error, secrets redacted. */
+  readonly stderr: string;
+}
+
+/** A child that did not exit 0. Connectors turn it into a {@link BackupError} with a fitting code. */
+export class ChildError extends Error {
+  override readonly name = "ChildError";
+  readonly command: string;
+  readonly exit: ChildExit;
+
+  constructor(command: string, exit: ChildExit) {
+    super(`${command} ${describeExit(exit)}`);
+    this.command = command;
+    this.exit = exit;
+  }
+}
+
+/**
+ * Runs a child and streams its standard output. Ends only after the child exited 0: the end of its
+ * output alone is not success, so the exit status is awaited after the last byte and before the
+ * consumer sees the end.
+ *
+ * Ending the iteration early stops the child (SIGTERM, then SIGKILL after 5 s).
+ *
+ * @throws BackupError `dump/tool-missing` when the program cannot be started, `dump/stalled`
+ * @throws ChildError when it exits with another status or by a signal
+ */
+export async function* childOutput(spec: ChildSpec, o: ChildOptions): Bytes {
+  const child = await start(spec, o);
+  const feeding = feed(child, spec.input);
+  try {
+    for await (const chunk of watched(child, spec)) {
+      if (o.signal.aborted) break;
+      yield chunk;
+    }
+    await settle(child, feeding, o.signal);
+  } finally {
+    await stop(child);
+    await feeding.catch(() => {});
+  }
+}
+
+/**
+ * Runs a short command to its end and returns what it printed.
+ *
+ * @param limitBytes longest standard output kept, default 16 MiB; the rest is an error.
+ * @throws as {@link childOutput}
+ */
+export async function childText(
+  spec: ChildSpec,
+  o: ChildOptions & { limitBytes?: number },
+): Promise<{ stdout: string; stderr: string }> {
+  const child = await start(spec, o);
+  const feeding = feed(child, spec.input);
+  const limitBytes = o.limitBytes ?? 16 * 1024 * 1024;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of watched(child, spec)) {
+      length += chunk.byteLength;
+      if (length > limitBytes) throw new RangeError(`${spec.command} printed over ${limitBytes} B`);
+      chunks.push(chunk.slice());
+    }
+    await settle(child, feeding, o.signal);
+  } finally {
+    await stop(child);
+    await feeding.catch(() => {});
+  }
+  return { stdout: new TextDecoder().decode(Buffer.concat(chunks)), stderr: child.stderr() };
+}
+
+interface Running {
+  readonly spec: ChildSpec;
+  readonly process: ChildProcess;
+  readonly stdout: Readable;
+  readonly stdin: Writable | null;
+  readonly exited: Promise<ChildExit>;
+  readonly stderr: () => string;
+  readonly detach: () => void;
+  stalled: boolean;
+}
+
+// Only what a tool needs to find its files, its language and the network's proxies.
+const allowedVariables =
+  /^(PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|SYSTEMROOT|LD_LIBRARY_PATH|DYLD_\w+|KRB5\w*|SSL_CERT_\w+)$/i;
+
+const stderrTailBytes = 16 * 1024;
+const killAfterMs = 5_000;
+
+async function start(spec: ChildSpec, o: ChildOptions): Promise<Running> {
+  o.signal.throwIfAborted();
+  const secretFds = openSecretFiles(spec.secretFiles ?? [], o.runtime.tempDir);
+  try {
+    const started = spawn(spec.command, [...spec.args], {
+      cwd: spec.cwd,
+      env: { ...allowed(o.runtime.env), ...spec.env },
+      stdio: [spec.input === undefined ? "ignore" : "pipe", "pipe", "pipe", ...secretFds],
+      // A session of its own: no terminal to prompt on, and grandchildren can be stopped with it.
+      detached: true,
+      windowsHide: true,
+    });
+    await spawned(started, spec);
+    return observe(started, spec, o);
+  } finally {
+    secretFds.forEach((fd) => closeSync(fd));
+  }
+}
+
+function allowed(environment: Runtime["env"]): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (value !== undefined && allowedVariables.test(name)) result[name] = value;
+  }
+  return result;
+}
+
+function openSecretFiles(contents: readonly string[], tempDir: string): number[] {
+  if (contents.length === 0) return [];
+  const folder = mkdtempSync(join(tempDir, "dbbackup-fd-"));
+  try {
+    return contents.map((content, index) => {
+      const path = join(folder, String(index));
+      writeFileSync(path, content, { mode: 0o600, flag: "wx" });
+      return openSync(path, "r");
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function spawned(child: ChildProcess, spec: ChildSpec): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once("spawn", resolve);
+    child.once("error", (cause) => {
+      const what = systemCode(cause) === "ENOENT" ? "is not installed" : `cannot be started`;
+      reject(
+        new BackupError("dump/tool-missing", `The program "${spec.command}" ${what}`, {
+          cause,
+          hint:
+            "Install it, or make sure that PATH names its folder. `dbbackup doctor` shows more.",
+        }),
+      );
+    });
+  });
+}
+
+function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running {
+  const { log, secrets } = o.runtime;
+  let tail = "";
+  child.stderr!.setEncoding("utf8");
+  child.stderr!.on("data", (text: string) => {
+    const safe = secrets.redact(text);
+    tail = (tail + safe).slice(-stderrTailBytes);
+    log.debug("{command}: {text}", { command: spec.command, text: safe.trimEnd() });
+  });
+  const closed = new Promise<ChildExit>((resolve) => {
+    child.once("close", (code, signal) => resolve({ code, signal, stderr: tail.trim() }));
+  });
+  const onAbort = () => void kill(child, "SIGTERM");
+  o.signal.addEventListener("abort", onAbort, { once: true });
+  return {
+    spec,
+    process: child,
+    stdout: child.stdout!,
+    stdin: child.stdin,
+    exited: closed,
+    stderr: () => tail.trim(),
+    detach: () => o.signal.removeEventListener("abort", onAbort),
+    stalled: false,
+  };
+}
+
+/** The child's output, under the stall limit. */
+async function* watched(child: Running, spec: ChildSpec): Bytes {
+  const iterator = child.stdout[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  let waitingSince = 0;
+  const limitMs = spec.stallMs;
+  const timer = limitMs === undefined ? undefined : setInterval(() => {
+    if (waitingSince === 0 || performance.now() - waitingSince < limitMs) return;
+    child.stalled = true;
+    kill(child.process, "SIGKILL");
+  }, Math.max(10, Math.min(1_000, limitMs / 4)));
+  try {
+    while (true) {
+      waitingSince = performance.now();
+      const next = await iterator.next();
+      waitingSince = 0;
+      if (next.done) break;
+      yield next.value;
+    }
+    waitingSince = performance.now();
+    await child.exited;
+  } finally {
+    clearInterval(timer);
+    child.stdout.destroy();
+  }
+}
+
+async function feed(child: Running, input: Bytes | undefined): Promise<void> {
+  const stdin = child.stdin;
+  if (input === undefined || stdin === null) return;
+  // A child that stops reading (EPIPE) tells why by its exit status, which says more.
+  let broken = false;
+  stdin.on("error", () => broken = true);
+  try {
+    for await (const chunk of input) {
+      if (broken || stdin.destroyed || child.process.exitCode !== null) break;
+      // The stream keeps the chunk until it is written, and its producer reuses it: so wait.
+      await new Promise<void>((resolve) => {
+        const gone = () => resolve();
+        stdin.once("close", gone);
+        stdin.write(chunk, () => {
+          stdin.off("close", gone);
+          resolve();
+        });
+      });
+    }
+    stdin.end();
+  } catch (error) {
+    // The input failed, so what the child has read is incomplete: it must not end well.
+    kill(child.process, "SIGTERM");
+    stdin.destroy();
+    throw error;
+  }
+}
+
+/** Waits for the exit, and throws unless it was 0 and all input was taken. */
+async function settle(child: Running, feeding: Promise<void>, signal: AbortSignal): Promise<void> {
+  const exit = await child.exited;
+  signal.throwIfAborted();
+  await feeding;
+  if (child.stalled) {
+    throw new BackupError(
+      "dump/stalled",
+      `${child.spec.command} sent nothing for ${
+        (child.spec.stallMs ?? 0) / 1000
+      } s and was stopped`,
+      { hint: "Look for locks or an overloaded server, or raise the job's stallTimeout." },
+    );
+  }
+  if (exit.code !== 0) throw new ChildError(child.spec.command, exit);
+}
+
+async function stop(child: Running): Promise<void> {
+  child.detach();
+  if (child.process.exitCode === null && child.process.signalCode === null) {
+    kill(child.process, "SIGTERM");
+    const timer = setTimeout(() => kill(child.process, "SIGKILL"), killAfterMs);
+    child.stdout.destroy();
+    await child.exited;
+    clearTimeout(timer);
+  }
+}
+
+function kill(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
+  if (child.pid === undefined) return;
+  try {
+    // The whole session, so that a wrapper script's own children end too.
+    process.kill(-child.pid, signal);
+  } catch {
+    child.kill(signal);
+  }
+}
+
+function describeExit(exit: ChildExit): string {
+  const how = exit.signal === null ? `exited with status ${exit.code}` : `died of ${exit.signal}`;
+  const lastLine = exit.stderr.split("\n").filter((line) => line.trim() !== "").at(-1);
+  return lastLine === undefined ? how : `${how}: ${lastLine.trim()}`;
+}

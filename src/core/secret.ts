@@ -1,0 +1,150 @@
+import { readFile } from "node:fs/promises";
+import { inspect } from "node:util";
+import { BackupError } from "./errors.ts";
+import type { Environment } from "./runtime.ts";
+
+/** One piece of a {@link Secret}: plain text, an environment variable or a file's content. */
+export type SecretPart =
+  | { readonly text: string }
+  | { readonly env: string; readonly fallback?: string }
+  | { readonly file: string };
+
+/**
+ * A reference to a value that is looked up only when its holder is opened: an environment variable,
+ * a file, or a text that mixes them with plain parts (`postgres://app:${PASSWORD}@db/shop`).
+ *
+ * However it is printed (string, JSON, inspect, log), it shows `[redacted]`, never a value. Resolve
+ * it with {@link Secrets.resolve}.
+ */
+export class Secret {
+  readonly #parts: readonly SecretPart[];
+
+  constructor(parts: readonly SecretPart[]) {
+    this.#parts = parts;
+  }
+
+  /** The parts, for {@link Secrets} alone. */
+  get parts(): readonly SecretPart[] {
+    return this.#parts;
+  }
+
+  /** What it refers to, without any value: `env("SHOP_PASSWORD")`. Safe to show. */
+  describe(): string {
+    return this.#parts.map(describePart).join(" + ") || '""';
+  }
+
+  toString(): string {
+    return "[redacted]";
+  }
+
+  toJSON(): string {
+    return "[redacted]";
+  }
+
+  [inspect.custom](): string {
+    return "[redacted]";
+  }
+}
+
+/** A text given outright or by reference. Most options that hold a string take this. */
+export type Text = string | Secret;
+
+/** A reference to environment variable `name`, with an optional default for when it is unset. */
+export function env(name: string, fallback?: string): Secret {
+  return new Secret([fallback === undefined ? { env: name } : { env: name, fallback }]);
+}
+
+/** A reference to the content of a file; one trailing line break is dropped. */
+export function file(path: string): Secret {
+  return new Secret([{ file: path }]);
+}
+
+/** A secret that is already known, such as one typed at a prompt. */
+export function known(value: string): Secret {
+  return new Secret([{ text: value }]);
+}
+
+/** Resolves secrets, and removes every value it ever resolved from texts. */
+export interface Secrets {
+  /**
+   * Looks up a reference; a plain string comes back as it is and is not taken for a secret.
+   *
+   * @throws BackupError `config/env-missing`, `config/env-empty`, `config/secret-file`
+   */
+  resolve(text: Text): Promise<string>;
+  /** Notes a value as secret, for those that come another way (a password inside a URL). */
+  hide(value: string): void;
+  /** Replaces every known secret, also in its URL-encoded form, by `[redacted]`. */
+  redact(text: string): string;
+}
+
+/** Makes the {@link Secrets} of one process. */
+export function createSecrets(environment: Environment): Secrets {
+  const hidden = new Set<string>();
+
+  function hide(value: string): void {
+    // Redacting very short values would garble the log and give them away.
+    if (value.length < 4) return;
+    for (const form of [value, encodeURIComponent(value), JSON.stringify(value).slice(1, -1)]) {
+      hidden.add(form);
+    }
+  }
+
+  async function resolvePart(part: SecretPart): Promise<string> {
+    if ("text" in part) return part.text;
+    if ("env" in part) return readVariable(environment, part.env, part.fallback);
+    return await readSecretFile(part.file);
+  }
+
+  return {
+    hide,
+    async resolve(text) {
+      if (typeof text === "string") return text;
+      const values = await Promise.all(text.parts.map(resolvePart));
+      const whole = values.join("");
+      text.parts.forEach((part, index) => "text" in part || hide(values[index]!));
+      hide(whole);
+      return whole;
+    },
+    redact(text) {
+      let result = text;
+      for (const value of [...hidden].sort((a, b) => b.length - a.length)) {
+        result = result.replaceAll(value, "[redacted]");
+      }
+      return result;
+    },
+  };
+}
+
+function describePart(part: SecretPart): string {
+  if ("text" in part) return '"…"';
+  if ("env" in part) {
+    return `env(${JSON.stringify(part.env)}${part.fallback === undefined ? "" : ', "…"'})`;
+  }
+  return `file(${JSON.stringify(part.file)})`;
+}
+
+function readVariable(environment: Environment, name: string, fallback?: string): string {
+  const value = environment[name];
+  if (value !== undefined && value !== "") return value;
+  if (fallback !== undefined) return fallback;
+  if (value === undefined) {
+    throw new BackupError("config/env-missing", `Environment variable ${name} is not set`, {
+      hint: `Set ${name}, or give it a default: env("${name}", "…") or \${${name}:-…}.`,
+    });
+  }
+  throw new BackupError("config/env-empty", `Environment variable ${name} is empty`, {
+    hint: `Give ${name} a value, or a default: env("${name}", "…") or \${${name}:-…}.`,
+  });
+}
+
+async function readSecretFile(path: string): Promise<string> {
+  try {
+    return (await readFile(path, "utf8")).replace(/\r?\n$/, "");
+  } catch (cause) {
+    throw new BackupError("config/secret-file", `Cannot read the secret file "${path}"`, {
+      cause,
+      hint: "Check that the file exists and that this user may read it.",
+    });
+  }
+}

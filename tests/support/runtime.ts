@@ -1,0 +1,24 @@
+import { randomBytes } from "node:crypto";
+import { tmpdir } from "node:os";
+import process from "node:process";
+import { getLogger } from "@logtape/logtape";
+import type { Environment, Runtime } from "../../src/core/runtime.ts";
+import { createSecrets } from "../../src/core/secret.ts";
+
+/** A runtime for tests: the process's environment plus `env`, the real clock, a silent log. */
+export function testRuntime(
+  options: { env?: Environment; tempDir?: string; now?: () => Date } = {},
+): Runtime {
+  const env = { ...process.env, ...options.env };
+  return {
+    env,
+    now: options.now ?? (() => new Date()),
+    random: (length) => new Uint8Array(randomBytes(length)),
+    log: getLogger(["dbbackup"]),
+    secrets: createSecrets(env),
+    tempDir: options.tempDir ?? tmpdir(),
+  };
+}
+
+/** A signal that never aborts. */
+export const never: AbortSignal = new AbortController().signal;
