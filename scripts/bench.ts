@@ -1,0 +1,223 @@
+/**
+ * Measures dbbackup against the plain shell pipeline, on real servers, in one run each.
+ *
+ *   deno task bench [--gb 1] [--runs 3] [postgres] [mariadb] [startup]
+ *
+ * Makes a database of about the given dump size, then prints wall time, ratio and the peak resident
+ * memory of dbbackup itself as Markdown. Ratios are what counts: machines differ and drift, so each
+ * row is the median of several runs, taken in turn.
+ */
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { startMariadb } from "../tests/support/mariadb.ts";
+import { startPostgres } from "../tests/support/postgres.ts";
+import { tempDir } from "../tests/support/workspace.ts";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dbbackup = join(root, "dist", "dbbackup");
+const gigabytes = numberArgument("--gb", 1);
+const runs = numberArgument("--runs", 3);
+const wanted = process.argv.slice(2).filter((word) => /^[a-z]+$/.test(word));
+const folder = tempDir("bench");
+const env = { ...process.env, XDG_STATE_HOME: join(folder, "state") };
+
+/** One row: what it is, how to run it, and which earlier row it is compared with. */
+interface Row {
+  readonly name: string;
+  readonly command: string;
+  readonly against?: string;
+  /** Undone before each run. */
+  readonly reset?: () => void | Promise<void>;
+}
+
+interface Measured {
+  readonly seconds: number;
+  /** Peak resident memory of the dbbackup process, in MiB; undefined for rows without it. */
+  readonly peakMib: number | undefined;
+}
+
+if (!existsSync(dbbackup)) throw new Error("dist/dbbackup is missing: run deno task build first");
+if (isWanted("startup")) await benchStartup();
+if (isWanted("postgres")) await benchPostgres();
+if (isWanted("mariadb")) await benchMariadb();
+process.exit(0);
+
+async function benchStartup(): Promise<void> {
+  const times: number[] = [];
+  for (let run = 0; run < 20; run++) {
+    times.push((await measure(`${dbbackup} --version`)).seconds * 1000);
+  }
+  console.log(`\n\`dbbackup --version\`: ${median(times).toFixed(0)} ms (with its shell)\n`);
+}
+
+async function benchPostgres(): Promise<void> {
+  const server = await startPostgres(15, {
+    settings: { shared_buffers: "256MB", max_wal_size: "4GB" },
+  });
+  await server.psql("postgres", "CREATE DATABASE bench");
+  const rows = Math.round(gigabytes * 3_400_000);
+  await server.psql(
+    "bench",
+    `CREATE TABLE orders AS
+       SELECT g AS id, md5(g::text) AS token, now() - g * interval '1 minute' AS placed_at,
+              (g * 7919 % 100000) / 100.0 AS amount,
+              'customer ' || g % 50000 AS customer,
+              repeat(md5((g % 1000)::text) || ' ordered item ' || g % 977 || ', ', 3) AS note,
+              jsonb_build_object('sku', g % 3571, 'qty', g % 9, 'ref', md5((g * 3)::text)) AS line
+       FROM generate_series(1, ${rows}) g;
+     ALTER TABLE orders ADD PRIMARY KEY (id);`,
+  );
+  const url = server.url("bench");
+  const tool = `PGPASSWORD='${server.password}' ${server.binDir}/pg_dump -Fc -Z0 -h ${server.host} ` +
+    `-p ${server.port} -U ${server.user} bench`;
+  await benchBackup("PostgreSQL 15", tool, url, "pgdump");
+
+  const restore = `PGPASSWORD='${server.password}' ${server.binDir}/pg_restore -h ${server.host} ` +
+    `-p ${server.port} -U ${server.user} -d back`;
+  const reset = async () => {
+    await server.psql("postgres", "DROP DATABASE IF EXISTS back");
+    await server.psql("postgres", "DROP DATABASE IF EXISTS ours");
+    await server.psql("postgres", "CREATE DATABASE back");
+  };
+  await benchRestore("PostgreSQL 15", restore, server.url("ours"), reset);
+}
+
+async function benchMariadb(): Promise<void> {
+  const server = await startMariadb({ settings: { "innodb-buffer-pool-size": "512M" } });
+  const rows = Math.round(gigabytes * 3_400_000);
+  await server.sql(
+    undefined,
+    `CREATE DATABASE bench; USE bench;
+     CREATE TABLE orders (id INT PRIMARY KEY, token CHAR(32), placed_at DATETIME, amount DECIMAL(9,2),
+       customer VARCHAR(40), note TEXT, line TEXT) ENGINE=InnoDB;
+     INSERT INTO orders SELECT seq, MD5(seq), NOW() - INTERVAL seq MINUTE, (seq * 7919 % 100000) / 100,
+       CONCAT('customer ', seq % 50000),
+       REPEAT(CONCAT(MD5(seq % 1000), ' ordered item ', seq % 977, ', '), 3),
+       JSON_OBJECT('sku', seq % 3571, 'qty', seq % 9, 'ref', MD5(seq * 3))
+     FROM seq_1_to_${rows};`,
+  );
+  const login = `--defaults-file=/dev/null -u root --socket=${server.socket}`;
+  const tool = `mariadb-dump ${login} --single-transaction --quick --routines --events --triggers ` +
+    `--hex-blob --no-tablespaces --databases bench`;
+  await benchBackup("MariaDB 10.11", tool, server.url("bench"), "sql");
+  const restore = `mariadb ${login}`;
+  const reset = async () => {
+    await server.sql(undefined, "DROP DATABASE IF EXISTS bench; DROP DATABASE IF EXISTS ours;");
+  };
+  await benchRestore("MariaDB 10.11", restore, server.url("ours"), reset);
+}
+
+/** Leaves the last zstd backups behind for the restore: `shell.zst` and the folder `zstd`. */
+async function benchBackup(
+  title: string,
+  tool: string,
+  url: string,
+  suffix: string,
+): Promise<void> {
+  const ours = (codec: string) =>
+    `${dbbackup} backup --from '${url}' --to ${folder}/${codec} --compression ${codec} ` +
+    `--accept roles --accept role-passwords --accept accounts --json >/dev/null`;
+  const clean = (codec: string) => () => {
+    rmSync(join(folder, codec), { recursive: true, force: true });
+    // A destination is only made where its parent exists, which it does.
+  };
+  await table(`${title}: backup, ${gigabytes} GB of dump`, [
+    { name: `${suffix} tool to nowhere`, command: `${tool} >/dev/null` },
+    { name: "tool \\| zstd -3 -T0", command: `${tool} | zstd -q -3 -T0 -f -o ${folder}/shell.zst` },
+    { name: "tool \\| gzip", command: `${tool} | gzip >${folder}/shell.gz` },
+    {
+      name: "dbbackup, zstd",
+      command: ours("zstd"),
+      against: "tool \\| zstd -3 -T0",
+      reset: clean("zstd"),
+    },
+    { name: "dbbackup, gzip", command: ours("gzip"), against: "tool \\| gzip", reset: clean("gzip") },
+  ]);
+}
+
+async function benchRestore(
+  title: string,
+  tool: string,
+  url: string,
+  reset: () => Promise<void>,
+): Promise<void> {
+  await table(`${title}: restore`, [
+    { name: "zstd -d \\| tool", command: `zstd -qdc ${folder}/shell.zst | ${tool}`, reset },
+    {
+      name: "dbbackup restore, zstd",
+      command: `${dbbackup} restore --from ${folder}/zstd --to '${url}' --yes --json >/dev/null`,
+      against: "zstd -d \\| tool",
+      reset,
+    },
+  ]);
+}
+
+async function table(title: string, rows: readonly Row[]): Promise<void> {
+  const results = new Map<string, Measured[]>(rows.map(({ name }) => [name, []]));
+  for (let run = 0; run < runs; run++) {
+    for (const { name, command, reset } of rows) {
+      await reset?.();
+      results.get(name)!.push(await measure(command));
+    }
+  }
+  console.log(`\n### ${title}\n\n| what | wall | ratio | peak memory of dbbackup |`);
+  console.log("| --- | --- | --- | --- |");
+  const seconds = (name: string) => median(results.get(name)!.map((one) => one.seconds));
+  for (const { name, against } of rows) {
+    const ratio = against === undefined
+      ? ""
+      : `${(seconds(name) / seconds(against)).toFixed(2)}x of ${against}`;
+    const peaks = results.get(name)!.flatMap(({ peakMib }) => peakMib ?? []);
+    const peak = peaks.length === 0 ? "" : `${Math.max(...peaks).toFixed(0)} MiB`;
+    console.log(`| ${name} | ${seconds(name).toFixed(2)} s | ${ratio} | ${peak} |`);
+  }
+}
+
+/** Runs a shell command; fails when it fails. */
+async function measure(command: string): Promise<Measured> {
+  const startedMs = performance.now();
+  // `exec` where one program is all there is, so that its memory can be read by this process id.
+  const isOurs = command.startsWith(dbbackup);
+  const child = spawn("bash", ["-o", "pipefail", "-c", isOurs ? `exec ${command}` : command], {
+    env,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  let peakKib = 0;
+  const watch = isOurs
+    ? setInterval(() => peakKib = Math.max(peakKib, peakOf(child.pid!)), 20)
+    : undefined;
+  const code = await new Promise((resolve) => child.once("close", resolve));
+  clearInterval(watch);
+  if (code !== 0) throw new Error(`exit status ${code}: ${command.replaceAll(/:[^:@/]+@/g, ":…@")}`);
+  return {
+    seconds: (performance.now() - startedMs) / 1000,
+    peakMib: isOurs ? peakKib / 1024 : undefined,
+  };
+}
+
+/** The kernel's own high-water mark of a process, in KiB. */
+function peakOf(pid: number): number {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0);
+  } catch {
+    return 0;
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)]!;
+}
+
+function isWanted(name: string): boolean {
+  return wanted.length === 0 || wanted.includes(name);
+}
+
+function numberArgument(name: string, fallback: number): number {
+  const at = process.argv.indexOf(name);
+  return at < 0 ? fallback : Number(process.argv[at + 1]);
+}

@@ -1,0 +1,130 @@
+/**
+ * Compiles `dbbackup`.
+ *
+ *   bun scripts/build.ts --this     dist/dbbackup for this machine
+ *   bun scripts/build.ts            dist/dbbackup-TARGET for every target, and dist/SHA256SUMS
+ *
+ * The base binary of each foreign target is the npm package of the very Bun version that runs this.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const dist = join(root, "dist");
+const bases = join(root, ".tools", "bases");
+const bun = process.execPath;
+
+interface Target {
+  /** As in the file's name. */
+  readonly name: string;
+  /** Bun's name of the compile target. */
+  readonly target: string;
+  /** The npm package that carries the base binary. */
+  readonly base: string;
+}
+
+// Baseline builds on x64: servers are often virtual machines without AVX2.
+const targets: readonly Target[] = [
+  { name: "linux-x64", target: "bun-linux-x64-baseline", base: "bun-linux-x64-baseline" },
+  { name: "linux-arm64", target: "bun-linux-arm64", base: "bun-linux-aarch64" },
+  {
+    name: "linux-x64-musl",
+    target: "bun-linux-x64-musl-baseline",
+    base: "bun-linux-x64-musl-baseline",
+  },
+  { name: "linux-arm64-musl", target: "bun-linux-arm64-musl", base: "bun-linux-aarch64-musl" },
+  { name: "darwin-x64", target: "bun-darwin-x64-baseline", base: "bun-darwin-x64-baseline" },
+  { name: "darwin-arm64", target: "bun-darwin-arm64", base: "bun-darwin-aarch64" },
+  { name: "windows-x64", target: "bun-windows-x64-baseline", base: "bun-windows-x64-baseline" },
+];
+
+mkdirSync(dist, { recursive: true });
+if (process.argv.includes("--this")) {
+  compile(join(dist, "dbbackup"), []);
+  console.log("built dist/dbbackup");
+} else {
+  await buildAll();
+}
+
+async function buildAll(): Promise<void> {
+  const sums: string[] = [];
+  const missing: string[] = [];
+  for (const target of targets) {
+    const base = fetchBase(target);
+    if (base === undefined) {
+      missing.push(target.name);
+      continue;
+    }
+    const file = `dbbackup-${target.name}${target.name.startsWith("windows") ? ".exe" : ""}`;
+    compile(join(dist, file), [`--target=${target.target}`, `--compile-executable-path=${base}`]);
+    sums.push(`${await sha256(join(dist, file))}  ${file}`);
+    console.log(`built dist/${file}`);
+  }
+  writeFileSync(join(dist, "SHA256SUMS"), sums.map((line) => `${line}\n`).join(""));
+  console.log(`wrote dist/SHA256SUMS (${sums.length} files)`);
+  if (missing.length > 0) {
+    console.error(`no base binary could be had for: ${missing.join(", ")}`);
+    process.exitCode = 1;
+  }
+}
+
+function compile(outfile: string, more: readonly string[]): void {
+  // Written under another name first: a running dist/dbbackup cannot be overwritten.
+  const fresh = join(dist, `.fresh-${process.pid}${outfile.endsWith(".exe") ? ".exe" : ""}`);
+  execFileSync(bun, [
+    "build",
+    "--compile",
+    "--minify",
+    "--bytecode",
+    "--format=esm",
+    // Both default to on and would read files of the folder that the user happens to be in.
+    "--no-compile-autoload-dotenv",
+    "--no-compile-autoload-bunfig",
+    ...more,
+    `--outfile=${fresh}`,
+    join(root, "main.ts"),
+  ], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+  renameSync(fresh, outfile);
+}
+
+/** The base binary's path, from the npm package; undefined when it cannot be had. */
+function fetchBase(target: Target): string | undefined {
+  const version = execFileSync(bun, ["--version"], { encoding: "utf8" }).trim();
+  const folder = join(bases, `${target.base}-${version}`);
+  const binary = join(
+    folder,
+    "package",
+    "bin",
+    target.base.includes("windows") ? "bun.exe" : "bun",
+  );
+  if (existsSync(binary)) return binary;
+  try {
+    mkdirSync(folder, { recursive: true });
+    const packed = execFileSync("npm", ["pack", "--silent", `@oven/${target.base}@${version}`], {
+      cwd: folder,
+      encoding: "utf8",
+    }).trim().split("\n").at(-1)!;
+    execFileSync("tar", ["-xzf", packed], { cwd: folder });
+    rmSync(join(folder, packed));
+    return existsSync(binary) ? binary : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function sha256(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  return hash.digest("hex");
+}
