@@ -71,7 +71,8 @@ async function benchPostgres(): Promise<void> {
      ALTER TABLE orders ADD PRIMARY KEY (id);`,
   );
   const url = server.url("bench");
-  const tool = `PGPASSWORD='${server.password}' ${server.binDir}/pg_dump -Fc -Z0 -h ${server.host} ` +
+  const tool =
+    `PGPASSWORD='${server.password}' ${server.binDir}/pg_dump -Fc -Z0 -h ${server.host} ` +
     `-p ${server.port} -U ${server.user} bench`;
   await benchBackup("PostgreSQL 15", tool, url, "pgdump");
 
@@ -89,7 +90,7 @@ async function benchMariadb(): Promise<void> {
   const server = await startMariadb({ settings: { "innodb-buffer-pool-size": "512M" } });
   const rows = Math.round(gigabytes * 3_400_000);
   await server.sql(
-    undefined,
+    "",
     `CREATE DATABASE bench; USE bench;
      CREATE TABLE orders (id INT PRIMARY KEY, token CHAR(32), placed_at DATETIME, amount DECIMAL(9,2),
        customer VARCHAR(40), note TEXT, line TEXT) ENGINE=InnoDB;
@@ -100,12 +101,13 @@ async function benchMariadb(): Promise<void> {
      FROM seq_1_to_${rows};`,
   );
   const login = `--defaults-file=/dev/null -u root --socket=${server.socket}`;
-  const tool = `mariadb-dump ${login} --single-transaction --quick --routines --events --triggers ` +
+  const tool =
+    `mariadb-dump ${login} --single-transaction --quick --routines --events --triggers ` +
     `--hex-blob --no-tablespaces --databases bench`;
   await benchBackup("MariaDB 10.11", tool, server.url("bench"), "sql");
   const restore = `mariadb ${login}`;
   const reset = async () => {
-    await server.sql(undefined, "DROP DATABASE IF EXISTS bench; DROP DATABASE IF EXISTS ours;");
+    await server.sql("", "DROP DATABASE IF EXISTS bench; DROP DATABASE IF EXISTS ours;");
   };
   await benchRestore("MariaDB 10.11", restore, server.url("ours"), reset);
 }
@@ -119,7 +121,7 @@ async function benchBackup(
 ): Promise<void> {
   const ours = (codec: string) =>
     `${dbbackup} backup --from '${url}' --to ${folder}/${codec} --compression ${codec} ` +
-    `--accept roles --accept role-passwords --accept accounts --json >/dev/null`;
+    `--json >/dev/null`;
   const clean = (codec: string) => () => {
     rmSync(join(folder, codec), { recursive: true, force: true });
     // A destination is only made where its parent exists, which it does.
@@ -134,7 +136,12 @@ async function benchBackup(
       against: "tool \\| zstd -3 -T0",
       reset: clean("zstd"),
     },
-    { name: "dbbackup, gzip", command: ours("gzip"), against: "tool \\| gzip", reset: clean("gzip") },
+    {
+      name: "dbbackup, gzip",
+      command: ours("gzip"),
+      against: "tool \\| gzip",
+      reset: clean("gzip"),
+    },
   ]);
 }
 
@@ -191,7 +198,9 @@ async function measure(command: string): Promise<Measured> {
     : undefined;
   const code = await new Promise((resolve) => child.once("close", resolve));
   clearInterval(watch);
-  if (code !== 0) throw new Error(`exit status ${code}: ${command.replaceAll(/:[^:@/]+@/g, ":…@")}`);
+  if (code !== 0) {
+    throw new Error(`exit status ${code}: ${command.replaceAll(/:[^:@/]+@/g, ":…@")}`);
+  }
   return {
     seconds: (performance.now() - startedMs) / 1000,
     peakMib: isOurs ? peakKib / 1024 : undefined,

@@ -5,8 +5,9 @@
  *
  * Prints last `N passed, N failed, N skipped`.
  */
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
@@ -22,21 +23,65 @@ step("imports", bun, ["scripts/check-imports.ts"]);
 step("build", bun, ["scripts/build.ts", "--this"]);
 
 const folder = mkdtempSync(join(tmpdir(), "dbbackup-report-"));
-const report = join(folder, "junit.xml");
-const tests = process.argv.slice(2);
-const run = spawnSync(bun, [
-  "test",
-  "--timeout",
-  "120000",
-  "--reporter=junit",
-  `--reporter-outfile=${report}`,
-  ...(tests.length > 0 ? tests : ["./tests"]),
-], { cwd: root, stdio: "inherit" });
-const counts = readCounts(report);
+const given = process.argv.slice(2);
+const groups = given.length > 0 ? [given] : testFolders();
+const totals = { tests: 0, failures: 0, skipped: 0 };
+let isGood = true;
+// Two at a time: most tests wait for a server or a disk half of the time.
+await Promise.all([work(), work()]);
 rmSync(folder, { recursive: true, force: true });
-const passed = counts.tests - counts.failures - counts.skipped;
-console.log(`${passed} passed, ${counts.failures} failed, ${counts.skipped} skipped`);
-process.exit(run.status === 0 && counts.tests > 0 ? 0 : run.status || 1);
+const passed = totals.tests - totals.failures - totals.skipped;
+console.log(`${passed} passed, ${totals.failures} failed, ${totals.skipped} skipped`);
+process.exit(isGood && totals.failures === 0 && totals.tests > 0 ? 0 : 1);
+
+async function work(): Promise<void> {
+  for (let group = groups.shift(); group !== undefined; group = groups.shift()) {
+    const { status, output, counts } = await runTests(group);
+    process.stdout.write(output);
+    totals.tests += counts.tests;
+    totals.failures += counts.failures;
+    totals.skipped += counts.skipped;
+    isGood &&= status === 0;
+  }
+}
+
+/** Folders that hold tests, each run in a process of its own, so that its tests share servers. */
+function testFolders(): string[][] {
+  const files = readdirSync(join(root, "tests"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".test.ts"));
+  const folders = new Set(files.map((name) => dirname(name)));
+  // The longest first, so that none of them is what the end waits for.
+  const order = ["e2e", "connectors"];
+  const rank = (name: string) => {
+    const index = order.findIndex((start) => name.startsWith(start));
+    return index < 0 ? order.length : index;
+  };
+  return [...folders].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1)).map((name) =>
+    // Files, not the folder, for a folder would take those below it along.
+    files.filter((file) => dirname(file) === name).sort().map((file) => `./tests/${file}`)
+  );
+}
+
+async function runTests(paths: readonly string[]) {
+  const startedMs = performance.now();
+  const report = join(mkdtempSync(join(folder, "group-")), "junit.xml");
+  const child = spawn(bun, [
+    "test",
+    "--timeout",
+    "120000",
+    "--reporter=junit",
+    `--reporter-outfile=${report}`,
+    ...paths,
+  ], { cwd: root, stdio: ["ignore", "pipe", "pipe"] });
+  const chunks: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
+  const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+  const title = paths.length === 1 ? paths[0] : dirname(paths[0]!);
+  const output = `\n== ${title} (${seconds} s)\n${Buffer.concat(chunks).toString()}`;
+  return { status, output, counts: readCounts(report) };
+}
 
 function step(name: string, command: string, args: readonly string[]): void {
   const startedMs = performance.now();

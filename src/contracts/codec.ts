@@ -1,8 +1,8 @@
 import type { Bytes } from "../core/bytes.ts";
 
 /**
- * A reversible transformation of a stream: compression now, encryption later. Both directions work
- * in bounded memory, end their workers when the iteration ends early, and reuse no caller's buffer
+ * A reversible transformation of a stream: compression or encryption. Both directions work in
+ * bounded memory, end their workers when the iteration ends early, and reuse no caller's buffer
  * after asking for the next chunk.
  */
 export interface Codec {
@@ -10,22 +10,56 @@ export interface Codec {
   readonly id: string;
   /** The file name's ending, without a dot: `zst`. */
   readonly suffix: string;
-  /** The command that undoes it as a filter from stdin to stdout, for RESTORE.txt: `zstd -dc`. */
-  readonly decodeCommand: string;
+  /**
+   * The command that undoes it as a filter from stdin to stdout, for RESTORE.txt: `zstd -dc`.
+   *
+   * @param parameters as the manifest has them
+   */
+  decodeCommand(parameters: CodecParameters): string;
   open(options: CodecOptions): OpenCodec;
 }
 
-/** Options of {@link Codec.open}. */
+/** What the manifest keeps of a codec: `{ level: 3 }`, `{ recipients: ["age1…"] }`. No secret. */
+export type CodecParameters = Readonly<Record<string, unknown>>;
+
+/** Options of {@link Codec.open}; each codec takes those that concern it. */
 export interface CodecOptions {
-  /** Compression level; each codec's own default and range. */
+  /** To encode: the compression level; each codec's own default and range. */
   readonly level?: number;
+  /** To encode: for whom to encrypt. */
+  readonly encryption?: Encryption;
+  /** To decode: what the manifest says of how it was written. */
+  readonly parameters?: CodecParameters;
+  /** To decode: the keys. */
+  readonly keyring?: Keyring;
+}
+
+/** For whom to encrypt: public keys, or whoever knows a passphrase. */
+export type Encryption =
+  | { readonly recipients: readonly string[] }
+  | { readonly passphrase: string };
+
+/** The keys that may open what is encrypted. They are looked up only when something is. */
+export interface Keyring {
+  /** age identities, `AGE-SECRET-KEY-1…`; all are tried. */
+  identities(): Promise<readonly string[]>;
+  /** All are tried, in this order. */
+  passphrases(): Promise<readonly string[]>;
 }
 
 /** A codec with its options. */
 export interface OpenCodec {
-  /** What the manifest keeps, enough to decode: `{ level: 3 }`. No secret. */
-  readonly parameters: Readonly<Record<string, unknown>>;
+  /** What the manifest keeps, enough to decode but for the key. No secret. */
+  readonly parameters: CodecParameters;
   encode(bytes: Bytes): Bytes;
-  /** @throws BackupError `verification/corrupt` on bytes that it did not write, `verification/truncated` */
+  /**
+   * @throws BackupError `verification/corrupt` on bytes that it did not write,
+   * `verification/truncated`; `config/identity` and `config/passphrase` when no key fits
+   */
   decode(bytes: Bytes): Bytes;
 }
+
+/** Opens a codec that a manifest names, for decoding; see src/codecs/mod.ts. */
+export type Decoder = (
+  codec: { readonly id: string; readonly parameters?: CodecParameters },
+) => OpenCodec;

@@ -79,21 +79,23 @@ export async function resolveConnection(
 ): Promise<Connection> {
   const resolve = async (text: ServerOptions["url"]) =>
     text === undefined ? undefined : await runtime.secrets.resolve(text);
+  const resolvePublic = async (text: ServerOptions["url"]) =>
+    text === undefined ? undefined : await runtime.secrets.resolve(text, { isPublic: true });
   const url = await resolve(options.url);
   const parsed = url === undefined ? emptyUrl(schemes[0]!) : parseServerUrl(url, schemes);
   if (parsed.password !== undefined) runtime.secrets.hide(parsed.password);
   const password = await resolve(options.password) ?? parsed.password;
   if (password !== undefined) runtime.secrets.hide(password);
-  const socket = await resolve(options.socket) ?? parsed.socket;
-  const host = await resolve(options.host) ?? parsed.host;
+  const socket = await resolvePublic(options.socket) ?? parsed.socket;
+  const host = await resolvePublic(options.host) ?? parsed.host;
   return {
     scheme: parsed.scheme,
     host: socket === undefined || options.host !== undefined ? host : undefined,
     port: options.port ?? parsed.port,
     socket,
-    user: await resolve(options.user) ?? parsed.user,
+    user: await resolvePublic(options.user) ?? parsed.user,
     password,
-    database: await resolve(options.database) ?? parsed.database,
+    database: await resolvePublic(options.database) ?? parsed.database,
     databases: options.databases,
     tls: { ...parsed.tls, ...options.tls },
     connectTimeoutMs: options.connectTimeoutMs ?? parsed.connectTimeoutMs ?? 10_000,

@@ -240,6 +240,8 @@ export interface ConnectorKind<O = unknown> {
   readonly schemes: readonly string[];
   /** The options of the config; strict, so that an unknown key is an error. */
   readonly options: z.ZodType<O>;
+  /** Dotted names of the options that are paths, taken from the config's folder: `["tls.ca"]`. */
+  readonly paths?: readonly string[];
   /** Which of the job's {@link DumpSettings} this kind has. */
   readonly settings: readonly (keyof DumpSettings)[];
   /** The names that a job's `accept` may hold for this kind. */

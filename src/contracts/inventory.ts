@@ -24,6 +24,8 @@ export interface InventoryObject {
   readonly count?: number;
   /** Whether `count` is exact for the bytes of the dump; an inexact one is never a failure. */
   readonly isExact?: boolean;
+  /** In whose name it runs, where the engine's dump says so: MySQL's DEFINER, `user@host`. */
+  readonly owner?: string;
 }
 
 /** What a database holds: described from the dumped bytes or in the dump's own snapshot. */

@@ -55,6 +55,14 @@ export interface Storage {
    * @throws BackupError `storage/retained`
    */
   delete(key: string, o: Abortable & { version?: string }): Promise<void>;
+  /**
+   * Removes what puts that were cut short by a crash left under a prefix and `list` does not show:
+   * temporary files, unfinished multipart uploads. Only call it when no put is under way there.
+   *
+   * @param prefix as for `list`
+   * @returns how many were removed
+   */
+  sweep(prefix: string, o: Abortable): Promise<number>;
   /** Releases connections. Call it once, after everything else. */
   close(): Promise<void>;
 }
@@ -67,6 +75,8 @@ export interface StorageKind<O = unknown> {
   readonly schemes: readonly string[];
   /** The options of the config; strict, so that an unknown key is an error. */
   readonly options: z.ZodType<O>;
+  /** Dotted names of the options that are paths, taken from the config's folder: `["path"]`. */
+  readonly paths?: readonly string[];
   /**
    * Reads options out of a URL.
    *

@@ -66,7 +66,7 @@ export class ChildError extends Error {
  */
 export async function* childOutput(spec: ChildSpec, o: ChildOptions): Bytes {
   const child = await start(spec, o);
-  const feeding = feed(child, spec.input);
+  const feeding = startFeeding(child, spec.input);
   try {
     for await (const chunk of watched(child, spec)) {
       if (o.signal.aborted) break;
@@ -90,7 +90,7 @@ export async function childText(
   o: ChildOptions & { limitBytes?: number },
 ): Promise<{ stdout: string; stderr: string }> {
   const child = await start(spec, o);
-  const feeding = feed(child, spec.input);
+  const feeding = startFeeding(child, spec.input);
   const limitBytes = o.limitBytes ?? 16 * 1024 * 1024;
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -192,8 +192,10 @@ function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running
     tail = (tail + safe).slice(-stderrTailBytes);
     log.debug("{command}: {text}", { command: spec.command, text: safe.trimEnd() });
   });
+  // Once more: a secret may have come in two pieces.
+  const whole = () => secrets.redact(tail.trim());
   const closed = new Promise<ChildExit>((resolve) => {
-    child.once("close", (code, signal) => resolve({ code, signal, stderr: tail.trim() }));
+    child.once("close", (code, signal) => resolve({ code, signal, stderr: whole() }));
   });
   const onAbort = () => void kill(child, "SIGTERM");
   o.signal.addEventListener("abort", onAbort, { once: true });
@@ -203,7 +205,7 @@ function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running
     stdout: child.stdout!,
     stdin: child.stdin,
     exited: closed,
-    stderr: () => tail.trim(),
+    stderr: whole,
     detach: () => o.signal.removeEventListener("abort", onAbort),
     stalled: false,
   };
@@ -233,6 +235,14 @@ async function* watched(child: Running, spec: ChildSpec): Bytes {
     clearInterval(timer);
     child.stdout.destroy();
   }
+}
+
+/** Feeds the child while its output is read; what goes wrong is seen by whoever awaits it. */
+function startFeeding(child: Running, input: Bytes | undefined): Promise<void> {
+  const feeding = feed(child, input);
+  // It may fail long before it is awaited, which must not end the process.
+  feeding.catch(() => {});
+  return feeding;
 }
 
 async function feed(child: Running, input: Bytes | undefined): Promise<void> {

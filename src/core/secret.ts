@@ -69,9 +69,11 @@ export interface Secrets {
   /**
    * Looks up a reference; a plain string comes back as it is and is not taken for a secret.
    *
+   * @param o.isPublic true for what is no secret wherever it comes from, such as a host or a path:
+   * messages go on naming it.
    * @throws BackupError `config/env-missing`, `config/env-empty`, `config/secret-file`
    */
-  resolve(text: Text): Promise<string>;
+  resolve(text: Text, o?: { readonly isPublic: boolean }): Promise<string>;
   /** Notes a value as secret, for those that come another way (a password inside a URL). */
   hide(value: string): void;
   /** Replaces every known secret, also in its URL-encoded form, by `[redacted]`. */
@@ -98,10 +100,11 @@ export function createSecrets(environment: Environment): Secrets {
 
   return {
     hide,
-    async resolve(text) {
+    async resolve(text, o) {
       if (typeof text === "string") return text;
       const values = await Promise.all(text.parts.map(resolvePart));
       const whole = values.join("");
+      if (o?.isPublic === true) return whole;
       text.parts.forEach((part, index) => "text" in part || hide(values[index]!));
       hide(whole);
       return whole;

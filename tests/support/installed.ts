@@ -27,6 +27,10 @@ export interface Installed {
   readonly mongo?: string;
   /** The folder of mongodump and mongorestore. */
   readonly mongotools?: string;
+  /** The path of versitygw, an S3 gateway. */
+  readonly versitygw?: string;
+  /** The path of fake-gcs-server. */
+  readonly fakegcs?: string;
 }
 
 /** What a test may need: servers, command-line tools, or rights. */
@@ -61,6 +65,8 @@ function read(): Installed {
     mysql: root && mysqlData ? { root, template: mysqlData } : undefined,
     mongo: process.env.DBBACKUP_TEST_MONGOD || find("MONGOD"),
     mongotools: find("MONGO_TOOLS_BIN"),
+    versitygw: find("VERSITYGW"),
+    fakegcs: find("FAKE_GCS"),
   };
 }
 
@@ -98,6 +104,8 @@ export function available(need: Need): boolean {
     case "mysql":
     case "mongo":
     case "mongotools":
+    case "versitygw":
+    case "fakegcs":
       return installed()[need] !== undefined;
     case "root":
       return process.getuid?.() === 0;

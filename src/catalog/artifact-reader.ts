@@ -1,0 +1,138 @@
+import type { Decoder } from "../contracts/codec.ts";
+import type { Walker } from "../contracts/format.ts";
+import type { Artifact, Volume } from "../contracts/manifest.ts";
+import type { Storage } from "../contracts/storage.ts";
+import { type Abortable, type Bytes, tapped } from "../core/bytes.ts";
+import { BackupError, type ErrorCode, hasCode } from "../core/errors.ts";
+import { createCollector } from "../core/memory.ts";
+import { createDigest, type Digest, digested } from "../core/pipeline/digest.ts";
+import { walked } from "../core/pipeline/walk.ts";
+
+/** How an artifact is read. */
+export interface ReadOptions {
+  /** Follows the raw bytes where the format is known. */
+  readonly walker?: Walker;
+  /** Opens a codec, with the keys where it needs one; see src/codecs/mod.ts. */
+  readonly decoder: Decoder;
+}
+
+/**
+ * The raw bytes of a stored artifact. Everything is checked as they pass: each volume's size and
+ * sha256, the decoding, the raw size and sha256, the structure. A consumer that sees the end without
+ * an error has read what was dumped; before the end, it must not trust what it has read.
+ *
+ * @throws BackupError `verification/missing-object`, `verification/size`, `verification/digest`,
+ * `verification/truncated`, `verification/corrupt`, `verification/structure`; `config/identity` and
+ * `config/passphrase` when it is encrypted and no key fits; those of the storage
+ */
+export async function* openArtifact(
+  storage: Storage,
+  prefix: string,
+  artifact: Artifact,
+  options: ReadOptions,
+  o: Abortable,
+): Bytes {
+  const key = prefix + artifact.volumes[0]!.name;
+  const decoded = artifact.codecs.toReversed().reduce<Bytes>(
+    (bytes, codec) => options.decoder(codec).decode(bytes),
+    openStored(storage, prefix, artifact, o),
+  );
+  const raw = createDigest();
+  const measured = checked(
+    digested(tapped(decoded, createCollector()), raw),
+    () => assertRaw(key, artifact, raw),
+  );
+  const bytes = options.walker === undefined ? measured : walked(measured, options.walker);
+  try {
+    yield* bytes;
+  } catch (error) {
+    throw named(error, key);
+  }
+}
+
+/**
+ * The bytes of an artifact as they are stored, with each volume's size and sha256 checked: all that
+ * can be checked of an encrypted one without its key.
+ *
+ * @throws BackupError `verification/missing-object`, `verification/size`, `verification/digest`;
+ * those of the storage
+ */
+export async function* openStored(
+  storage: Storage,
+  prefix: string,
+  artifact: Artifact,
+  o: Abortable,
+): Bytes {
+  const whole = createDigest();
+  const [first, ...more] = artifact.volumes;
+  for (const volume of artifact.volumes) {
+    const key = prefix + volume.name;
+    // With a single volume, its digest is the whole's.
+    const digest = more.length === 0 ? whole : createDigest();
+    const digests = more.length === 0 ? [whole] : [whole, digest];
+    yield* checked(
+      digested(present(storage, key, o), ...digests),
+      () => assertVolume(key, volume, digest),
+    );
+  }
+  if (whole.bytes === artifact.storedBytes && whole.hex() === artifact.storedSha256) return;
+  throw damaged(
+    "verification/digest",
+    `The volumes of "${prefix}${first!.name}" are not together what the manifest says`,
+  );
+}
+
+/** Passes a stream on and lets `check` speak before the consumer sees its end. */
+async function* checked(bytes: Bytes, check: () => void): Bytes {
+  yield* bytes;
+  check();
+}
+
+async function* present(storage: Storage, key: string, o: Abortable): Bytes {
+  try {
+    yield* storage.get(key, o);
+  } catch (error) {
+    if (!hasCode(error, "storage/not-found")) throw error;
+    throw damaged("verification/missing-object", `Object "${key}" is missing`, error);
+  }
+}
+
+function assertVolume(key: string, volume: Volume, digest: Digest): void {
+  if (digest.bytes !== volume.bytes) {
+    throw damaged(
+      "verification/size",
+      `Object "${key}" has ${digest.bytes} bytes instead of ${volume.bytes}`,
+    );
+  }
+  if (digest.hex() !== volume.sha256) {
+    throw damaged("verification/digest", `Object "${key}" is not what was stored: sha256 differs`);
+  }
+}
+
+function assertRaw(key: string, artifact: Artifact, raw: Digest): void {
+  if (raw.bytes !== artifact.rawBytes) {
+    throw damaged(
+      "verification/size",
+      `"${key}" decodes to ${raw.bytes} bytes instead of ${artifact.rawBytes}`,
+    );
+  }
+  if (raw.hex() !== artifact.rawSha256) {
+    throw damaged("verification/digest", `"${key}" does not decode to what was dumped`);
+  }
+}
+
+/** Names the object in errors of codecs and walkers, which do not know it. */
+function named(error: unknown, key: string): unknown {
+  const isOurs = hasCode(error, "verification/") || hasCode(error, "config/");
+  if (!isOurs || error.message.includes(key)) return error;
+  if (error.message.startsWith('Object "')) return error;
+  const { code, message, hint, details } = error;
+  return new BackupError(code, `"${key}": ${message}`, { cause: error, hint, details });
+}
+
+function damaged(code: ErrorCode, message: string, cause?: unknown): BackupError {
+  return new BackupError(code, message, {
+    cause,
+    hint: "Restore from another destination or an older backup; `dbbackup list` shows them.",
+  });
+}

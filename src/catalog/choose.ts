@@ -1,0 +1,75 @@
+import type { BackupRef } from "../contracts/strategy.ts";
+import { BackupError } from "../core/errors.ts";
+
+/**
+ * The backup that an id means, which may be shortened while it is unique. The same backup at several
+ * destinations counts once.
+ *
+ * @throws BackupError `usage/no-such-backup`, `usage/ambiguous-backup`
+ */
+export function resolveBackup(refs: readonly BackupRef[], idOrStart: string): BackupRef {
+  const start = idOrStart.toLowerCase();
+  const exact = refs.filter(({ id }) => id === start);
+  const matching = exact.length > 0 || start === ""
+    ? exact
+    : refs.filter(({ id }) => id.startsWith(start));
+  const different = [...new Map(matching.map((ref) => [ref.prefix, ref])).values()];
+  if (different.length === 1) return different[0]!;
+  if (different.length === 0) {
+    throw new BackupError("usage/no-such-backup", `There is no backup "${idOrStart}"`, {
+      hint: refs.length === 0
+        ? "There is no backup here at all: check the destination."
+        : "`dbbackup list` shows the ids.",
+    });
+  }
+  const candidates = different.map(({ id, job, createdAt }) =>
+    `${id} (${job}, ${createdAt.toISOString()})`
+  );
+  const shown = candidates.slice(0, 10).join(", ");
+  throw new BackupError(
+    "usage/ambiguous-backup",
+    `"${idOrStart}" is the start of ${different.length} backups' ids`,
+    {
+      hint: `Write more of it: ${shown}${candidates.length > 10 ? ", …" : "."}`,
+      details: { candidates: different.map(({ id }) => id) },
+    },
+  );
+}
+
+/** The newest backup of a job, and of one source where given; undefined when there is none. */
+export function latest(
+  refs: readonly BackupRef[],
+  job: string,
+  sourceTag?: string,
+): BackupRef | undefined {
+  return refs
+    .filter((ref) => ref.job === job && (sourceTag ?? ref.sourceTag) === ref.sourceTag)
+    .reduce<BackupRef | undefined>(
+      (newest, ref) => newest === undefined || ref.createdAt >= newest.createdAt ? ref : newest,
+      undefined,
+    );
+}
+
+/**
+ * What restores a backup: the full one first, the backup itself last.
+ *
+ * @throws BackupError `verification/broken-chain` when a parent is missing
+ */
+export function chainOf(refs: readonly BackupRef[], ref: BackupRef): BackupRef[] {
+  const chain = [ref];
+  for (let child = ref; child.parentId !== undefined;) {
+    const parent = refs.find((other) =>
+      other.id === child.parentId && other.job === child.job && other.sourceTag === child.sourceTag
+    );
+    if (parent === undefined || chain.includes(parent)) {
+      throw new BackupError(
+        "verification/broken-chain",
+        `Backup ${ref.id} cannot be restored: ${child.parentId}, which ${child.id} builds on, is missing`,
+        { hint: "Restore an older backup, or look for the missing one at another destination." },
+      );
+    }
+    chain.unshift(parent);
+    child = parent;
+  }
+  return chain;
+}

@@ -1,0 +1,31 @@
+import type { Storage } from "../contracts/storage.ts";
+import type { BackupRef, Mark } from "../contracts/strategy.ts";
+import type { Abortable } from "../core/bytes.ts";
+import { hasCode } from "../core/errors.ts";
+import { markName } from "./mark-names.ts";
+
+/** Marks a backup at one destination; a mark that is there already is fine. */
+export async function addMark(
+  storage: Storage,
+  { prefix }: Pick<BackupRef, "prefix">,
+  mark: Mark,
+  o: Abortable,
+): Promise<void> {
+  try {
+    // A line for people: some stores and tools treat empty objects as folders.
+    const body = new TextEncoder().encode(`${markName(mark)}\n`);
+    await storage.put(prefix + markName(mark), body, o);
+  } catch (error) {
+    if (!hasCode(error, "storage/exists")) throw error;
+  }
+}
+
+/** Takes a mark away; a missing one is fine. */
+export async function removeMark(
+  storage: Storage,
+  { prefix }: Pick<BackupRef, "prefix">,
+  mark: Mark,
+  o: Abortable,
+): Promise<void> {
+  await storage.delete(prefix + markName(mark), o);
+}

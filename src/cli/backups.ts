@@ -1,0 +1,93 @@
+import type { Config, DestinationDefinition } from "../config/model.ts";
+import { age } from "../codecs/age.ts";
+import type { CodecParameters } from "../contracts/codec.ts";
+import type { Manifest } from "../contracts/manifest.ts";
+import type { Mark } from "../contracts/strategy.ts";
+import { listBackups } from "../jobs/list.ts";
+import type { ListedBackup } from "../jobs/types.ts";
+import { errorJson } from "./errors.ts";
+import type { Session } from "./session.ts";
+
+/** Raw bytes of a backup: what came from the database, without our own inventory. */
+export function rawBytesOf(manifest: Manifest): number {
+  return manifest.artifacts.filter(({ role }) => role !== "inventory")
+    .reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+}
+
+/** Stored bytes of a backup's artifacts. */
+export function storedBytesOf(manifest: Manifest): number {
+  return manifest.artifacts.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+}
+
+/** Each mark once, the newest of its type: several destinations may carry the same. */
+export function marksOf(marks: readonly Mark[]): Mark[] {
+  const newest = new Map<string, Mark>();
+  for (const mark of marks) {
+    const other = newest.get(mark.type);
+    if (other === undefined || timeOf(mark) > timeOf(other)) newest.set(mark.type, mark);
+  }
+  return [...newest.values()];
+}
+
+/** A backup as `list --json` tells it. */
+export function backupJson(backup: ListedBackup, session: Session): Record<string, unknown> {
+  const { manifest } = backup;
+  return {
+    id: backup.id,
+    job: backup.job,
+    kind: backup.kind,
+    parent: backup.parentId ?? null,
+    createdAt: backup.createdAt.toISOString(),
+    finishedAt: manifest?.finishedAt ?? null,
+    consistentAt: manifest?.consistentAt ?? null,
+    rawBytes: manifest === undefined ? null : rawBytesOf(manifest),
+    storedBytes: backup.storedBytes,
+    source: manifest === undefined ? { tag: backup.sourceTag } : manifest.source,
+    encryption: manifest === undefined ? null : encryptionOf(manifest) ?? null,
+    databases: manifest === undefined ? null : databasesOf(manifest),
+    destinations: backup.destinations,
+    prefix: backup.prefix,
+    marks: marksOf(backup.marks).map((mark) =>
+      mark.type === "hold" ? { type: mark.type } : { type: mark.type, at: mark.at.toISOString() }
+    ),
+    omitted: manifest?.omitted ?? null,
+    warnings: manifest?.warnings ?? null,
+    error: backup.error === undefined ? null : errorJson(backup.error, session.secrets),
+  };
+}
+
+/** The databases inside a backup, by name. */
+export function databasesOf(manifest: Manifest): string[] {
+  const dumps = manifest.artifacts.filter(({ role }) => role === "dump");
+  return [...new Set(dumps.flatMap(({ databases }) => databases))];
+}
+
+/** For whom a backup is encrypted, as its manifest says; undefined for nobody. */
+export function encryptionOf({ artifacts }: Manifest): CodecParameters | undefined {
+  const codec = artifacts.flatMap(({ codecs }) => codecs).find(({ id }) => id === age.id);
+  return codec === undefined ? undefined : codec.parameters ?? {};
+}
+
+/** What a word on the command line means: a job or a backup's id. */
+export type Wanted = { readonly job?: string; readonly backup?: string };
+
+/**
+ * Tells whether a word is a job's name or a backup's id. A job of the config is one without a look
+ * at any destination; otherwise the destinations tell.
+ */
+export async function jobOrBackup(
+  word: string | undefined,
+  config: Config | undefined,
+  destinations: readonly DestinationDefinition[],
+  session: Session,
+): Promise<Wanted> {
+  if (word === undefined) return {};
+  if (config?.jobs.has(word) === true) return { job: word };
+  const { backups } = await listBackups(destinations, session.job("list"));
+  session.clearProgress();
+  return backups.some(({ job }) => job === word) ? { job: word } : { backup: word };
+}
+
+function timeOf(mark: Mark): number {
+  return mark.type === "hold" ? 0 : mark.at.getTime();
+}

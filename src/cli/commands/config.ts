@@ -1,0 +1,233 @@
+import { access, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { kindsOf } from "../../config/build.ts";
+import { declarationFile } from "../../config/declaration.ts";
+import { configNames } from "../../config/find.ts";
+import { configJsonSchema } from "../../config/json-schema.ts";
+import type { Config } from "../../config/model.ts";
+import { formatPath } from "../../config/problems.ts";
+import { referencesIn } from "../../config/references.ts";
+import { showConfig } from "../../config/show.ts";
+import { typescriptTemplate, yamlTemplate } from "../../config/template.ts";
+import { BackupError, type ErrorCode, toBackupError } from "../../core/errors.ts";
+import { resolveEncryption } from "../../jobs/encryption.ts";
+import { connectorKinds, storageKinds, withPlugins } from "../../registry.ts";
+import { commonFlags, defineCommand, merge, object, textOption, toggle } from "../command.ts";
+import { resolveIdentities } from "../encryption.ts";
+import { examineDatabase, examineDestination } from "../doctor.ts";
+import { errorJson } from "../errors.ts";
+import type { Session } from "../session.ts";
+
+/** `config init`. */
+export const configInit = defineCommand({
+  path: ["config", "init"],
+  brief: "Write a commented config to start from.",
+  description: "Writes backup.config.ts and dbbackup.d.ts, the type file that editors need, into " +
+    "the working directory; with --yaml backup.config.yaml and its JSON Schema.",
+  examples: ["dbbackup config init", "dbbackup config init --yaml --dir /etc/dbbackup"],
+  parser: merge(
+    object({
+      yaml: toggle("--yaml", "Write YAML instead of TypeScript."),
+      force: toggle("--force", "Overwrite files that are there."),
+      dir: textOption("--dir", "PATH", "The folder to write to. Default: the working directory."),
+    }),
+    commonFlags,
+  ),
+  async run({ yaml, force, dir }, { host, print }) {
+    const folder = dir === undefined ? host.cwd : resolve(host.cwd, dir);
+    const files = yaml
+      ? [["backup.config.yaml", yamlTemplate], ["backup.config.schema.json", builtInSchema()]]
+      : [["backup.config.ts", typescriptTemplate], ["dbbackup.d.ts", declarationFile]];
+    if (!force) await assertNoConfig(folder, files.map(([name]) => name!));
+    for (const [name, content] of files) await write(join(folder, name!), content!, force);
+    const written = files.map(([name]) => join(folder, name!));
+    print(
+      `${written.map((path) => `wrote ${path}`).join("\n")}\nNext: edit ${written[0]}, then ` +
+        "run `dbbackup config check --connect`.",
+    );
+    return { json: { written } };
+  },
+});
+
+/** `config check`. */
+export const configCheck = defineCommand({
+  path: ["config", "check"],
+  brief: "Validate the config and resolve everything in it.",
+  description: "Loads the config, resolves every environment variable and secret file in it, and " +
+    "opens every database and destination without connecting. With --connect it connects to every " +
+    "database and writes to every destination.",
+  examples: [
+    "dbbackup config check",
+    "dbbackup config check --connect --config ./backup.config.ts",
+  ],
+  parser: merge(
+    object({ connect: toggle("--connect", "Test every database and destination, too.") }),
+    commonFlags,
+  ),
+  async run({ connect }, session) {
+    const config = await session.config();
+    const problems = await resolveAll(config, session);
+    for (const { key, error } of problems) {
+      session.print(`${session.paint("red", "ERROR")}  ${key}: ${error.message} (${error.code})`);
+      if (error.hint !== undefined) session.print(`  hint: ${error.hint}`);
+    }
+    const codes: ErrorCode[] = problems.map(({ error }) => error.code);
+    const examinations = connect && problems.length === 0 ? await connectAll(config, session) : [];
+    codes.push(...examinations.flatMap((one) => one.codes));
+    if (codes.length === 0) {
+      session.print(
+        `${session.paint("green", "ok")}  ${config.path}: ${config.databases.size} databases, ` +
+          `${config.destinations.size} destinations, ${config.jobs.size} jobs`,
+      );
+    }
+    const found = problems.map(({ key, error }) => ({
+      key,
+      error: errorJson(error, session.secrets),
+    }));
+    return { json: { path: config.path, problems: found, examinations }, codes };
+  },
+});
+
+/** `config show`. */
+export const configShow = defineCommand({
+  path: ["config", "show"],
+  brief: "Print the config as it is used, secrets redacted.",
+  examples: ["dbbackup config show", "dbbackup config show --json | jq .jobs"],
+  parser: merge(object({}), commonFlags),
+  async run(_, session) {
+    const shown = showConfig(await session.config());
+    const { stringify } = await import("yaml");
+    session.print(stringify(shown).trimEnd());
+    return { json: shown };
+  },
+});
+
+/** `config types`. */
+export const configTypes = defineCommand({
+  path: ["config", "types"],
+  brief: "Print the type file for editors.",
+  description:
+    "Prints dbbackup.d.ts, which lies beside backup.config.ts and tells editors, tsc and " +
+    'deno what "dbbackup" exports. Print it again after an upgrade.',
+  examples: ["dbbackup config types > dbbackup.d.ts"],
+  parser: merge(object({}), commonFlags),
+  run(_, session) {
+    session.print(declarationFile.trimEnd());
+    return Promise.resolve({ json: { declaration: declarationFile } });
+  },
+});
+
+/** `config schema`. */
+export const configSchemaCommand = defineCommand({
+  path: ["config", "schema"],
+  brief: "Print the JSON Schema of backup.config.yaml.",
+  description:
+    "Prints the JSON Schema of backup.config.yaml, for editors. With --config it knows " +
+    "that config's plugins, too.",
+  examples: ["dbbackup config schema > backup.config.schema.json"],
+  parser: merge(object({}), commonFlags),
+  async run(_, session) {
+    const config = await session.namedConfig();
+    const schema = config === undefined ? builtInSchema() : schemaText(
+      withPlugins(connectorKinds, kindsOf(config).connectors),
+      withPlugins(storageKinds, kindsOf(config).storages),
+    );
+    session.print(schema.trimEnd());
+    return { json: JSON.parse(schema) };
+  },
+});
+
+function builtInSchema(): string {
+  return schemaText(connectorKinds, storageKinds);
+}
+
+function schemaText(
+  connectors: typeof connectorKinds,
+  storages: typeof storageKinds,
+): string {
+  return `${JSON.stringify(configJsonSchema({ connectors, storages }), null, 2)}\n`;
+}
+
+/** Two configs in one folder would be ambiguous, so any other one counts, too. */
+async function assertNoConfig(folder: string, names: readonly string[]): Promise<void> {
+  for (const name of new Set([...configNames, ...names])) {
+    const path = join(folder, name);
+    if (!await access(path).then(() => true, () => false)) continue;
+    throw new BackupError("config/exists", `There is already "${path}"`, {
+      hint: "Give --force to overwrite what would be written, or --dir for another folder.",
+    });
+  }
+}
+
+async function write(path: string, content: string, force: boolean): Promise<void> {
+  try {
+    await writeFile(path, content, { mode: 0o644, flag: force ? "w" : "wx" });
+  } catch (cause) {
+    throw new BackupError("config/unwritable", `Cannot write "${path}"`, {
+      cause,
+      hint: "Make the folder and let this user write it, or name another with --dir.",
+    });
+  }
+}
+
+/** Looks every reference up and opens every kind; nothing is connected to. */
+async function resolveAll(
+  config: Config,
+  session: Session,
+): Promise<{ key: string; error: BackupError }[]> {
+  const problems: { key: string; error: BackupError }[] = [];
+  const o = { signal: session.host.signal, runtime: session.runtime() };
+  const entries = [
+    ...[...config.databases.values()].map((one) => ["databases", one] as const),
+    ...[...config.destinations.values()].map((one) => ["destinations", one] as const),
+  ];
+  for (const [section, { name, kind, options }] of entries) {
+    const before = problems.length;
+    for (const { path, secret } of referencesIn(options, [section, name])) {
+      await session.secrets.resolve(secret).catch((error) => {
+        problems.push({ key: formatPath(path), error: toBackupError(error) });
+      });
+    }
+    if (problems.length > before) continue;
+    try {
+      await (await kind.open(options, o)).close();
+    } catch (error) {
+      problems.push({ key: formatPath([section, name]), error: toBackupError(error) });
+    }
+  }
+  for (const [index, identity] of config.identities.entries()) {
+    await resolveIdentities(identity, session).catch((error) => {
+      problems.push({ key: formatPath(["identities", index]), error: toBackupError(error) });
+    });
+  }
+  for (const { name, encryption } of config.jobs.values()) {
+    await resolveEncryption(encryption, session.secrets).catch((error) => {
+      const key = formatPath(["jobs", name, "encryption", "passphrase"]);
+      problems.push({ key, error: toBackupError(error) });
+    });
+  }
+  return problems;
+}
+
+async function connectAll(config: Config, session: Session) {
+  const jobs = [...config.jobs.values()];
+  const examinations = [];
+  for (const database of config.databases.values()) {
+    const own = jobs.filter((job) => job.database === database);
+    examinations.push(await examineDatabase(database, own, session));
+  }
+  for (const destination of config.destinations.values()) {
+    examinations.push(await examineDestination(destination, session));
+  }
+  for (const { what, name, findings } of examinations) {
+    const bad = findings.filter(({ status }) => status !== "ok");
+    if (bad.length === 0) session.print(`${session.paint("green", "ok")}  ${what} ${name}`);
+    for (const { status, text } of bad) {
+      const word = status === "error"
+        ? session.paint("red", "ERROR")
+        : session.paint("yellow", "warning");
+      session.print(`${word}  ${what} ${name}: ${text}`);
+    }
+  }
+  return examinations;
+}

@@ -1,0 +1,192 @@
+import type { Config, DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
+import { BackupError, toBackupError } from "../../core/errors.ts";
+import { listBackups } from "../../jobs/list.ts";
+import { prepareRestore } from "../../jobs/restore.ts";
+import type { PreparedRestore, RestoreRequest } from "../../jobs/types.ts";
+import { jobOrBackup, type Wanted } from "../backups.ts";
+import {
+  commonFlags,
+  countOption,
+  defineCommand,
+  listOption,
+  merge,
+  object,
+  optionalArgument,
+  textOption,
+  toggle,
+} from "../command.ts";
+import { keyFlags } from "../encryption.ts";
+import { resolveBackupId } from "../find-backup.ts";
+import { fromOption } from "../from.ts";
+import { givenDatabase } from "../given.ts";
+import { describePlan, describeResult, planJson, resultJson } from "../restore-text.ts";
+import type { Session } from "../session.ts";
+import { parseTime } from "../times.ts";
+
+const flags = object({
+  what: optionalArgument("BACKUP|JOB", "A backup's id, or a job, whose newest backup is meant."),
+  from: fromOption(),
+  to: textOption(
+    "--to",
+    "URL",
+    "The database to restore into: a URL, env:NAME, or a name of the config. Default: the job's own.",
+  ),
+  passwordFile: textOption("--password-file", "PATH", "A file with the password of --to."),
+  at: textOption("--at", "TIME", "The newest backup that is not after this moment."),
+  databases: listOption("--database", "NAME", "Only this database of the backup."),
+  only: listOption("--only", "TABLE", "Only this table or collection."),
+  overwrite: toggle("--overwrite", "Replace what is there; what happens to it stands in the plan."),
+  accounts: toggle("--accounts", "Restore roles, users and grants, too."),
+  parallel: countOption("--jobs", "N", "Restore with N workers at a time, where the tool can."),
+  restoreArgs: listOption("--restore-arg", "ARG", "One more argument for the restore tool."),
+  dryRun: toggle("--dry-run", "Print the plan and change nothing."),
+  yes: toggle("--yes", "Go ahead without asking."),
+});
+
+/** `restore [BACKUP|JOB]`. */
+export const restore = defineCommand({
+  path: ["restore"],
+  brief: "Restore a backup.",
+  description:
+    "Restores the newest backup of a job, or the one that is named. It prints its plan " +
+    "first and asks; nothing is touched before. With --from it needs no config.",
+  examples: [
+    "dbbackup restore shop --overwrite",
+    "dbbackup restore k3v9x2ma --to postgres://app@localhost/shop_copy --yes",
+    "dbbackup restore --from ./backups --to sqlite:./restored.db",
+    "dbbackup restore --from /mnt/a --to sqlite:./restored.db --identity ~/key.txt",
+    "dbbackup restore shop --at 2026-11-23T03:00:00Z --to scratch --dry-run",
+  ],
+  parser: merge(flags, keyFlags, commonFlags),
+  async run(values, session) {
+    const config = values.from.length === 0 ? await session.config() : await session.namedConfig();
+    const all = await session.destinations(values.from);
+    const wanted = await jobOrBackup(values.what, config, all, session);
+    const job = await jobOf(wanted, config, all, session);
+    const target = await targetOf(values, job, config, session);
+    const destinations = values.from.length > 0 ? all : destinationsOf(job, config, all);
+    const request: RestoreRequest = {
+      destinations,
+      ...wanted,
+      ...(values.at === undefined ? {} : { at: parseTime(values.at) }),
+      target,
+      ...lockJobOf(target, config),
+      ...(values.databases.length === 0 ? {} : { databases: values.databases }),
+      only: values.only,
+      isOverwrite: values.overwrite,
+      isWithAccounts: values.accounts,
+      jobs: values.parallel ?? 1,
+      restoreArgs: values.restoreArgs,
+    };
+    const prepared = await prepareRestore(request, session.job("restore", values));
+    try {
+      return await carryOut(prepared, values, session);
+    } finally {
+      await prepared.close();
+    }
+  },
+});
+
+async function carryOut(
+  prepared: PreparedRestore,
+  { dryRun, yes }: { readonly dryRun: boolean; readonly yes: boolean },
+  session: Session,
+) {
+  session.clearProgress();
+  session.print(describePlan(prepared, session));
+  if (dryRun) return { json: { plan: planJson(prepared), result: null } };
+  if (!yes) await confirm(session);
+  const result = await prepared.run().catch((error: unknown) => {
+    throw withPlan(error, prepared);
+  });
+  session.clearProgress();
+  session.print(describeResult(result, session));
+  return { json: { plan: planJson(prepared), result: resultJson(result) } };
+}
+
+/** A failed restore tells machines what it was about to do, too. */
+function withPlan(error: unknown, prepared: PreparedRestore): BackupError {
+  const { code, message, hint, details, cause } = toBackupError(error);
+  const steps = prepared.plan.steps;
+  return new BackupError(code, message, {
+    ...(hint === undefined ? {} : { hint }),
+    cause: cause ?? error,
+    details: { ...details, backup: prepared.manifest.id, steps },
+  });
+}
+
+async function confirm(session: Session): Promise<void> {
+  const { ask } = session.host;
+  const isAsking = ask !== undefined && !session.flags.json;
+  const answer = isAsking ? await ask("Go ahead? [y/N] ", { isHidden: false }) : undefined;
+  if (answer !== undefined && /^y(es)?$/i.test(answer.trim())) return;
+  if (isAsking) {
+    throw new BackupError("usage/declined", "The restore was not confirmed; nothing was changed", {
+      hint: "Answer y to go ahead, or give --yes.",
+    });
+  }
+  throw new BackupError("usage/confirmation", "A restore needs to be confirmed", {
+    hint: "There is no terminal to ask on: read the plan with --dry-run, then give --yes.",
+  });
+}
+
+/** The job whose backup is meant, as far as the config knows it. */
+async function jobOf(
+  wanted: Wanted,
+  config: Config | undefined,
+  destinations: readonly DestinationDefinition[],
+  session: Session,
+): Promise<string | undefined> {
+  if (config === undefined) return undefined;
+  if (wanted.job !== undefined) return wanted.job;
+  if (wanted.backup === undefined) {
+    return config.jobs.size === 1 ? [...config.jobs.keys()][0] : undefined;
+  }
+  const { backups } = await listBackups(destinations, session.job("list"));
+  session.clearProgress();
+  return resolveBackupId(backups, wanted.backup).job;
+}
+
+async function targetOf(
+  values: { readonly to: string | undefined; readonly passwordFile: string | undefined },
+  job: string | undefined,
+  config: Config | undefined,
+  session: Session,
+): Promise<DatabaseDefinition> {
+  if (values.to !== undefined) {
+    return await givenDatabase(values.to, values.passwordFile, config, session);
+  }
+  if (values.passwordFile !== undefined) {
+    throw new BackupError("usage/password-file", "--password-file needs a --to", {
+      hint: "It holds the password of the database that --to names.",
+    });
+  }
+  const own = job === undefined ? undefined : config?.jobs.get(job)?.database;
+  if (own !== undefined) return own;
+  throw new BackupError("usage/missing-target", "Nothing says where to restore to", {
+    hint: config === undefined
+      ? "Name the database with --to URL."
+      : "Name a job of the config, whose database is then the target, or a database with --to.",
+  });
+}
+
+/** Without `--from`: where the job's backups are; everywhere for a job the config does not know. */
+function destinationsOf(
+  job: string | undefined,
+  config: Config | undefined,
+  all: readonly DestinationDefinition[],
+): readonly DestinationDefinition[] {
+  return (job === undefined ? undefined : config?.jobs.get(job)?.destinations) ?? all;
+}
+
+function lockJobOf(
+  target: DatabaseDefinition,
+  config: Config | undefined,
+): { lockJob?: string } {
+  const job = [...config?.jobs.values() ?? []].find(({ database }) =>
+    database.name === target.name
+  );
+  return job === undefined || config?.databases.get(target.name) !== target
+    ? {}
+    : { lockJob: job.name };
+}

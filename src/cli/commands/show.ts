@@ -1,0 +1,138 @@
+import { resolveBackupId } from "../find-backup.ts";
+import { recipientsIn } from "../../codecs/age-keys.ts";
+import type { Manifest } from "../../contracts/manifest.ts";
+import type { ListedBackup } from "../../jobs/types.ts";
+import { listBackups } from "../../jobs/list.ts";
+import { formatBytes, formatDuration } from "../../core/text.ts";
+import { backupJson, databasesOf, encryptionOf, marksOf, rawBytesOf } from "../backups.ts";
+import { commonFlags, defineCommand, merge, object, requiredArgument } from "../command.ts";
+import { fromOption } from "../from.ts";
+import { formatTable } from "../table.ts";
+import { formatTime } from "../times.ts";
+
+/** `show ID`. */
+export const show = defineCommand({
+  path: ["show"],
+  brief: "Show everything about one backup.",
+  description: "Shows everything about one backup: its source, chain, artifacts, marks, what was " +
+    "left out, and the settings it was taken with.",
+  examples: ["dbbackup show k3v9x2ma", "dbbackup show k3v --from ./backups --json"],
+  parser: merge(
+    object({
+      id: requiredArgument("ID", "The backup's id; its beginning is enough while it is unique."),
+      from: fromOption(),
+    }),
+    commonFlags,
+  ),
+  async run({ id, from }, session) {
+    const destinations = await session.destinations(from);
+    const { backups, warnings } = await listBackups(destinations, session.job("list"));
+    session.clearProgress();
+    for (const warning of warnings) session.warn(warning);
+    const backup = resolveBackupId(backups, id);
+    const chain = chainOf(backup, backups);
+    session.print(describe(backup, chain));
+    const chainIds = chain.map((one) => one.id);
+    return {
+      json: { ...backupJson(backup, session), chain: chainIds, manifest: backup.manifest ?? null },
+    };
+  },
+});
+
+/** From the full backup to this one; shorter where a link is missing. */
+function chainOf(backup: ListedBackup, all: readonly ListedBackup[]): ListedBackup[] {
+  const chain = [backup];
+  while (chain[0]!.parentId !== undefined && chain.length <= all.length) {
+    const { parentId, job, sourceTag } = chain[0]!;
+    const parent = all.find((one) =>
+      one.id === parentId && one.job === job && one.sourceTag === sourceTag
+    );
+    if (parent === undefined) break;
+    chain.unshift(parent);
+  }
+  return chain;
+}
+
+function describe(backup: ListedBackup, chain: readonly ListedBackup[]): string {
+  const { manifest } = backup;
+  const facts: [string, string][] = [
+    ["id", backup.id],
+    ["job", backup.job],
+    ["kind", backup.kind],
+    ["chain", chainText(chain)],
+    ["destinations", backup.destinations.join(", ")],
+    ["folder", backup.prefix],
+    ["started", formatTime(backup.createdAt)],
+    ["marks", marksText(backup)],
+  ];
+  if (manifest === undefined) {
+    const reason = backup.error?.message ?? "unknown";
+    return factLines([...facts, ["unreadable", reason]]);
+  }
+  const { source, settings } = manifest;
+  const startedMs = new Date(manifest.startedAt).getTime();
+  const tookMs = new Date(manifest.finishedAt).getTime() - startedMs;
+  const position = manifest.position.to ?? manifest.position.from;
+  facts.push(
+    ["took", formatDuration(tookMs)],
+    ["shows data of", formatTime(new Date(manifest.consistentAt))],
+    ["source", `${source.flavour} ${source.version}, ${source.id} (${source.tag})`],
+    ["position", position === undefined ? "none" : JSON.stringify(position)],
+    ["size", `${formatBytes(rawBytesOf(manifest))} raw, ${formatBytes(backup.storedBytes)} stored`],
+    ["encryption", encryptionText(manifest)],
+    ["databases", databasesOf(manifest).join(", ")],
+    [
+      "left out",
+      manifest.omitted.map(({ name, reason }) => `${name}: ${reason}`).join("; ") || "nothing",
+    ],
+    ["settings", Object.keys(settings).length === 0 ? "none" : JSON.stringify(settings)],
+    ["warnings", manifest.warnings.join("; ") || "none"],
+    [
+      "made by",
+      [manifest.tool, ...manifest.clientTools].map((t) => `${t.name} ${t.version}`).join(", "),
+    ],
+  );
+  const artifacts = formatTable(
+    [{ title: "FILE" }, { title: "ROLE" }, { title: "RAW", isRight: true }, {
+      title: "STORED",
+      isRight: true,
+    }, {
+      title: "SHA-256 OF THE RAW BYTES",
+    }],
+    manifest.artifacts.flatMap((artifact) =>
+      artifact.volumes.map((volume, index) => [
+        volume.name,
+        index === 0 ? artifact.role : "",
+        index === 0 ? formatBytes(artifact.rawBytes) : "",
+        formatBytes(volume.bytes),
+        index === 0 ? artifact.rawSha256.slice(0, 16) : "",
+      ])
+    ),
+  );
+  return `${factLines(facts)}\n\n${artifacts}`;
+}
+
+function encryptionText(manifest: Manifest): string {
+  const parameters = encryptionOf(manifest);
+  if (parameters === undefined) return "none";
+  const recipients = recipientsIn(parameters);
+  return recipients.length === 0
+    ? "encrypted with a passphrase"
+    : `encrypted to ${recipients.join(", ")}`;
+}
+
+function chainText(chain: readonly ListedBackup[]): string {
+  const ids = chain.map(({ id }) => id).join(" → ");
+  return chain[0]!.parentId === undefined ? ids : `${chain[0]!.parentId} (missing) → ${ids}`;
+}
+
+function marksText({ marks }: ListedBackup): string {
+  return marksOf(marks).map((mark) =>
+    mark.type === "hold" ? "hold" : `${mark.type} ${formatTime(mark.at)}`
+  ).join(", ") || "none";
+}
+
+function factLines(facts: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...facts.map(([name]) => name.length));
+  return facts.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join("\n");
+}

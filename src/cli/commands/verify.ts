@@ -1,0 +1,135 @@
+import { BackupError, type ErrorCode } from "../../core/errors.ts";
+import { verifyBackups } from "../../jobs/verify.ts";
+import type { VerifyResult } from "../../jobs/types.ts";
+import { jobOrBackup } from "../backups.ts";
+import { commonFlags, defineCommand, merge, object, restArguments, toggle } from "../command.ts";
+import { keyFlags } from "../encryption.ts";
+import { fromOption } from "../from.ts";
+import type { Session } from "../session.ts";
+
+/** `verify [ID…|JOB]`. */
+export const verify = defineCommand({
+  path: ["verify"],
+  brief: "Check that backups are complete and undamaged.",
+  description: "Checks that every file of a backup is there with the right size. With --deep it " +
+    "reads every byte: digests, decompression, the dump's structure, and the engine's own tool " +
+    "where it has one. A deep check that ends well marks the backup as verified; damage marks it " +
+    "as damaged. What is encrypted is looked into when its key is given; its digests always are.",
+  examples: [
+    "dbbackup verify",
+    "dbbackup verify k3v9x2ma --deep",
+    "dbbackup verify --from /var/backups --latest --deep --json",
+  ],
+  parser: merge(
+    object({
+      what: restArguments("BACKUP|JOB", "Ids of backups, or one job. Default: all."),
+      from: fromOption(),
+      deep: toggle("--deep", "Read every byte."),
+      latest: toggle("--latest", "Only the newest backup of each job and server."),
+    }),
+    keyFlags,
+    commonFlags,
+  ),
+  async run({ what, from, deep, latest, ...keys }, session) {
+    const config = from.length === 0 ? await session.config() : await session.namedConfig();
+    const destinations = await session.destinations(from);
+    const [only] = what;
+    const wanted = what.length === 1
+      ? await jobOrBackup(only, config, destinations, session)
+      : undefined;
+    const results = await verifyBackups({
+      destinations,
+      backups: wanted?.job === undefined ? what : [],
+      ...(wanted?.job === undefined ? {} : { job: wanted.job }),
+      isLatestOnly: latest,
+      isDeep: deep,
+      kinds: session.connectors(),
+    }, {
+      ...session.job("verify", keys),
+      onResult: (result) => session.print(describe(result, session)),
+    });
+    session.clearProgress();
+    const wantedNothing = what.length === 0 && wanted === undefined;
+    if (results.length === 0 && !wantedNothing) {
+      throw new BackupError("storage/no-backup", `There is no backup of "${what.join(", ")}"`, {
+        hint: "`dbbackup list` shows what there is.",
+      });
+    }
+    session.print(summary(results));
+    for (const error of complaints(results)) session.complain(error);
+    return { json: results.map((result) => resultJson(result)), codes: results.flatMap(codesOf) };
+  },
+});
+
+/** The sum of what is wrong, on standard error: what cron mails, and what `> /dev/null` leaves. */
+function complaints(results: readonly VerifyResult[]): BackupError[] {
+  const named = (status: VerifyResult["status"]) =>
+    results.filter((one) => one.status === status).map((one) => `${one.id} at ${one.destination}`);
+  const [damaged, unchecked] = [named("damaged"), named("unchecked")];
+  const errors: BackupError[] = [];
+  if (damaged.length > 0) {
+    const message = `${damaged.length} of ${results.length} copies are damaged: ${
+      damaged.join(", ")
+    }`;
+    errors.push(
+      new BackupError("verification/damaged", message, {
+        hint: "Take a new backup now. A restore takes an undamaged copy, or an older backup.",
+      }),
+    );
+  }
+  if (unchecked.length > 0) {
+    const message = `${unchecked.length} of ${results.length} copies could not be checked: ${
+      unchecked.join(", ")
+    }`;
+    errors.push(
+      new BackupError("storage/unreadable", message, {
+        hint: "The notes above say why. They are neither good nor damaged until they are read.",
+      }),
+    );
+  }
+  return errors;
+}
+
+function codesOf({ status }: VerifyResult): ErrorCode[] {
+  if (status === "damaged") return ["verification/damaged"];
+  return status === "unchecked" ? ["storage/unreadable"] : [];
+}
+
+function describe(result: VerifyResult, session: Session): string {
+  const word = { good: "good", damaged: "DAMAGED", unchecked: "unchecked" }[result.status];
+  const colour = { good: "green", damaged: "red", unchecked: "yellow" } as const;
+  const checks = result.checks.length === 0 ? "nothing" : result.checks.join(", ");
+  const head = `${session.paint(colour[result.status], word.padEnd(9))}  ${result.id}  ` +
+    `${result.job} at ${result.destination}: ${checks}`;
+  return [
+    head,
+    ...result.problems.map(({ code, message }) => `  ${message} (${code})`),
+    ...result.notes.map((note) => `  note: ${note}`),
+  ].join("\n");
+}
+
+function summary(results: readonly VerifyResult[]): string {
+  const count = (status: VerifyResult["status"]) =>
+    results.filter((result) => result.status === status).length;
+  const parts = [`${count("good")} good`, `${count("damaged")} damaged`];
+  if (count("unchecked") > 0) parts.push(`${count("unchecked")} unchecked`);
+  return results.length === 0 ? "No backups." : parts.join(", ");
+}
+
+function resultJson(result: VerifyResult): unknown {
+  const { mark } = result;
+  return {
+    id: result.id,
+    job: result.job,
+    destination: result.destination,
+    status: result.status,
+    checks: result.checks,
+    problems: result.problems,
+    notes: result.notes,
+    mark: mark === undefined
+      ? null
+      : mark.type === "hold"
+      ? { type: mark.type }
+      : { type: mark.type, at: mark.at.toISOString() },
+  };
+}

@@ -1,0 +1,183 @@
+import { Buffer } from "node:buffer";
+import { access, constants, mkdir, statfs } from "node:fs/promises";
+import { settingsOf } from "../config/build.ts";
+import type { DatabaseDefinition, DestinationDefinition, JobDefinition } from "../config/model.ts";
+import type { SourceInfo } from "../contracts/connector.ts";
+import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
+import { formatBytes } from "../core/text.ts";
+import { type ErrorJson, errorJson } from "./errors.ts";
+import type { Session } from "./session.ts";
+
+/** One thing that the doctor looked at. */
+export interface Finding {
+  readonly status: "ok" | "warning" | "error";
+  readonly text: string;
+}
+
+/** What the doctor found out about one database, destination or folder. */
+export interface Examination {
+  readonly what: "database" | "destination" | "folder";
+  readonly name: string;
+  readonly findings: readonly Finding[];
+  readonly codes: readonly ErrorCode[];
+  /** The facts, for `--json`. */
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+// Certificates and signed requests begin to fail around here.
+const worryingOffsetMs = 30_000;
+
+/**
+ * Looks at a database: reachable, tools, privileges, and what a dump would leave out that no job
+ * accepts.
+ */
+export async function examineDatabase(
+  database: DatabaseDefinition,
+  jobs: readonly JobDefinition[],
+  session: Session,
+): Promise<Examination> {
+  const o = { signal: session.host.signal, runtime: session.runtime() };
+  const base = { what: "database", name: database.name } as const;
+  try {
+    const connector = await database.kind.open(database.options, o);
+    try {
+      const [job] = jobs;
+      const settings = job === undefined ? {} : settingsOf(job.settings, database.kind);
+      const info = await connector.inspect({ ...o, settings });
+      const names = await connector.databases(o);
+      const accepted = new Set(jobs.flatMap(({ accept }) => accept));
+      const { findings, codes } = judge(info, accepted);
+      findings.unshift(ok(`${info.flavour} ${info.version} at ${connector.location}`));
+      findings.push(ok(`databases: ${names.join(", ") || "none"}`));
+      return { ...base, findings, codes, facts: { ...info, databases: names } };
+    } finally {
+      await connector.close();
+    }
+  } catch (error) {
+    session.host.signal.throwIfAborted();
+    return failed(base, error, session);
+  }
+}
+
+/** Looks at a destination: reachable, writable (by a small object that is removed), free space. */
+export async function examineDestination(
+  destination: DestinationDefinition,
+  session: Session,
+): Promise<Examination> {
+  const o = { signal: session.host.signal, runtime: session.runtime() };
+  const base = { what: "destination", name: destination.name } as const;
+  try {
+    const storage = await destination.kind.open(destination.options, o);
+    try {
+      const id = Buffer.from(session.host.random(6)).toString("hex");
+      const key = `dbbackup-doctor-${id}/probe`;
+      await storage.put(key, new TextEncoder().encode("dbbackup doctor\n"), o);
+      await storage.delete(key, o);
+      const free = await freeBytes(storage.location);
+      const findings = [ok(`${storage.location} can be written`)];
+      if (free !== undefined) findings.push(ok(`${formatBytes(free)} free`));
+      const facts = { location: storage.location, isWritable: true, freeBytes: free ?? null };
+      return { ...base, findings, codes: [], facts };
+    } finally {
+      await storage.close();
+    }
+  } catch (error) {
+    session.host.signal.throwIfAborted();
+    return failed(base, error, session);
+  }
+}
+
+/** Looks at a folder of ours: there, or can be made; writable; free space. */
+export async function examineFolder(
+  name: string,
+  path: string,
+  session: Session,
+): Promise<Examination> {
+  const base = { what: "folder", name } as const;
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    await access(path, constants.W_OK);
+    const free = await freeBytes(path);
+    const findings = [
+      ok(`${path} can be written${free === undefined ? "" : `, ${formatBytes(free)} free`}`),
+    ];
+    return {
+      ...base,
+      findings,
+      codes: [],
+      facts: { path, isWritable: true, freeBytes: free ?? null },
+    };
+  } catch (cause) {
+    const error = new BackupError("storage/folder", `The ${name}, "${path}", cannot be written`, {
+      cause,
+      hint: `Make it, with this user as its owner, or set ${name} in the config.`,
+    });
+    return failed(base, error, session);
+  }
+}
+
+function judge(
+  info: SourceInfo,
+  accepted: ReadonlySet<string>,
+): { findings: Finding[]; codes: ErrorCode[] } {
+  const findings: Finding[] = [];
+  const codes: ErrorCode[] = [];
+  const complain = (code: ErrorCode, text: string) => {
+    findings.push({ status: "error", text });
+    codes.push(code);
+  };
+  for (const { name, path, version } of info.tools) {
+    if (path === undefined) complain("dump/tool-missing", `${name} is not installed`);
+    else findings.push(ok(`${name} ${version ?? "(version unknown)"} at ${path}`));
+  }
+  for (const { name, isGranted } of info.privileges) {
+    if (isGranted) findings.push(ok(`privilege ${name}`));
+    else findings.push({ status: "warning", text: `privilege ${name} is missing` });
+  }
+  for (const { name, reason, objects } of info.omissions) {
+    const which = objects === undefined || objects.length === 0 ? "" : ` (${objects.join(", ")})`;
+    const text = `a dump leaves out ${name}: ${reason}${which}`;
+    if (accepted.has(name)) findings.push({ status: "ok", text: `${text}; accepted` });
+    else complain("dump/would-omit", text);
+  }
+  const { clockOffsetMs } = info;
+  if (clockOffsetMs !== null) {
+    const text = `its clock is ${describeOffset(clockOffsetMs)}`;
+    const isFar = Math.abs(clockOffsetMs) > worryingOffsetMs;
+    findings.push({ status: isFar ? "warning" : "ok", text });
+  }
+  findings.push(ok(`kinds of backup: ${info.capabilities.join(", ")}`));
+  for (const text of info.warnings) findings.push({ status: "warning", text });
+  return { findings, codes };
+}
+
+function describeOffset(ms: number): string {
+  if (Math.abs(ms) < 1000) return "right";
+  return `${(Math.abs(ms) / 1000).toFixed(1)} s ${ms > 0 ? "ahead" : "behind"}`;
+}
+
+function ok(text: string): Finding {
+  return { status: "ok", text };
+}
+
+function failed(
+  base: { readonly what: Examination["what"]; readonly name: string },
+  reason: unknown,
+  session: Session,
+): Examination {
+  const error = toBackupError(reason);
+  const json: ErrorJson = errorJson(error, session.secrets);
+  const hint = error.hint === undefined ? "" : ` hint: ${error.hint}`;
+  return {
+    ...base,
+    findings: [{ status: "error", text: `${error.message} (${error.code})${hint}` }],
+    codes: [error.code],
+    facts: { error: json },
+  };
+}
+
+/** Free space where the location is a folder of this machine. */
+async function freeBytes(location: string): Promise<number | undefined> {
+  const space = await statfs(location).catch(() => undefined);
+  return space === undefined ? undefined : space.bavail * space.bsize;
+}

@@ -1,0 +1,106 @@
+import { resolve } from "node:path";
+import {
+  databaseFromUrl,
+  databaseWithPassword,
+  destinationFromUrl,
+  givenUrl,
+  takesPassword,
+} from "../config/adhoc.ts";
+import type { Config, DatabaseDefinition, DestinationDefinition } from "../config/model.ts";
+import { BackupError, hasCode } from "../core/errors.ts";
+import { file, known } from "../core/secret.ts";
+import { suggestion } from "../core/text.ts";
+import { schemeOf } from "../registry.ts";
+import type { Session } from "./session.ts";
+
+/**
+ * The destinations that `--from` or `--to` name on the command line: paths, URLs, `env:NAME`, and
+ * the names of a config that `--config` names.
+ */
+export async function adHocDestinations(
+  given: readonly string[],
+  session: Session,
+): Promise<DestinationDefinition[]> {
+  const config = await session.namedConfig();
+  const o = { env: session.host.env, secrets: session.secrets };
+  const result: DestinationDefinition[] = [];
+  for (const text of given) {
+    const declared = config?.destinations.get(text);
+    if (declared !== undefined) {
+      result.push(declared);
+      continue;
+    }
+    const { url, isExposed } = await givenUrl(text, o);
+    if (isExposed) warnExposed(session);
+    result.push(destinationFromUrl(url, session.storages(), session.host.cwd));
+  }
+  return result;
+}
+
+/**
+ * The database that a flag names: a URL, `env:NAME`, or a name of the config, where there is one.
+ *
+ * @param passwordFile `--password-file`, which is always about the database
+ */
+export async function givenDatabase(
+  text: string,
+  passwordFile: string | undefined,
+  config: Config | undefined,
+  session: Session,
+): Promise<DatabaseDefinition> {
+  const secret = passwordFile === undefined
+    ? undefined
+    : file(resolve(session.host.cwd, passwordFile));
+  const declared = config?.databases.get(text);
+  if (declared !== undefined) {
+    return secret === undefined ? declared : databaseWithPassword(declared, secret);
+  }
+  if (config !== undefined && schemeOf(text) === undefined) {
+    throw new BackupError(
+      "usage/unknown-database",
+      `There is no database "${text}" in the config`,
+      {
+        hint: `${suggestion(text, [...config.databases.keys()])} Or give a URL.`,
+      },
+    );
+  }
+  const o = { env: session.host.env, secrets: session.secrets };
+  const { url, isExposed } = await givenUrl(text, o);
+  if (isExposed) warnExposed(session);
+  const database = databaseFromUrl(url, session.connectors(), secret);
+  if (isExposed || secret !== undefined) return database;
+  return await withAskedPassword(database, session);
+}
+
+/** Asks for a password, as psql does: only when the server wants one and a person is there. */
+async function withAskedPassword(
+  database: DatabaseDefinition,
+  session: Session,
+): Promise<DatabaseDefinition> {
+  const { ask } = session.host;
+  if (ask === undefined || session.flags.json) return database;
+  if (!takesPassword(database, known("x"))) return database;
+  const o = { signal: session.host.signal, runtime: session.runtime() };
+  try {
+    const connector = await database.kind.open(database.options, o);
+    try {
+      await connector.inspect(o);
+      return database;
+    } finally {
+      await connector.close();
+    }
+  } catch (error) {
+    // Anything else is for the command itself to meet and tell.
+    if (!hasCode(error, "connection/authentication")) return database;
+  }
+  const password = await ask(`Password for ${database.kind.title}: `, { isHidden: true });
+  session.secrets.hide(password);
+  return databaseWithPassword(database, known(password));
+}
+
+function warnExposed(session: Session): void {
+  session.warn(
+    "A password stands on the command line, where other users of this machine can see it. " +
+      "Leave it out and be asked, or use --password-file or env:NAME.",
+  );
+}

@@ -1,0 +1,32 @@
+import type { Environment } from "../core/runtime.ts";
+import type { Surroundings } from "../config/find.ts";
+
+/** Standard output or error. */
+export interface Output {
+  write(text: string): void;
+  readonly isTerminal: boolean;
+  /** The terminal's width in columns; 100 where there is none. */
+  readonly columns: number;
+}
+
+/** What the command line gets from the process that it runs in; tests bring their own. */
+export interface Host extends Surroundings {
+  readonly env: Environment;
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /**
+   * Asks the user on the terminal; undefined where there is none to ask.
+   *
+   * @throws BackupError `interrupted/signal` on ctrl-C
+   */
+  readonly ask?: (question: string, o: { isHidden: boolean }) => Promise<string>;
+  readonly now: () => Date;
+  readonly random: (length: number) => Uint8Array;
+  /** Aborts on SIGINT and SIGTERM, with the reason to fail with. */
+  readonly signal: AbortSignal;
+}
+
+/** True where colours are wanted: on a terminal, unless NO_COLOR says otherwise. */
+export function isColourful(output: Output, env: Environment): boolean {
+  return output.isTerminal && !env["NO_COLOR"] && env["TERM"] !== "dumb";
+}

@@ -1,0 +1,75 @@
+import { formatBytes, formatDuration } from "../core/text.ts";
+import type { Progress } from "../jobs/types.ts";
+import type { Output } from "./host.ts";
+
+/** One line on the terminal that is rewritten as the work goes on. */
+export interface ProgressLine {
+  update(progress: Progress): void;
+  /** Takes the line away, so that something else can be written. */
+  clear(): void;
+}
+
+// Faster than this nobody reads, and a slow terminal would hold the work back.
+const redrawEveryMs = 200;
+
+/**
+ * Makes the progress line of one piece of work; in a pipe it stays quiet.
+ *
+ * @param label what is worked on, such as the job's name
+ */
+export function createProgressLine(output: Output, label: string): ProgressLine {
+  if (!output.isTerminal) return { update() {}, clear() {} };
+  const startedMs = performance.now();
+  let stage = "";
+  let stageStartedMs = startedMs;
+  let stageStart = 0;
+  let drawnMs = -Infinity;
+  let isShown = false;
+  return {
+    update(progress) {
+      const nowMs = performance.now();
+      if (progress.stage !== stage) {
+        stage = progress.stage;
+        stageStartedMs = nowMs;
+        stageStart = progress.rawBytes;
+      }
+      if (nowMs - drawnMs < redrawEveryMs) return;
+      drawnMs = nowMs;
+      const line = formatProgress(label, progress, {
+        elapsedMs: nowMs - startedMs,
+        stageMs: nowMs - stageStartedMs,
+        stageBytes: progress.rawBytes - stageStart,
+      });
+      isShown = true;
+      output.write(`\r\x1b[K${line.slice(0, Math.max(10, output.columns - 1))}`);
+    },
+    clear() {
+      if (isShown) output.write("\r\x1b[K");
+      isShown = false;
+    },
+  };
+}
+
+/** The words of the line: stage, bytes in and out, rate, time, and the rest where it is known. */
+export function formatProgress(
+  label: string,
+  { stage, rawBytes, storedBytes, totalBytes }: Progress,
+  times: { elapsedMs: number; stageMs: number; stageBytes: number },
+): string {
+  const rate = times.stageMs > 0 ? times.stageBytes / (times.stageMs / 1000) : 0;
+  const parts = [
+    `${label}: ${stage}`,
+    `${formatBytes(rawBytes)} raw`,
+    ...(storedBytes === 0 ? [] : [`${formatBytes(storedBytes)} stored`]),
+    `${formatBytes(Math.round(rate))}/s`,
+    formatDuration(times.elapsedMs),
+  ];
+  if (totalBytes !== undefined && totalBytes > 0) {
+    // An estimate can be too low: then it says nothing more.
+    const done = Math.min(0.99, times.stageBytes / totalBytes);
+    const leftMs = rate > 0 ? (totalBytes - times.stageBytes) / rate * 1000 : undefined;
+    const left = leftMs === undefined || leftMs < 0 ? "" : `, ${formatDuration(leftMs)} left`;
+    parts.push(`about ${Math.floor(done * 100)}%${left}`);
+  }
+  return parts.join("  ");
+}

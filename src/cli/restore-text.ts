@@ -1,0 +1,111 @@
+import type { RestoreResult, RestoreStep } from "../contracts/connector.ts";
+import type { InventoryDifference } from "../contracts/inventory.ts";
+import { formatBytes, formatDuration } from "../core/text.ts";
+import type { PreparedRestore } from "../jobs/types.ts";
+import { rawBytesOf } from "./backups.ts";
+import type { Session } from "./session.ts";
+import { formatTime } from "./times.ts";
+
+/** The plan of a restore, for people who are about to say yes. */
+export function describePlan(prepared: PreparedRestore, session: Session): string {
+  const { manifest, plan, from, backup } = prepared;
+  const consistentAt = new Date(manifest.consistentAt);
+  const age = formatDuration(session.host.now().getTime() - consistentAt.getTime());
+  const lines = [
+    session.paint("bold", `Restore backup ${manifest.id} of job ${manifest.job}`),
+    `  data of   ${formatTime(consistentAt)}, ${age} ago`,
+    `  what      ${manifest.kind} backup of ${manifest.source.flavour} ${manifest.source.version}, ` +
+    `${formatBytes(rawBytesOf(manifest))} raw`,
+    `  from      ${from}: ${backup.prefix}`,
+    `  to        ${plan.target}`,
+    ...plan.steps.map((step) => `  ${describeStep(step, session)}`),
+  ];
+  if (plan.isCheckedFirst) {
+    lines.push("  The whole backup is read and checked before the target is touched.");
+  }
+  for (const { name, reason, objects } of manifest.omitted) {
+    const which = objects === undefined || objects.length === 0 ? "" : ` (${objects.join(", ")})`;
+    lines.push(
+      session.paint("yellow", `  The backup does not have ${name}: ${reason}${which}`),
+    );
+  }
+  if (backup.marks.some(({ type }) => type === "damaged")) {
+    lines.push(session.paint("red", "  warning: this backup is marked as damaged"));
+  }
+  for (const warning of plan.warnings) {
+    lines.push(session.paint("yellow", `  warning: ${warning}`));
+  }
+  return lines.join("\n");
+}
+
+/** What was done, and what may be done next. */
+export function describeResult(result: RestoreResult, session: Session): string {
+  const lines = result.steps.map(({ to, mode, keptAs }) => {
+    const kept = keptAs === undefined ? "" : `; the old one is kept as ${keptAs}`;
+    return `${session.paint("green", "restored")}  ${to} (${doneWords[mode]}${kept})`;
+  });
+  for (const difference of result.differences) {
+    lines.push(`  differs: ${describeDifference(difference)}`);
+  }
+  for (const warning of result.warnings) lines.push(`  warning: ${warning}`);
+  if (result.followUps.length > 0) {
+    lines.push("You may want to:", ...result.followUps.map((command) => `  ${command}`));
+  }
+  return lines.join("\n");
+}
+
+/** The plan for `--json`. */
+export function planJson({ manifest, plan, from, backup }: PreparedRestore): unknown {
+  return {
+    backup: manifest.id,
+    job: manifest.job,
+    kind: manifest.kind,
+    consistentAt: manifest.consistentAt,
+    from,
+    prefix: backup.prefix,
+    target: plan.target,
+    steps: plan.steps,
+    isCheckedFirst: plan.isCheckedFirst,
+    omitted: manifest.omitted,
+    warnings: plan.warnings,
+  };
+}
+
+/** The result for `--json`. */
+export function resultJson(result: RestoreResult): unknown {
+  const { steps, differences, warnings, followUps } = result;
+  return { steps, differences, warnings, followUps };
+}
+
+const doneWords: Readonly<Record<RestoreStep["mode"], string>> = {
+  create: "created",
+  fill: "filled",
+  swap: "swapped in",
+  replace: "replaced",
+};
+
+function describeStep(step: RestoreStep, session: Session): string {
+  const name = step.from === step.to ? step.to : `${step.from} → ${step.to}`;
+  switch (step.mode) {
+    case "create":
+      return `${name}: is created`;
+    case "fill":
+      return `${name}: is there and empty, and is filled`;
+    case "swap": {
+      const kept = step.keptAs === undefined ? "" : `; the old one is kept as ${step.keptAs}`;
+      return `${name}: is restored beside, then swapped in${kept}`;
+    }
+    case "replace":
+      return session.paint("red", `${name}: is REPLACED. ${step.loses ?? "Its content is lost."}`);
+  }
+}
+
+function describeDifference(difference: InventoryDifference): string {
+  const what = `${difference.type} ${difference.database}: ${difference.name}`;
+  if (difference.problem === "count") {
+    return `${what} has ${difference.found ?? "?"} rows, the backup says ${
+      difference.expected ?? "?"
+    }`;
+  }
+  return difference.problem === "missing" ? `${what} is missing` : `${what} was there besides`;
+}

@@ -1,0 +1,172 @@
+import { getLogger } from "@logtape/logtape";
+import { adHocDestinations } from "./given.ts";
+import { givenKeyring, type KeyFlags } from "./encryption.ts";
+import { errorText } from "./errors.ts";
+import { type Host, isColourful } from "./host.ts";
+import { openLog } from "./log.ts";
+import { createProgressLine, type ProgressLine } from "./progress.ts";
+import type { CommonFlags } from "./command.ts";
+import { resolve } from "node:path";
+import { kindsOf } from "../config/build.ts";
+import { defaultStateDir, loadConfig } from "../config/load.ts";
+import type { Config, DestinationDefinition, LogSettings } from "../config/model.ts";
+import type { ConnectorKind } from "../contracts/connector.ts";
+import type { StorageKind } from "../contracts/storage.ts";
+import type { BackupError } from "../core/errors.ts";
+import type { Runtime } from "../core/runtime.ts";
+import type { Secrets } from "../core/secret.ts";
+import { connectorKinds, storageKinds, withPlugins } from "../registry.ts";
+import type { JobContext } from "../jobs/types.ts";
+
+/** What a command works with. */
+export interface Session {
+  readonly host: Host;
+  readonly flags: CommonFlags;
+  readonly secrets: Secrets;
+  /** The config, found and loaded on the first call. */
+  config(): Promise<Config>;
+  /** The config, if one was loaded so far. */
+  loadedConfig(): Config | undefined;
+  /** The config that `--config` names; undefined without the flag: the ad-hoc form searches none. */
+  namedConfig(): Promise<Config | undefined>;
+  /** The destinations of `--from`, or all of the config. */
+  destinations(from: readonly string[]): Promise<readonly DestinationDefinition[]>;
+  /** Built-in kinds of databases and those of the config that is loaded. */
+  connectors(): readonly ConnectorKind[];
+  /** Built-in kinds of destinations and those of the config that is loaded. */
+  storages(): readonly StorageKind[];
+  /** For everything below: with the config's folders, once it is loaded. */
+  runtime(): Runtime;
+  /**
+   * What a job takes; its progress is shown on the terminal under `label`, and encrypted backups are
+   * opened with what the command's flags name.
+   */
+  job(label: string, keys?: KeyFlags): JobContext;
+  /** Writes a line for people to standard output; nothing with `--json`. */
+  print(text: string): void;
+  /** Warns people on standard error, and the log. */
+  warn(text: string): void;
+  /**
+   * Tells people of an error on standard error, with its hint. Where standard error is a JSON log,
+   * the error is a line of it, unless `isLogged` says that it is there already.
+   */
+  complain(error: BackupError, o?: { isLogged: boolean }): void;
+  /** Colours a text for standard output. */
+  paint(colour: Colour, text: string): string;
+  /** Takes the progress line away. */
+  clearProgress(): void;
+}
+
+/** The colours that output uses. */
+export type Colour = "red" | "green" | "yellow" | "dim" | "bold";
+
+const colourCodes: Readonly<Record<Colour, number>> = {
+  red: 31,
+  green: 32,
+  yellow: 33,
+  dim: 2,
+  bold: 1,
+};
+
+/** Opens the session of one command: sets the log up. */
+export async function openSession(
+  flags: CommonFlags,
+  secrets: Secrets,
+  host: Host,
+): Promise<Session> {
+  let loaded: Config | undefined;
+  let loading: Promise<Config> | undefined;
+  let progress: ProgressLine | undefined;
+  const log = getLogger(["dbbackup"]);
+  const writeLog = (line: string) => {
+    progress?.clear();
+    host.stderr.write(line);
+  };
+  // Where the log on standard error is JSON, every line there is.
+  let isJsonLog = false;
+  const setLog = async (written: LogSettings) => {
+    const settings = withFlags(written, flags, host.cwd);
+    isJsonLog = settings.format === "json" && settings.file === undefined;
+    await openLog({ settings, secrets, write: writeLog });
+  };
+  await setLog({ level: "info", format: "text" });
+
+  async function load(): Promise<Config> {
+    const moduleExports = async () => await import("../mod.ts");
+    loaded = await loadConfig({ ...host, named: flags.config, moduleExports });
+    await setLog(loaded.log);
+    return loaded;
+  }
+
+  const session: Session = {
+    host,
+    flags,
+    secrets,
+    config: () => loading ??= load(),
+    loadedConfig: () => loaded,
+    async namedConfig() {
+      return flags.config === undefined ? undefined : await session.config();
+    },
+    async destinations(from) {
+      if (from.length === 0) return [...(await session.config()).destinations.values()];
+      return await adHocDestinations(from, session);
+    },
+    connectors: () =>
+      withPlugins(connectorKinds, loaded === undefined ? [] : kindsOf(loaded).connectors),
+    storages: () => withPlugins(storageKinds, loaded === undefined ? [] : kindsOf(loaded).storages),
+    runtime: () => ({
+      env: host.env,
+      now: host.now,
+      random: host.random,
+      log,
+      secrets,
+      tempDir: loaded?.tempDir ?? host.tempDir,
+    }),
+    job(label, keys) {
+      progress?.clear();
+      const line = createProgressLine(host.stderr, label);
+      progress = line;
+      return {
+        runtime: session.runtime(),
+        signal: host.signal,
+        stateDir: loaded?.stateDir ?? defaultStateDir(host),
+        keyring: givenKeyring(keys, session),
+        onProgress: (state) => line.update(state),
+      };
+    },
+    print(text) {
+      if (flags.json) return;
+      progress?.clear();
+      host.stdout.write(secrets.redact(`${text}\n`));
+    },
+    warn(text) {
+      log.warn("{text}", { text });
+    },
+    complain(error, o) {
+      const { code, message, hint } = error;
+      if (isJsonLog && o?.isLogged === true) return;
+      if (isJsonLog) return log.error("{code}: {reason}", { code, reason: message, hint });
+      progress?.clear();
+      host.stderr.write(errorText(error, secrets, isColourful(host.stderr, host.env)));
+    },
+    paint(colour, text) {
+      if (!isColourful(host.stdout, host.env)) return text;
+      return `\x1b[${colourCodes[colour]}m${text}\x1b[0m`;
+    },
+    clearProgress: () => progress?.clear(),
+  };
+  return session;
+}
+
+/** What the command line says about the log wins. */
+function withFlags(settings: LogSettings, flags: CommonFlags, cwd: string): LogSettings {
+  const common = {
+    level: flags.logLevel ?? settings.level,
+    format: flags.logFormat ?? settings.format,
+  };
+  if (flags.logFile !== undefined) {
+    const path = resolve(cwd, flags.logFile);
+    return { ...common, file: { maxBytes: 10 * 1024 ** 2, keep: 5, ...settings.file, path } };
+  }
+  return settings.file === undefined ? common : { ...common, file: settings.file };
+}

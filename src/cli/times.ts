@@ -1,0 +1,26 @@
+import { BackupError } from "../core/errors.ts";
+
+/** A moment for people: `2026-11-23 03:00:00Z`. Always UTC, as in the names on the destination. */
+export function formatTime(time: Date): string {
+  return time.toISOString().replace("T", " ").replace(/\.\d+Z$/, "Z");
+}
+
+/**
+ * Reads a moment that a user typed: `2026-11-23T03:00:00Z`, with an offset, or without any, which
+ * means local time.
+ *
+ * @throws BackupError `usage/bad-time`
+ */
+export function parseTime(text: string): Date {
+  const match =
+    /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)\s*(Z|[+-]\d{2}:?\d{2})?$/i.exec(
+      text.trim(),
+    );
+  const time = match === null
+    ? undefined
+    : new Date(`${match[1]}T${match[2]}${(match[3] ?? "").toUpperCase()}`);
+  if (time !== undefined && !Number.isNaN(time.getTime())) return time;
+  throw new BackupError("usage/bad-time", `Cannot read the time "${text}"`, {
+    hint: "Write it as 2026-11-23T03:00:00Z; without Z or an offset it is local time.",
+  });
+}

@@ -1,0 +1,79 @@
+import { formatMessage, type Message } from "@optique/core/message";
+import { extractOptionNames } from "@optique/core/usage";
+import { BackupError, type ErrorCode } from "../core/errors.ts";
+import { nearest, suggestion } from "../core/text.ts";
+import type { Command } from "./command.ts";
+import { commandOf } from "./help.ts";
+
+/** Makes our kind of error of what the parser says about a command line. */
+export function usageError(
+  message: Message,
+  argv: readonly string[],
+  commands: readonly Command[],
+): BackupError {
+  const text = formatMessage(message, { colors: false, quotes: true }).split("\n\n")[0]!;
+  const unexpected = /^Unexpected option or (?:subcommand|argument): [`"](.*)[`"]\.$/s.exec(text)
+    ?.[1];
+  if (unexpected !== undefined) return unexpectedWord(unexpected, argv, commands);
+  const own = commandOf(argv, commands);
+  return new BackupError(codeOf(text), sentence(text), {
+    hint: `\`dbbackup ${own === undefined ? "" : `${own.path.join(" ")} `}--help\` shows how.`,
+  });
+}
+
+function unexpectedWord(
+  word: string,
+  argv: readonly string[],
+  commands: readonly Command[],
+): BackupError {
+  const own = commandOf(argv, commands);
+  if (word.startsWith("-") && own !== undefined) {
+    const [flag = word] = word.split("=");
+    const options = [...extractOptionNames(own.parser.usage), "--help"];
+    const best = nearest(flag, options);
+    const known = best === undefined
+      ? `\`dbbackup ${own.path.join(" ")} --help\` lists its options.`
+      : `Did you mean "${best}"?`;
+    return new BackupError(
+      "usage/unknown-option",
+      `${own.path.join(" ")} has no option "${flag}"`,
+      {
+        hint: known,
+      },
+    );
+  }
+  if (own !== undefined) {
+    const name = own.path.join(" ");
+    return new BackupError("usage/unexpected-argument", `${name} takes no further "${word}"`, {
+      hint: `\`dbbackup ${name} --help\` shows how. A name that begins with a dash goes after --.`,
+    });
+  }
+  if (word.startsWith("-")) {
+    return new BackupError(
+      "usage/unknown-option",
+      `There is no option "${word}" before a command`,
+      {
+        hint: "Put options behind the command: `dbbackup list --json`.",
+      },
+    );
+  }
+  const isInGroup = argv[0] !== word && commands.some(({ path }) => path[0] === argv[0]);
+  const known = isInGroup
+    ? commands.filter(({ path }) => path[0] === argv[0]).map(({ path }) => path[1]!)
+    : [...new Set(commands.map(({ path }) => path[0]!)), "completions"];
+  const name = isInGroup ? `${argv[0]} ${word}` : word;
+  return new BackupError("usage/unknown-command", `There is no command "${name}"`, {
+    hint: suggestion(word, known),
+  });
+}
+
+function codeOf(text: string): ErrorCode {
+  if (/requires|missing|too few/i.test(text)) return "usage/missing-value";
+  if (/multiple times/.test(text)) return "usage/repeated-option";
+  return "usage/bad-value";
+}
+
+/** Our sentences end without a full stop, and quote with `"`. */
+function sentence(text: string): string {
+  return text.replaceAll("`", '"').replace(/\.$/, "");
+}

@@ -1,0 +1,117 @@
+import type { CodecParameters } from "../contracts/codec.ts";
+import { BackupError } from "../core/errors.ts";
+
+// Keys as age writes them: bech32 (BIP 173) of 32 bytes, https://age-encryption.org/v1 "X25519".
+// The library that uses them is loaded only when something is encrypted; these checks come earlier.
+
+/** True for an X25519 recipient, `age1…`. */
+export function isRecipient(text: string): boolean {
+  return text === text.toLowerCase() && isBech32Of32Bytes(text, "age");
+}
+
+/** True for an X25519 identity, `AGE-SECRET-KEY-1…`. */
+export function isIdentity(text: string): boolean {
+  return text === text.toUpperCase() && isBech32Of32Bytes(text.toLowerCase(), "age-secret-key-");
+}
+
+/** The recipients that a manifest names, whatever else it holds. */
+export function recipientsIn({ recipients }: CodecParameters): string[] {
+  if (!Array.isArray(recipients)) return [];
+  return recipients.filter((one) => typeof one === "string");
+}
+
+/**
+ * The recipients in a file as `age -R` reads it: one a line, `#` starts a remark.
+ *
+ * @param name of the file, for messages
+ * @throws BackupError `config/recipient`
+ */
+export function parseRecipients(content: string, name: string): string[] {
+  const recipients = linesOf(content);
+  for (const { line, text } of recipients) {
+    if (!isRecipient(text)) throw badRecipient(text, `Line ${line} of "${name}"`);
+  }
+  if (recipients.length > 0) return recipients.map(({ text }) => text);
+  throw new BackupError("config/recipient", `There is no recipient in "${name}"`, { hint });
+}
+
+/**
+ * The error of something that is no recipient.
+ *
+ * @param where it stands, as the start of a sentence
+ */
+export function badRecipient(text: string, where: string): BackupError {
+  // What somebody took for the public half may be the secret one.
+  const what = isSecretLooking(text) ? "a secret identity" : JSON.stringify(text);
+  return new BackupError("config/recipient", `${where} is no age recipient: ${what}`, { hint });
+}
+
+/** True for what must not be shown, even where it does not belong. */
+export function isSecretLooking(text: string): boolean {
+  return /secret|private/i.test(text);
+}
+
+const hint = "A recipient is a public key, age1 and 58 letters; `dbbackup key new` makes a pair.";
+
+/**
+ * The identities in a file as `age -i` reads it: one a line, `#` starts a remark.
+ *
+ * @param name of where it is from, for messages; no content of it is ever told
+ * @throws BackupError `config/identity-file`
+ */
+export function parseIdentities(content: string, name: string): string[] {
+  const identities = linesOf(content);
+  for (const { line, text } of identities) {
+    if (!isIdentity(text)) {
+      throw badIdentities(`Line ${line} of ${name} is no age identity`, kindOf(text));
+    }
+  }
+  if (identities.length > 0) return identities.map(({ text }) => text);
+  throw badIdentities(`There is no identity in ${name}`);
+}
+
+function badIdentities(message: string, kind?: string): BackupError {
+  return new BackupError("config/identity-file", message, {
+    hint:
+      `${kind === undefined ? "" : `${kind} `}An identity is AGE-SECRET-KEY-1 and 58 letters, ` +
+      "as `dbbackup key new` and age-keygen write it.",
+  });
+}
+
+function kindOf(text: string): string | undefined {
+  if (isRecipient(text)) return "It is a recipient, the public half of a pair.";
+  if (text.startsWith("age-encryption.org/") || text.includes("AGE ENCRYPTED FILE")) {
+    return "The file is encrypted itself: decrypt it with `age -d` first.";
+  }
+  if (/OPENSSH|RSA|^ssh-/.test(text)) return "SSH keys cannot be used.";
+  if (/^AGE-PLUGIN-/i.test(text)) return "Identities of plugins cannot be used.";
+  return undefined;
+}
+
+function linesOf(content: string): { line: number; text: string }[] {
+  return content.split(/\r?\n/)
+    .map((text, index) => ({ line: index + 1, text: text.trim() }))
+    .filter(({ text }) => text !== "" && !text.startsWith("#"));
+}
+
+const alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+
+/** Whether a lower-case text is bech32, with this prefix and a right checksum, of 32 bytes. */
+function isBech32Of32Bytes(text: string, prefix: string): boolean {
+  if (!text.startsWith(`${prefix}1`)) return false;
+  const words = [...text.slice(prefix.length + 1)].map((letter) => alphabet.indexOf(letter));
+  // 256 bits in words of 5, with 4 bits over, and 6 words of checksum.
+  if (words.length !== 52 + 6 || words.includes(-1)) return false;
+  if ((words[51]! & 0b1111) !== 0) return false;
+  const codes = [...prefix].map((letter) => letter.charCodeAt(0));
+  return checksum([...codes.map((c) => c >>> 5), 0, ...codes.map((c) => c & 31), ...words]) === 1;
+}
+
+/** BIP 173, "Checksum". */
+function checksum(words: readonly number[]): number {
+  const generator = [0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3];
+  return words.reduce((sum, word) => {
+    const next = (sum & 0x1ffffff) << 5 ^ word;
+    return generator.reduce((acc, g, bit) => (sum >>> 25 & 1 << bit) === 0 ? acc : acc ^ g, next);
+  }, 1);
+}

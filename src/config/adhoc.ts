@@ -1,0 +1,236 @@
+import { resolve } from "node:path";
+import { systemTimeZone } from "../catalog/periods.ts";
+import type { ConnectorKind, DumpSettings } from "../contracts/connector.ts";
+import { safeUrl } from "../contracts/connection.ts";
+import type { StorageKind } from "../contracts/storage.ts";
+import { BackupError } from "../core/errors.ts";
+import type { Environment } from "../core/runtime.ts";
+import type { Secret, Secrets } from "../core/secret.ts";
+import { nearest } from "../core/text.ts";
+import { kindOfUrl, schemeOf } from "../registry.ts";
+import { settingsOf } from "./build.ts";
+import {
+  type Compression,
+  type DatabaseDefinition,
+  defaultAbandonedAfterMs,
+  defaultStallTimeoutMs,
+  defaultVolumeBytes,
+  type DestinationDefinition,
+  type EncryptionSettings,
+  type JobDefinition,
+} from "./model.ts";
+
+/** A URL of the command line, looked up. */
+export interface GivenUrl {
+  readonly url: string;
+  /** True when it stood on the command line with a password, where other users can see it. */
+  readonly isExposed: boolean;
+}
+
+/**
+ * Takes a `--from` or `--to`: as it is, or `env:NAME` for the content of a variable. A password in
+ * it is known to the redactor from here on.
+ *
+ * @throws BackupError `config/env-missing`, `config/env-empty`
+ */
+export async function givenUrl(
+  text: string,
+  o: { readonly env: Environment; readonly secrets: Secrets },
+): Promise<GivenUrl> {
+  const name = /^env:(.+)$/.exec(text)?.[1];
+  const url = name === undefined ? text : variable(o.env, name);
+  const password = passwordIn(url);
+  if (password !== undefined) {
+    o.secrets.hide(password);
+    o.secrets.hide(decoded(password));
+  }
+  return { url, isExposed: name === undefined && password !== undefined };
+}
+
+/**
+ * A database by its URL.
+ *
+ * @param password given apart from the URL; it wins
+ * @throws BackupError `usage/unknown-scheme`, `usage/bad-url`, `usage/no-password-here`
+ */
+export function databaseFromUrl(
+  url: string,
+  kinds: readonly ConnectorKind[],
+  password?: Secret,
+): DatabaseDefinition {
+  const kind = kindOfUrl(url, kinds);
+  if (kind === undefined) throw unknownScheme(url, "database", kinds);
+  const options = kind.fromUrl(url);
+  const whole = password === undefined ? options : withPassword(options, password, kind);
+  return { name: kind.jobName(whole), kind, options: whole };
+}
+
+/** True for kinds whose options have a password. */
+export function takesPassword({ kind, options }: DatabaseDefinition, password: Secret): boolean {
+  return kind.options.safeParse({ ...asObject(options), password }).success;
+}
+
+/** The same database with a password that was asked for. */
+export function databaseWithPassword(
+  database: DatabaseDefinition,
+  password: Secret,
+): DatabaseDefinition {
+  return { ...database, options: withPassword(database.options, password, database.kind) };
+}
+
+/**
+ * A destination by its URL or path; relative paths start from the working directory.
+ *
+ * @throws BackupError `usage/unknown-scheme`, `usage/bad-url`
+ */
+export function destinationFromUrl(
+  url: string,
+  kinds: readonly StorageKind[],
+  cwd: string,
+): DestinationDefinition {
+  const scheme = schemeOf(url);
+  // A path may have a colon, too; only a known scheme, or `//` after it, makes it a URL.
+  const isPath = scheme === undefined ||
+    (kindOfUrl(url, kinds) === undefined && !url.startsWith(`${scheme}://`));
+  const kind = isPath
+    ? kinds.find(({ schemes }) => schemes.includes("file"))
+    : kindOfUrl(url, kinds);
+  if (kind === undefined) throw unknownScheme(url, "destination", kinds);
+  const whole = isPath ? resolve(cwd, url) : absoluteFileUrl(url, scheme, cwd);
+  return { name: safeUrl(url), kind, options: kind.fromUrl(whole) };
+}
+
+/** What the flags of `backup --from` say about the job. */
+export interface AdHocFlags extends DumpSettings {
+  readonly name?: string;
+  readonly compression: Compression;
+  readonly encryption?: EncryptionSettings | undefined;
+  readonly timeoutMs?: number;
+  readonly stallTimeoutMs?: number;
+  readonly accept: readonly string[];
+  readonly volumeBytes?: number;
+}
+
+/**
+ * The job of the ad-hoc form.
+ *
+ * @throws BackupError `usage/unknown-omission`, `usage/setting-unsupported`
+ */
+export function adHocJob(
+  database: DatabaseDefinition,
+  destinations: readonly DestinationDefinition[],
+  flags: AdHocFlags,
+): JobDefinition {
+  const { kind } = database;
+  for (const name of flags.accept) assertOmission(name, kind);
+  for (const [setting, flag] of settingFlags) {
+    if (flags[setting] === undefined || kind.settings.includes(setting)) continue;
+    throw new BackupError("usage/setting-unsupported", `${kind.title} has no ${flag}`, {
+      hint: `Leave ${flag} out.`,
+    });
+  }
+  return {
+    name: flags.name ?? database.name,
+    database,
+    destinations,
+    compression: flags.compression,
+    encryption: flags.encryption,
+    timeoutMs: flags.timeoutMs,
+    stallTimeoutMs: flags.stallTimeoutMs ?? defaultStallTimeoutMs,
+    destinationStallTimeoutMs: defaultStallTimeoutMs,
+    accept: flags.accept,
+    settings: settingsOf(flags, kind),
+    volumeBytes: flags.volumeBytes ?? defaultVolumeBytes,
+    retention: undefined,
+    timezone: systemTimeZone(),
+    abandonedAfterMs: defaultAbandonedAfterMs,
+  };
+}
+
+/**
+ * Checks a name given to `--accept`.
+ *
+ * @throws BackupError `usage/unknown-omission`
+ */
+export function assertOmission(name: string, kind: ConnectorKind): void {
+  if (kind.omissions.includes(name)) return;
+  const best = nearest(name, kind.omissions);
+  const names = kind.omissions.length === 0 ? "nothing" : kind.omissions.join(", ");
+  throw new BackupError(
+    "usage/unknown-omission",
+    `A dump of ${kind.title} never leaves out "${name}"`,
+    { hint: `${best === undefined ? "" : `Did you mean "${best}"? `}It can leave out: ${names}.` },
+  );
+}
+
+/** The flags of the settings that only some kinds have. */
+export const settingFlags = [
+  ["exclude", "--exclude"],
+  ["excludeData", "--exclude-data"],
+  ["schemaOnly", "--schema-only"],
+  ["dumpArgs", "--dump-arg"],
+  ["restoreArgs", "--restore-arg"],
+] as const satisfies readonly (readonly [keyof DumpSettings, string])[];
+
+/** The password inside a URL, as it is written there. */
+function passwordIn(url: string): string | undefined {
+  const password = /^[a-z][a-z0-9+]*:\/\/[^:@/?]*:([^/?]*)@/i.exec(url)?.[1];
+  return password === "" ? undefined : password;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function variable(env: Environment, name: string): string {
+  const value = env[name];
+  if (value !== undefined && value !== "") return value;
+  const [code, how] = value === undefined
+    ? ["config/env-missing", "not set"] as const
+    : ["config/env-empty", "empty"] as const;
+  throw new BackupError(code, `Environment variable ${name} is ${how}`, {
+    hint: `Set ${name} to the URL; it is what env:${name} stands for.`,
+  });
+}
+
+function withPassword(options: unknown, password: Secret, kind: ConnectorKind): unknown {
+  const result = kind.options.safeParse({ ...asObject(options), password });
+  if (result.success) return result.data;
+  throw new BackupError("usage/no-password-here", `${kind.title} takes no password`, {
+    hint: "Leave --password-file out.",
+  });
+}
+
+function asObject(options: unknown): object {
+  return typeof options === "object" && options !== null ? options : {};
+}
+
+function absoluteFileUrl(url: string, scheme: string | undefined, cwd: string): string {
+  if (scheme !== "file") return url;
+  const rest = url.slice("file:".length);
+  return rest.startsWith("/") ? url : `file:${resolve(cwd, rest)}`;
+}
+
+function unknownScheme(
+  url: string,
+  what: "database" | "destination",
+  kinds: readonly { readonly schemes: readonly string[] }[],
+): BackupError {
+  const schemes = kinds.flatMap((kind) => kind.schemes);
+  const scheme = schemeOf(url);
+  const best = scheme === undefined ? undefined : nearest(scheme, schemes);
+  const known = schemes.map((one) => `${one}:`).join(", ");
+  const path = what === "destination" ? "a path, or a URL" : "a URL";
+  return new BackupError(
+    "usage/unknown-scheme",
+    `Cannot tell the kind of ${what} from "${safeUrl(url)}"`,
+    {
+      hint: `${best === undefined ? "" : `Did you mean "${best}:"? `}Write ${path} that begins ` +
+        `with one of ${known}` + (what === "database" ? "; SQLite is sqlite:PATH." : "."),
+    },
+  );
+}

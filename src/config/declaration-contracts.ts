@@ -1,0 +1,666 @@
+// Generated: bun tests/config/declaration-source.ts
+
+/** The contracts of plugins, as dbbackup.d.ts declares them. */
+export const contracts = `
+  /**
+   * The one shape in which data moves between modules.
+   *
+   * Single use: iterate it once. A chunk is valid only until the consumer asks for the next, because
+   * producers reuse their buffers; whoever keeps a chunk copies it. Ending the iteration early
+   * (\`return\`) makes the producer release what it holds.
+   */
+  export type Bytes = AsyncIterable<Uint8Array>;
+
+  /** What every long operation takes: the signal that ends it. */
+  export interface Abortable {
+    /** When it aborts, the operation stops its children, cleans up and throws the signal's reason. */
+    readonly signal: AbortSignal;
+  }
+
+  /** A closed range of byte offsets, both ends included. \`end\` absent means to the last byte. */
+  export interface ByteRange {
+    readonly start: number;
+    readonly end?: number;
+  }
+
+  /** \`area/what\`, such as \`storage/not-found\`: stable, for scripts and tests to match on. */
+  export type ErrorCode = \`\${ErrorArea}/\${string}\`;
+
+  /** The options of a {@link BackupError}. */
+  export interface BackupErrorOptions {
+    /** What to do about it, as a sentence in the imperative. */
+    readonly hint?: string;
+    /** The error underneath. */
+    readonly cause?: unknown;
+    /** More facts for machines, in \`--json\` and the log. Never a secret. */
+    readonly details?: Readonly<Record<string, unknown>>;
+  }
+
+  /** The first half of an error code; it decides the exit status. */
+  export type ErrorArea =
+    | "internal"
+    | "interrupted"
+    | "verification"
+    | "restore"
+    | "dump"
+    | "storage"
+    | "connection"
+    | "config"
+    | "usage"
+    | "locked"
+    | "partial";
+  /** The one error that users see. */
+  export class BackupError extends Error {
+    override readonly name: "BackupError";
+    readonly code: ErrorCode;
+    readonly hint: string | undefined;
+    readonly details: Readonly<Record<string, unknown>> | undefined;
+    constructor(code: ErrorCode, message: string, options?: BackupErrorOptions);
+  }
+
+  /** Environment variables, as passed in by main: nothing else reads the process's own. */
+  export type Environment = Readonly<Record<string, string | undefined>>;
+
+  /**
+   * What comes from outside the program: clock, randomness, environment, log. Made once by main (or by
+   * a test) and handed down, so that every module can be run with others.
+   */
+  export interface Runtime {
+    readonly env: Environment;
+    /** The clock. */
+    readonly now: () => Date;
+    /** Fresh random bytes, good enough for ids. */
+    readonly random: (length: number) => Uint8Array;
+    /** Structured log; children carry run id, job and database (\`log.with({ job })\`). */
+    readonly log: Logger;
+    /** Resolves references to secrets and knows what to redact. */
+    readonly secrets: Secrets;
+    /** Where temporary files may go; default the system's. */
+    readonly tempDir: string;
+  }
+
+  /** Resolves secrets, and removes every value it ever resolved from texts. */
+  export interface Secrets {
+    resolve(text: Text, o?: { readonly isPublic: boolean }): Promise<string>;
+    /** Notes a value as secret, for those that come another way. */
+    hide(value: string): void;
+    redact(text: string): string;
+  }
+
+  /** Structured log; \`{name}\` in a message is filled in from the properties. */
+  export interface Logger {
+    debug(message: string, properties?: Record<string, unknown>): void;
+    info(message: string, properties?: Record<string, unknown>): void;
+    warn(message: string, properties?: Record<string, unknown>): void;
+    error(message: string, properties?: Record<string, unknown>): void;
+    with(properties: Record<string, unknown>): Logger;
+  }
+
+  export type Kind = "full" | "differential" | "incremental";
+  /** Where a backup stands in its database's change log. */
+  export interface Position {
+    type: "lsn" | "binlog" | "oplog" | "sqlite";
+    [key: string]: unknown;
+  }
+  /** Something that a dump leaves out. */
+  export interface Omission {
+    /** The stable name that a job accepts. */
+    name: string;
+    reason: string;
+    objects?: string[] | undefined;
+    [key: string]: unknown;
+  }
+  export interface Volume {
+    name: string;
+    bytes: number;
+    sha256: string;
+    [key: string]: unknown;
+  }
+  /** One byte stream of a backup. */
+  export interface Artifact {
+    number: number;
+    role: string;
+    databases: string[];
+    format: string;
+    codecs: { id: string; parameters?: Record<string, unknown> | undefined; [key: string]: unknown }[];
+    rawBytes: number;
+    rawSha256: string;
+    storedBytes: number;
+    storedSha256: string;
+    volumes: Volume[];
+    [key: string]: unknown;
+  }
+  /** What makes a folder a backup. */
+  export interface Manifest {
+    formatVersion: number;
+    id: string;
+    job: string;
+    kind: Kind;
+    parent: { id: string; manifestSha256: string; [key: string]: unknown } | null;
+    source: {
+      kind: string;
+      id: string;
+      tag: string;
+      flavour: string;
+      version: string;
+      [key: string]: unknown;
+    };
+    tool: { name: string; version: string; [key: string]: unknown };
+    clientTools: { name: string; version: string; [key: string]: unknown }[];
+    startedAt: string;
+    finishedAt: string;
+    consistentAt: string;
+    position: {
+      from?: Position | undefined;
+      to?: Position | undefined;
+      [key: string]: unknown;
+    };
+    clockOffsetMs: number | null;
+    settings: {
+      exclude?: string[] | undefined;
+      excludeData?: string[] | undefined;
+      schemaOnly?: boolean | undefined;
+      dumpArgs?: string[] | undefined;
+      restoreArgs?: string[] | undefined;
+      [key: string]: unknown;
+    };
+    omitted: Omission[];
+    warnings: string[];
+    artifacts: Artifact[];
+    [key: string]: unknown;
+  }
+
+  /** What kind of thing an {@link InventoryObject} is, in the words of its engine. */
+  export type ObjectType =
+    | "table"
+    | "view"
+    | "materialized-view"
+    | "sequence"
+    | "routine"
+    | "trigger"
+    | "event"
+    | "index"
+    | "type"
+    | "extension"
+    | "large-objects"
+    | "collection";
+
+  /** One object inside a database. */
+  export interface InventoryObject {
+    readonly type: ObjectType;
+    /** PostgreSQL's schema; absent where the engine has none. */
+    readonly schema?: string;
+    /** The plain name, unquoted. */
+    readonly name: string;
+    /** Rows, documents or, for large objects, how many there are. */
+    readonly count?: number;
+    /** Whether \`count\` is exact for the bytes of the dump; an inexact one is never a failure. */
+    readonly isExact?: boolean;
+    /** In whose name it runs, where the engine's dump says so: MySQL's DEFINER, \`user@host\`. */
+    readonly owner?: string;
+  }
+
+  /** What a database holds: described from the dumped bytes or in the dump's own snapshot. */
+  export interface DatabaseInventory {
+    readonly database: string;
+    readonly objects: readonly InventoryObject[];
+  }
+
+  /** The inventory of a backup or of a live target; an artifact of its own. */
+  export interface Inventory {
+    readonly databases: readonly DatabaseInventory[];
+  }
+
+  /** One difference between what a backup holds and what a restore made. */
+  export interface InventoryDifference {
+    readonly database: string;
+    readonly type: ObjectType;
+    /** With its schema, dotted, for people. */
+    readonly name: string;
+    readonly problem: "missing" | "count" | "extra";
+    readonly expected?: number;
+    readonly found?: number;
+    /** Missing objects and different exact counts are failures; the rest is only told. */
+    readonly isFailure: boolean;
+  }
+
+  /** The format of an artifact's raw bytes, such as PostgreSQL's custom archive. */
+  export interface ArtifactFormat {
+    /** Goes into the manifest: \`pgdump\`. */
+    readonly id: string;
+    /** The file name's ending, without a dot: \`pgdump\`. */
+    readonly suffix: string;
+    /** Starts a walk over one artifact of this format. */
+    walk(): Walker;
+    /**
+     * Lets the engine's own tool, where it has one that truly reads, go over the raw bytes: the part
+     * of \`verify --deep\` beyond the walker.
+     *
+     * @throws BackupError \`verification/native-check\`; \`dump/tool-missing\` when the tool is not here
+     */
+    nativeCheck?(bytes: Bytes, o: Abortable & { runtime: Runtime }): Promise<void>;
+  }
+
+  /**
+   * Follows the structure of a dump as its bytes pass, and counts what they hold. The same walker runs
+   * on backup, on restore and in \`verify --deep\`. It must be cheap and hold little memory.
+   */
+  export interface Walker {
+    /**
+     * Takes the next bytes; chunks cut the structure anywhere, and are not kept.
+     *
+     * @throws BackupError \`verification/structure\` at the first byte that cannot belong there
+     */
+    push(chunk: Uint8Array): void;
+    /**
+     * Says that the bytes are over.
+     *
+     * @returns what they held; empty for formats that hold no objects (accounts).
+     * @throws BackupError \`verification/truncated\` unless the structure was seen to its very end
+     */
+    end(): ArtifactContents;
+  }
+
+  /** What a walker saw. */
+  export interface ArtifactContents {
+    /** The objects in the bytes, by database; a format that does not name its database uses "". */
+    readonly databases: readonly DatabaseInventory[];
+  }
+
+  /** A program that a connector uses. */
+  export interface Tool {
+    /** \`pg_dump\`. */
+    readonly name: string;
+    /** Where it was found; undefined when it is missing. */
+    readonly path: string | undefined;
+    /** Its own version, \`15.18\`; undefined when it is missing. */
+    readonly version: string | undefined;
+  }
+
+  /** A look at the source before anything is read. */
+  export interface SourceInfo {
+    /** Identifies the server across addresses and restarts, and no other server. */
+    readonly sourceId: string;
+    /** \`PostgreSQL\`, \`MariaDB\`, \`MySQL\`, \`MongoDB\`, \`SQLite\`. */
+    readonly flavour: string;
+    /** The server's version, as short as it gets: \`15.18\`. */
+    readonly version: string;
+    readonly tools: readonly Tool[];
+    /** The privileges that the dump needs, and whether this user has them. */
+    readonly privileges: readonly { readonly name: string; readonly isGranted: boolean }[];
+    /** What a dump with these settings would leave out without a word. */
+    readonly omissions: readonly Omission[];
+    /** Kinds of backup that this very server can give now. */
+    readonly capabilities: readonly Kind[];
+    /** Where its change log stands now, where it keeps one. */
+    readonly position?: Position;
+    /** The server's clock minus ours, in milliseconds; null where it cannot be told. */
+    readonly clockOffsetMs: number | null;
+    /** An estimate of the raw dump's size, for progress; undefined where there is none. */
+    readonly estimatedBytes?: number;
+    /** Things to know that stop nothing. */
+    readonly warnings: readonly string[];
+  }
+
+  /** The job's settings that shape a dump; each connector kind says which ones it has. */
+  export interface DumpSettings {
+    /** Objects to leave out entirely, as the engine's tool names them. */
+    readonly exclude?: readonly string[];
+    /** Tables or collections whose rows are left out. */
+    readonly excludeData?: readonly string[];
+    /** Only definitions, no rows. */
+    readonly schemaOnly?: boolean;
+    /** More arguments for the dump tool, as they are. */
+    readonly dumpArgs?: readonly string[];
+    /** More arguments for the restore tool, as they are. */
+    readonly restoreArgs?: readonly string[];
+  }
+
+  /** What to dump. */
+  export interface DumpPlan {
+    readonly kind: Kind;
+    /** The parent's manifest, for kinds that build on one. */
+    readonly parent?: Manifest;
+    readonly settings: DumpSettings;
+    /** Milliseconds of silence from the tool after which the dump fails. */
+    readonly stallMs: number;
+  }
+
+  /** The head of an artifact that a dump is about to emit. */
+  export interface ArtifactHead {
+    readonly role: "dump" | "accounts";
+    /** The databases inside, by their real names. */
+    readonly databases: readonly string[];
+    /** {@link ArtifactFormat} id. */
+    readonly format: string;
+    /** A readable part of the file name; escaped and shortened by the catalog. */
+    readonly slug: string;
+  }
+
+  /**
+   * Hands one artifact to the pipeline, which pulls it, walks its structure and stores it. Call it
+   * once an artifact, at the same time for parts that must run together.
+   *
+   * @returns what the walker counted in the bytes, for the inventory.
+   */
+  export type Emit = (head: ArtifactHead, bytes: Bytes) => Promise<ArtifactContents>;
+
+  /** What a finished dump knows about itself. */
+  export interface DumpResult {
+    readonly from?: Position;
+    readonly to?: Position;
+    /** The moment whose data the dump shows. */
+    readonly consistentAt: Date;
+    readonly inventory: Inventory;
+    /** What was in fact left out, a subset of what the job accepts. */
+    readonly omitted: readonly Omission[];
+    readonly warnings: readonly string[];
+  }
+
+  /** A stored artifact, ready to be read back. */
+  export interface RestorableArtifact extends Artifact {
+    /**
+     * The raw bytes, decoded. Digests and structure are checked as they pass, and the end throws when
+     * they differ: a consumer that has seen the end without an error has read what was dumped.
+     */
+    open(o: Abortable): Bytes;
+  }
+
+  /** One backup of a chain. */
+  export interface RestorableBackup {
+    readonly manifest: Manifest;
+    readonly artifacts: readonly RestorableArtifact[];
+    /** Undefined for a backup whose inventory cannot be read. */
+    readonly inventory: Inventory;
+  }
+
+  /** A full backup and what restores on top of it, oldest first; never empty. */
+  export type RestorableChain = readonly RestorableBackup[];
+
+  /** How to restore. The connector it is given to was opened on the target. */
+  export interface RestoreOptions {
+    /** Which of the backup's databases; undefined for all. */
+    readonly databases?: readonly string[];
+    /** Replace what is there. */
+    readonly isOverwrite: boolean;
+    /** Only these tables or collections; empty for everything. */
+    readonly only: readonly string[];
+    /** Apply the backup's accounts artifact, too. */
+    readonly isWithAccounts: boolean;
+    /** Parallel restore workers, where the tool has them; default 1. */
+    readonly jobs: number;
+    readonly restoreArgs: readonly string[];
+    /** The backup's id, for the names of databases restored beside and kept. */
+    readonly backupId: string;
+  }
+
+  /** What a restore is going to do to one database. */
+  export interface RestoreStep {
+    /** Its name in the backup. */
+    readonly from: string;
+    /** Its name, or path, on the target. */
+    readonly to: string;
+    /**
+     * \`create\`: it is not there yet. \`fill\`: it is there and empty. \`swap\`: it is restored beside, and
+     * the old one is kept under another name. \`replace\`: the old content is dropped, because the
+     * engine cannot rename a database.
+     */
+    readonly mode: "create" | "fill" | "swap" | "replace";
+    /** For \`swap\`: the name that the old one is kept under. */
+    readonly keptAs?: string;
+    /** What will be lost, as a sentence; only for \`replace\`. */
+    readonly loses?: string;
+  }
+
+  /** What a restore would do, found out without touching anything. */
+  export interface RestorePlan {
+    readonly steps: readonly RestoreStep[];
+    /** True when the whole backup must be read and checked before the target is touched. */
+    readonly isCheckedFirst: boolean;
+    /** Things to know that stop nothing: missing owners, a newer server. */
+    readonly warnings: readonly string[];
+    /** The target, for people: \`PostgreSQL 15.18 at localhost:5432\`. */
+    readonly target: string;
+  }
+
+  /** What a restore did. */
+  export interface RestoreResult {
+    readonly steps: readonly RestoreStep[];
+    /** Differences from the inventory that are no failure. */
+    readonly differences: readonly InventoryDifference[];
+    readonly warnings: readonly string[];
+    /** What the user may want to do next, as commands: how to drop the kept database. */
+    readonly followUps: readonly string[];
+  }
+
+  /**
+   * A connection to one server or file. Every implementation passes \`tests/contracts/connector.ts\`.
+   *
+   * Errors are BackupErrors: \`connection/unreachable\`, \`connection/authentication\`,
+   * \`connection/no-database\`, \`connection/tls\`, \`connection/denied\`, \`dump/…\`, \`restore/…\`.
+   */
+  export interface Connector {
+    /** Where this is, for people and without secrets: \`postgres://shop@db:5432/shop\`. */
+    readonly location: string;
+    /** Tests the connection and looks at the source; changes nothing. */
+    inspect(o: Abortable & { settings?: DumpSettings; since?: Position }): Promise<SourceInfo>;
+    /** The databases that a dump would hold, by name. */
+    databases(o: Abortable): Promise<string[]>;
+    /**
+     * Dumps everything of the plan, artifact after artifact.
+     *
+     * @throws BackupError \`dump/tool-missing\`, \`dump/tool-too-old\`, \`dump/failed\`, \`dump/stalled\`,
+     * \`verification/truncated\`
+     */
+    dump(plan: DumpPlan, emit: Emit, o: Abortable): Promise<DumpResult>;
+    /**
+     * Finds out what a restore onto this connection would do; changes nothing.
+     *
+     * @throws BackupError \`restore/not-empty\`, \`restore/target-too-old\`, \`restore/missing-owners\`,
+     * \`restore/only-unsupported\`, \`restore/no-such-object\`, \`restore/in-use\`
+     */
+    planRestore(
+      chain: RestorableChain,
+      options: RestoreOptions,
+      o: Abortable,
+    ): Promise<RestorePlan>;
+    /**
+     * Carries out a plan: restores beside where the engine can, compares with the inventory, swaps in.
+     * When it throws, what was there before is still there, unless the step's mode was \`replace\`.
+     *
+     * @throws BackupError \`restore/failed\`, \`restore/incomplete\` and those of reading the artifacts
+     */
+    restore(
+      chain: RestorableChain,
+      plan: RestorePlan,
+      options: RestoreOptions,
+      o: Abortable,
+    ): Promise<RestoreResult>;
+    /** Describes a live database in the same terms as the inventory of a dump. */
+    inventory(database: string, o: Abortable): Promise<DatabaseInventory>;
+    close(): Promise<void>;
+  }
+
+  /** What RESTORE.txt needs to know about one artifact to print its commands. */
+  export interface RecipeInput {
+    readonly artifact: Artifact;
+    readonly manifest: Manifest;
+    /**
+     * A shell pipeline that prints the artifact's raw bytes, run inside the backup's folder:
+     * \`cat dump-001-shop.pgdump.gz | gzip -dc\`.
+     */
+    readonly rawBytesCommand: string;
+  }
+
+  /** A kind of database: what a factory, YAML's \`type:\` or a URL's scheme names. */
+  export interface ConnectorKind<O = unknown> {
+    /** \`postgres\`. */
+    readonly kind: string;
+    /** For people: \`PostgreSQL\`. */
+    readonly title: string;
+    /** URL schemes that stand for it, without the colon: \`["postgres", "postgresql"]\`. */
+    readonly schemes: readonly string[];
+    /** The options of the config; strict, so that an unknown key is an error. */
+    readonly options: z.ZodType<O>;
+    /** Dotted names of the options that are paths, taken from the config's folder: \`["tls.ca"]\`. */
+    readonly paths?: readonly string[];
+    /** Which of the job's {@link DumpSettings} this kind has. */
+    readonly settings: readonly (keyof DumpSettings)[];
+    /** The names that a job's \`accept\` may hold for this kind. */
+    readonly omissions: readonly string[];
+    /** The formats of its artifacts. */
+    readonly formats: readonly ArtifactFormat[];
+    /**
+     * Reads options out of a URL.
+     *
+     * @throws BackupError \`usage/bad-url\`
+     */
+    fromUrl(url: string): O;
+    /** Resolves secrets and parses the options; connects only when something is asked of it. */
+    open(options: O, o: Abortable & { runtime: Runtime }): Promise<Connector>;
+    /**
+     * The standard commands that restore this artifact without dbbackup, one a line, \`#\` for remarks;
+     * run inside the backup's folder by \`sh\`.
+     */
+    recipe(input: RecipeInput): string[];
+    /** The default name of an ad-hoc job: the database's, or the host's where all are meant. */
+    jobName(options: O): string;
+  }
+
+  /** One stored object. */
+  export interface ObjectInfo {
+    /** Relative to the storage's root or prefix, with \`/\` between parts: \`shop/2026…/manifest.json\`. */
+    readonly key: string;
+    readonly bytes: number;
+    readonly modifiedAt: Date;
+    /** The store's own version of this object, where it keeps versions. */
+    readonly version?: string;
+    /** Until when the store refuses to delete it. */
+    readonly retainedUntil?: Date;
+  }
+
+  /**
+   * Where backups go. Every implementation passes \`tests/contracts/storage.ts\`.
+   *
+   * Errors are BackupErrors: \`storage/not-found\`, \`storage/exists\`, \`storage/denied\`, \`storage/full\`,
+   * \`storage/read-only\`, \`storage/retained\`, \`storage/bad-key\`, \`storage/unavailable\` (worth a retry)
+   * and \`storage/failed\`. Operations are retried inside only where the bytes can be had again.
+   */
+  export interface Storage {
+    /** Where this is, for people and without secrets: \`/var/backups\`, \`s3://bucket/prefix\`. */
+    readonly location: string;
+    /**
+     * Stores one object, all or nothing: a body that throws, an abort or a crash leaves nothing under
+     * \`key\`. Resolves only after the store acknowledged the whole object as durable.
+     *
+     * @throws BackupError \`storage/exists\` when the key is taken: nothing is ever overwritten
+     */
+    put(
+      key: string,
+      body: Bytes | Uint8Array,
+      o: Abortable & { retainUntil?: Date },
+    ): Promise<ObjectInfo>;
+    /**
+     * Streams an object, or a range of it; a broken read is resumed inside.
+     *
+     * @throws BackupError \`storage/not-found\`, on the first read
+     */
+    get(key: string, o: Abortable & { range?: ByteRange; version?: string }): Bytes;
+    /** Describes an object; undefined when there is none. */
+    stat(key: string, o: Abortable): Promise<ObjectInfo | undefined>;
+    /**
+     * Every object under a prefix, however deep, in no particular order.
+     *
+     * @param prefix "" for all, else it ends in "/"; an absent one lists nothing.
+     */
+    list(prefix: string, o: Abortable): AsyncIterable<ObjectInfo>;
+    /**
+     * Deletes an object; a missing one is fine.
+     *
+     * @throws BackupError \`storage/retained\`
+     */
+    delete(key: string, o: Abortable & { version?: string }): Promise<void>;
+    /**
+     * Removes what puts that were cut short by a crash left under a prefix and \`list\` does not show:
+     * temporary files, unfinished multipart uploads. Only call it when no put is under way there.
+     *
+     * @param prefix as for \`list\`
+     * @returns how many were removed
+     */
+    sweep(prefix: string, o: Abortable): Promise<number>;
+    /** Releases connections. Call it once, after everything else. */
+    close(): Promise<void>;
+  }
+
+  /** A kind of destination: what a factory, YAML's \`type:\` or a URL's scheme names. */
+  export interface StorageKind<O = unknown> {
+    /** \`local\`, \`s3\`. */
+    readonly kind: string;
+    /** URL schemes that stand for it, without the colon: \`["file"]\`. */
+    readonly schemes: readonly string[];
+    /** The options of the config; strict, so that an unknown key is an error. */
+    readonly options: z.ZodType<O>;
+    /** Dotted names of the options that are paths, taken from the config's folder: \`["path"]\`. */
+    readonly paths?: readonly string[];
+    /**
+     * Reads options out of a URL.
+     *
+     * @throws BackupError \`usage/bad-url\`
+     */
+    fromUrl(url: string): O;
+    /** Resolves secrets and makes the storage; checks nothing that needs the network. */
+    open(options: O, o: Abortable & { runtime: Runtime }): Promise<Storage>;
+  }
+
+  /** The part of zod that options need; all of zod is there. */
+  export namespace z {
+    export interface ZodType<O = unknown> {
+      readonly _output: O;
+      parse(value: unknown): O;
+      safeParse(value: unknown): { success: boolean; data?: O };
+      optional(): ZodOptional<O>;
+      default(value: O): ZodOptional<O>;
+      describe(text: string): this;
+      refine(check: (value: O) => unknown, message?: string): this;
+    }
+    export interface ZodOptional<O> extends ZodType<O | undefined> {
+      readonly isOptionalKey: true;
+    }
+    export interface ZodString extends ZodType<string> {
+      min(length: number, message?: string): this;
+      max(length: number, message?: string): this;
+      regex(pattern: RegExp, message?: string): this;
+    }
+    export interface ZodNumber extends ZodType<number> {
+      int(): this;
+      positive(): this;
+      nonnegative(): this;
+      min(value: number): this;
+      max(value: number): this;
+    }
+    export interface ZodArray<O> extends ZodType<O[]> {
+      min(length: number): this;
+    }
+    export type Shape = Record<string, ZodType<unknown>>;
+    export type OptionalKeys<S extends Shape> = {
+      [K in keyof S]: S[K] extends ZodOptional<unknown> ? K : never;
+    }[keyof S];
+    export type ObjectOf<S extends Shape> =
+      & { [K in Exclude<keyof S, OptionalKeys<S>>]: S[K]["_output"] }
+      & { [K in OptionalKeys<S>]?: S[K]["_output"] };
+    export type infer<T extends ZodType> = T["_output"];
+    export function string(): ZodString;
+    export function number(): ZodNumber;
+    export function boolean(): ZodType<boolean>;
+    export function literal<const T extends string | number | boolean>(value: T): ZodType<T>;
+    export function array<O>(element: ZodType<O>): ZodArray<O>;
+    export function record<O>(key: ZodType<string>, value: ZodType<O>): ZodType<Record<string, O>>;
+    export function strictObject<S extends Shape>(shape: S): ZodType<ObjectOf<S>>;
+    export function object<S extends Shape>(shape: S): ZodType<ObjectOf<S>>;
+    export function union<const T extends readonly ZodType[]>(members: T): ZodType<T[number]["_output"]>;
+    const _enum: <const T extends string>(values: readonly T[]) => ZodType<T>;
+    export { _enum as enum };
+    /** A class, such as Secret. */
+    const _instanceof: <T>(type: abstract new (...args: never[]) => T) => ZodType<T>;
+    export { _instanceof as instanceof };
+  }`;

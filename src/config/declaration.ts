@@ -1,0 +1,226 @@
+import { contracts } from "./declaration-contracts.ts";
+
+const configuration = `
+  /** A reference to a value; it prints as \`[redacted]\`. Made by {@link env} and {@link file}. */
+  export class Secret {
+    constructor(parts: readonly SecretPart[]);
+    get parts(): readonly SecretPart[];
+    describe(): string;
+    toString(): string;
+    toJSON(): string;
+    #private;
+  }
+  export type SecretPart =
+    | { readonly text: string }
+    | { readonly env: string; readonly fallback?: string }
+    | { readonly file: string };
+  /** A text outright or by reference. */
+  export type Text = string | Secret;
+  /** The environment variable \`name\`, looked up when it is needed. */
+  export function env(name: string, fallback?: string): Secret;
+  /** A file's content without its last line break, read when it is needed. */
+  export function file(path: string): Secret;
+
+  /** A database that a factory declares. */
+  export interface DatabaseDeclaration {
+    readonly declares: "database";
+    readonly kind: ConnectorKind;
+    readonly options: unknown;
+  }
+  /** A destination that a factory declares. */
+  export interface DestinationDeclaration {
+    readonly declares: "destination";
+    readonly kind: StorageKind;
+    readonly options: unknown;
+  }
+
+  /** How TLS is used; paths are of PEM files, relative ones from the config's folder. */
+  export interface Tls {
+    mode?: "disable" | "prefer" | "require" | "verify-ca" | "verify-full" | undefined;
+    ca?: string | undefined;
+    cert?: string | undefined;
+    key?: string | undefined;
+  }
+  /** A server: a URL, or its parts, or both (parts win). */
+  export interface ServerOptions {
+    url?: Text | undefined;
+    host?: Text | undefined;
+    port?: number | undefined;
+    /** A Unix socket, or its folder for PostgreSQL. */
+    socket?: Text | undefined;
+    user?: Text | undefined;
+    password?: Text | undefined;
+    /** One database; without it and \`databases\`, all. */
+    database?: Text | undefined;
+    /** Several databases. */
+    databases?: string[] | undefined;
+    tls?: Tls | undefined;
+    /** Milliseconds; default 10,000. */
+    connectTimeoutMs?: number | undefined;
+  }
+  export function postgres(options: ServerOptions): DatabaseDeclaration;
+  export function mysql(options: ServerOptions): DatabaseDeclaration;
+  export function mariadb(options: ServerOptions): DatabaseDeclaration;
+  export function mongodb(options: ServerOptions): DatabaseDeclaration;
+  /** A SQLite file. */
+  export function sqlite(options: {
+    path: Text;
+    /** Milliseconds to wait for a lock; default 30,000. */
+    busyTimeoutMs?: number | undefined;
+  }): DatabaseDeclaration;
+  /** A folder of this machine. */
+  export function local(options: { path: Text }): DestinationDeclaration;
+  /** A Google Cloud Storage bucket, by the names that Google's own client has. */
+  export function gcs(options: {
+    bucket: Text;
+    /** Put before every key. */
+    prefix?: Text | undefined;
+    /** A service account's key file; default application default credentials. */
+    keyFilename?: Text | undefined;
+    /** The content of such a file. */
+    credentials?: Text | undefined;
+    /** Default "https://storage.googleapis.com". */
+    apiEndpoint?: Text | undefined;
+    /** The project that pays, for buckets whose requester does. */
+    userProject?: Text | undefined;
+    /** Whether retention can be shortened by somebody with the right to; default "Locked". */
+    retentionMode?: "Locked" | "Unlocked" | undefined;
+    /** Longest time in milliseconds that one request may take; default 300,000. */
+    timeout?: number | undefined;
+  }): DestinationDeclaration;
+  /** An Azure Blob Storage container, by the names that Azure's own client has. */
+  export function azure(options: {
+    container: Text;
+    /** Put before every key. */
+    prefix?: Text | undefined;
+    /** Names the account and its key, or a shared access signature, in one. */
+    connectionString?: Text | undefined;
+    /** Needed without connectionString. */
+    accountName?: Text | undefined;
+    accountKey?: Text | undefined;
+    /** A shared access signature: the part behind the "?". */
+    sasToken?: Text | undefined;
+    /** Which of several managed identities of this machine to use. */
+    managedIdentityClientId?: Text | undefined;
+    /** Default "https://ACCOUNT.blob.core.windows.net". */
+    endpoint?: Text | undefined;
+    /** Whether retention can be shortened by somebody with the right to; default "Locked". */
+    retentionMode?: "Locked" | "Unlocked" | undefined;
+    /** Longest time in milliseconds that one request may take; default 300,000. */
+    timeout?: number | undefined;
+  }): DestinationDeclaration;
+
+  export type CompressionInput =
+    | "gzip"
+    | "zstd"
+    | "none"
+    | { readonly codec: "gzip" | "zstd"; readonly level?: number };
+
+  /** For whom backups are encrypted: public keys, or whoever knows a passphrase. */
+  export type EncryptionInput =
+    | "none"
+    | { readonly recipients: readonly string[] }
+    | { readonly passphrase: Secret };
+
+  /** Everything of a job but its database and destinations. */
+  export interface JobSettingsInput {
+    /** Default "gzip". */
+    readonly compression?: CompressionInput;
+    /** For whom artifacts are encrypted, with age. Default "none". */
+    readonly encryption?: EncryptionInput;
+    /** The longest a run may take: "2h". Default none. */
+    readonly timeout?: string;
+    /** The longest silence of the dump tool. Default "10m". */
+    readonly stallTimeout?: string;
+    /** How long a destination may take no byte before it is dropped. Default "10m". */
+    readonly destinationStallTimeout?: string;
+    /** Names of what a dump leaves out and may. */
+    readonly accept?: readonly string[];
+    /** Objects to leave out, as the database's own tool names them. */
+    readonly exclude?: readonly string[];
+    /** Tables or collections to back up without their rows. */
+    readonly excludeData?: readonly string[];
+    /** Only definitions, no rows. */
+    readonly schemaOnly?: boolean;
+    /** More arguments for the dump tool. Every user of the machine can see them. */
+    readonly dumpArgs?: readonly string[];
+    /** More arguments for the restore tool. Every user of the machine can see them. */
+    readonly restoreArgs?: readonly string[];
+    /** The size at which an artifact is cut into volumes. Default "100GiB". */
+    readonly volumeSize?: string;
+    /** The time zone whose days and weeks retention counts: "Europe/Berlin". Default the system's. */
+    readonly timezone?: string;
+    /** When what an unfinished run of another machine left may be removed. Default "7d". */
+    readonly abandonedAfter?: string;
+  }
+  /** Which backups are kept; every rule keeps some, and what no rule keeps is dropped. */
+  export interface RetentionRulesInput {
+    /** The newest so many. */
+    readonly last?: number;
+    /** The last backup of so many hours that have one; and so on. */
+    readonly hourly?: number;
+    readonly daily?: number;
+    readonly weekly?: number;
+    readonly monthly?: number;
+    readonly yearly?: number;
+    /** Older ones are dropped, whatever rule keeps them: "90d". Alone, younger ones are kept. */
+    readonly maxAge?: string;
+    /** So many of the newest are kept, however old they are. */
+    readonly minKeep?: number;
+  }
+  export interface RetentionInput<S extends string> extends RetentionRulesInput {
+    /** Destinations with other rules: each replaces all of the rules above. */
+    readonly destinations?: { readonly [name in S]?: RetentionRulesInput };
+  }
+  export interface JobInput<D extends string, S extends string> extends JobSettingsInput {
+    readonly database: D;
+    /** At least one; the database is read once for all of them. */
+    readonly destinations: readonly S[];
+    /** Which backups are kept. Default: all of them. */
+    readonly retention?: RetentionInput<S>;
+  }
+  export interface LogInput {
+    /** Default "info". */
+    readonly level?: "debug" | "info" | "warning" | "error";
+    /** Default "text". */
+    readonly format?: "text" | "json";
+    /** A file that is rotated; default standard error. */
+    readonly file?: string | {
+      readonly path: string;
+      /** Default "10MiB". */
+      readonly maxSize?: string;
+      /** How many files are kept. Default 5. */
+      readonly keep?: number;
+    };
+  }
+  export interface ConfigInput<D extends string, S extends string> {
+    readonly databases: { readonly [name in D]: DatabaseDeclaration };
+    readonly destinations: { readonly [name in S]: DestinationDeclaration };
+    readonly jobs: { readonly [name: string]: JobInput<NoInfer<D>, NoInfer<S>> };
+    /** Any field of a job, for the jobs that do not set it. */
+    readonly defaults?: Partial<JobInput<NoInfer<D>, NoInfer<S>>>;
+    /** Contents of age identity files, to read encrypted backups with: file("/etc/key.txt"). */
+    readonly identities?: readonly Secret[];
+    /** Locks and the record of runs. */
+    readonly stateDir?: string;
+    /** Temporary files. */
+    readonly tempDir?: string;
+    readonly log?: LogInput;
+  }
+  export function defineConfig<D extends string, S extends string>(
+    config: ConfigInput<D, S>,
+  ): ConfigInput<D, S>;
+  /** Makes the factory of a kind of database that lies beside the config. */
+  export function defineConnector<O>(kind: ConnectorKind<O>): (options: O) => DatabaseDeclaration;
+  /** Makes the factory of a kind of destination that lies beside the config. */
+  export function defineStorage<O>(kind: StorageKind<O>): (options: O) => DestinationDeclaration;
+`;
+
+/**
+ * `dbbackup.d.ts`: what "dbbackup" exports, for editors, tsc and deno. It stands alone, because
+ * beside a config there is no package to import from. Tests compare it with the real exports.
+ */
+export const declarationFile =
+  `// What "dbbackup" exports, for editors. Written by \`dbbackup config types\`; do not edit.
+declare module "dbbackup" {${configuration}${contracts}}
+`;

@@ -1,0 +1,87 @@
+/** The config that `config init` writes. It loads as it stands, once its variable is set. */
+export const typescriptTemplate = `/// <reference path="./dbbackup.d.ts" />
+// Checked by \`dbbackup config check\`; every connection by \`dbbackup config check --connect\`.
+import { defineConfig, env, local, postgres } from "dbbackup";
+// Also there: mysql, mariadb, mongodb, sqlite, file, defineConnector, defineStorage.
+
+export default defineConfig({
+  databases: {
+    shop: postgres({
+      // Secrets are references: env("NAME"), env("NAME", "default"), file("/run/secrets/name").
+      url: env("SHOP_DATABASE_URL"), // postgres://backup@db.internal:5432/shop
+      // password: file("/run/secrets/shop-password"),
+      // tls: { mode: "verify-full", ca: "./ca.pem" },
+    }),
+    // app: sqlite({ path: "./data/app.db" }),
+  },
+
+  destinations: {
+    disk: local({ path: "./backups" }), // relative paths start from this file's folder
+  },
+
+  // Any field of a job, for the jobs that do not set it.
+  defaults: {
+    destinations: ["disk"],
+    compression: "zstd", // "gzip" is the default; "none"; { codec: "zstd", level: 9 }
+  },
+
+  jobs: {
+    shop: {
+      database: "shop", // a typo here does not compile
+      destinations: ["disk"], // one read of the database, a copy in each
+      // retention: { daily: 7, weekly: 4, monthly: 12 }, // default: all are kept
+      // timezone: "Europe/Berlin", // whose days these are
+      // timeout: "2h",
+      // stallTimeout: "10m",
+      // exclude: ["audit.*"],
+      // excludeData: ["public.sessions"],
+      // accept: [], // what a dump leaves out and may; \`dbbackup doctor\` tells the names
+    },
+  },
+
+  // stateDir: "/var/lib/dbbackup",
+  // tempDir: "/var/tmp",
+  // log: { level: "info", format: "json", file: { path: "./dbbackup.log", maxSize: "10MiB" } },
+});
+`;
+
+/** The same in YAML. */
+export const yamlTemplate = `# yaml-language-server: $schema=./backup.config.schema.json
+# Checked by \`dbbackup config check\`; every connection by \`dbbackup config check --connect\`.
+databases:
+  shop:
+    type: postgres # or mysql, mariadb, mongodb, sqlite
+    # Secrets are references: \${NAME}, \${NAME:-default}, \${file:/run/secrets/name}.
+    url: \${SHOP_DATABASE_URL} # postgres://backup@db.internal:5432/shop
+    # password: \${file:/run/secrets/shop-password}
+    # tls: { mode: verify-full, ca: ./ca.pem }
+  # app:
+  #   type: sqlite
+  #   path: ./data/app.db
+
+destinations:
+  disk:
+    type: local
+    path: ./backups # relative paths start from this file's folder
+
+# Any field of a job, for the jobs that do not set it.
+defaults:
+  destinations: [disk]
+  compression: zstd # gzip is the default; none; { codec: zstd, level: 9 }
+
+jobs:
+  shop:
+    database: shop
+    destinations: [disk] # one read of the database, a copy in each
+    # retention: { daily: 7, weekly: 4, monthly: 12 } # default: all are kept
+    # timezone: Europe/Berlin # whose days these are
+    # timeout: 2h
+    # stallTimeout: 10m
+    # exclude: [audit.*]
+    # excludeData: [public.sessions]
+    # accept: [] # what a dump leaves out and may; \`dbbackup doctor\` tells the names
+
+# stateDir: /var/lib/dbbackup
+# tempDir: /var/tmp
+# log: { level: info, format: json, file: { path: ./dbbackup.log, maxSize: 10MiB } }
+`;

@@ -1,0 +1,43 @@
+const durationUnits: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
+
+const sizeUnits: Readonly<Record<string, number>> = {
+  B: 1,
+  KB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KiB: 1024,
+  MiB: 1024 ** 2,
+  GiB: 1024 ** 3,
+  TiB: 1024 ** 4,
+};
+
+/** What a duration looks like, for schemas: `90s`, `10m`, `2h30m`. */
+export const durationPattern = /^(\d+(?:\.\d+)?(?:ms|[smhdw]))+$/;
+/** What a size looks like, for schemas: `512MiB`, `1.5 GiB`, `100GB`, `4096`. */
+export const sizePattern = /^\d+(?:\.\d+)? ?(?:B|[KMGT]i?B)?$/;
+
+/** Milliseconds of a duration such as `2h30m`; undefined for what is none, and for zero. */
+export function parseDuration(text: string): number | undefined {
+  if (!durationPattern.test(text)) return undefined;
+  let sumMs = 0;
+  for (const [, count, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|[smhdw])/g)) {
+    sumMs += Number(count) * durationUnits[unit!]!;
+  }
+  return sumMs > 0 && Number.isFinite(sumMs) ? Math.round(sumMs) : undefined;
+}
+
+/** Bytes of a size such as `100GiB`; undefined for what is none, and for zero. */
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?) ?(\w*)$/.exec(text);
+  if (match === null || !sizePattern.test(text)) return undefined;
+  const bytes = Math.round(Number(match[1]) * sizeUnits[match[2] === "" ? "B" : match[2]!]!);
+  return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined;
+}

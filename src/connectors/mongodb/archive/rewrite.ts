@@ -1,0 +1,106 @@
+import type { Bytes } from "../../../core/bytes.ts";
+import { documentOf, elements, stringElement } from "./bson.ts";
+import { type Crc64, crc64 } from "./crc64.ts";
+import {
+  assertChecksum,
+  isOplog,
+  type NamespaceHeader,
+  plainName,
+  readMetadata,
+  readNamespace,
+  writeNamespace,
+} from "./namespace.ts";
+import { hasData, type NamespaceRules, type OplogTime, ruledEntry, timeOf } from "./oplog.ts";
+import { archiveParser, damaged } from "./parser.ts";
+
+/** How to rewrite an archive. */
+export interface ArchiveRules extends NamespaceRules {
+  /** Called with each entry of the oplog, as it was before. */
+  readonly onOplog?: (time: OplogTime) => void;
+}
+
+const terminator = Uint8Array.of(0xff, 0xff, 0xff, 0xff);
+
+/**
+ * Passes an archive on with only the namespaces that the rules keep, in its oplog too.
+ *
+ * mongorestore takes no namespace filter together with `--oplogReplay`, and mongodump none for
+ * several databases; so that one database out of a consistent dump stays consistent, the archive is
+ * filtered instead. Kept documents pass as the same bytes, without a copy.
+ *
+ * @throws BackupError `verification/structure`, `verification/truncated`
+ */
+export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes {
+  let pieces: Uint8Array[] = [];
+  let isKept = true;
+  /** What the rules leave of the oplog has another checksum. */
+  const ruledOplogCrc: Crc64 = crc64();
+  const oplogCrc: Crc64 = crc64();
+  const parser = archiveParser({
+    header(document) {
+      pieces.push(Uint8Array.of(0x6d, 0xe2, 0x99, 0x81), document);
+    },
+    metadata(document) {
+      const entry = readMetadata(document);
+      if (entry === undefined) throw damaged("an entry of the prelude names no collection");
+      if (isOplog(entry)) pieces.push(document);
+      else if (rules.keep(entry.db, entry.collection)) {
+        pieces.push(withDatabase(document, rules.rename(entry.db)));
+      }
+    },
+    preludeEnd() {
+      pieces.push(terminator);
+    },
+    namespace(document) {
+      const header = readNamespace(document);
+      if (header === undefined) throw damaged("a block's header names no collection");
+      isKept = isOplog(header) || isBlockKept(header);
+      if (isKept) pieces.push(headerFor(header));
+      return isOplog(header) ? "documents" : "pieces";
+    },
+    piece(bytes) {
+      // The length field is a buffer that the parser uses again within the same chunk.
+      if (isKept) pieces.push(bytes.byteLength === 4 ? bytes.slice() : bytes);
+    },
+    document(document) {
+      oplogCrc.update(document);
+      const time = timeOf(document);
+      if (time !== undefined) rules.onOplog?.(time);
+      const ruled = ruledEntry(document, rules);
+      if (ruled === undefined) return;
+      ruledOplogCrc.update(ruled);
+      pieces.push(ruled);
+    },
+    blockEnd() {
+      if (isKept) pieces.push(terminator);
+    },
+  });
+
+  function isBlockKept({ db, collection, isEof }: NamespaceHeader): boolean {
+    const name = plainName(collection);
+    return rules.keep(db, name) && (isEof || hasData(rules, db, name));
+  }
+
+  function headerFor(header: NamespaceHeader): Uint8Array {
+    const { db, collection, isEof } = header;
+    if (isOplog(header)) {
+      if (!isEof) return writeNamespace(header);
+      assertChecksum(header, oplogCrc);
+      return writeNamespace({ ...header, crc: ruledOplogCrc.value() });
+    }
+    const crc = hasData(rules, db, plainName(collection)) ? header.crc : crc64().value();
+    return writeNamespace({ ...header, db: rules.rename(db), crc });
+  }
+
+  for await (const chunk of bytes) {
+    pieces = [];
+    parser.push(chunk);
+    yield* pieces;
+  }
+  parser.end();
+}
+
+function withDatabase(document: Uint8Array, db: string): Uint8Array {
+  const parts = [...elements(document)];
+  return documentOf(parts.map((part) => part.name === "db" ? stringElement("db", db) : part.raw));
+}

@@ -1,0 +1,69 @@
+import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
+import { accountsFormat, archiveFormat } from "./archive/walker.ts";
+import { clientOf, connectionError } from "./client.ts";
+import { listDatabases } from "./databases.ts";
+import { dump } from "./dump.ts";
+import { inspect } from "./inspect.ts";
+import { readInventory } from "./inventory.ts";
+import { fromUrl, jobName, type MongodbOptions, mongodbOptions, schemes } from "./options.ts";
+import { recipe } from "./recipe.ts";
+import { restore } from "./restore.ts";
+import { planRestore } from "./target.ts";
+import { resolveAddress } from "./uri.ts";
+
+export type { MongodbOptions } from "./options.ts";
+
+/** MongoDB, by mongodump and mongorestore, with the driver to look and to compare. */
+export const mongodb: ConnectorKind<MongodbOptions> = {
+  kind: "mongodb",
+  title: "MongoDB",
+  schemes,
+  options: mongodbOptions,
+  paths: ["toolsDir", "tls.ca", "tls.cert", "tls.key"],
+  settings: ["exclude", "excludeData", "schemaOnly", "dumpArgs", "restoreArgs"],
+  omissions: ["databases", "accounts"],
+  formats: [archiveFormat, accountsFormat],
+  fromUrl,
+  async open(options, { runtime }): Promise<Connector> {
+    const address = await resolveAddress(options, runtime);
+    const client = clientOf(address);
+    /** Runs with the driver's connection, and names its errors. */
+    const asked = async <T>(use: () => Promise<T>): Promise<T> => {
+      try {
+        return await use();
+      } catch (error) {
+        throw connectionError(address, error);
+      }
+    };
+    return {
+      location: address.label,
+      inspect: ({ signal }) =>
+        asked(async () => inspect(await client.get({ signal }), address, { signal, runtime })),
+      databases: ({ signal }) =>
+        asked(async () => listDatabases(await client.get({ signal }), address)),
+      dump: (plan, emit, { signal }) =>
+        asked(async () =>
+          dump(await client.get({ signal }), address, plan, emit, { signal, runtime })
+        ),
+      planRestore: (chain, restoreOptions, { signal }) =>
+        asked(async () =>
+          planRestore(await client.get({ signal }), address, chain, restoreOptions, {
+            signal,
+            runtime,
+          })
+        ),
+      restore: (chain, plan, restoreOptions, { signal }) =>
+        asked(async () =>
+          restore(await client.get({ signal }), address, chain, plan, restoreOptions, {
+            signal,
+            runtime,
+          })
+        ),
+      inventory: (database, { signal }) =>
+        asked(async () => readInventory(await client.db(database, { signal }))),
+      close: () => client.close(),
+    };
+  },
+  recipe,
+  jobName,
+};

@@ -1,0 +1,93 @@
+import { BackupError } from "../../core/errors.ts";
+import { nearest } from "../../core/text.ts";
+import type {
+  RestorableBackup,
+  RestorableChain,
+  RestoreOptions,
+} from "../../contracts/connector.ts";
+import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
+
+/** What of a backup is restored. */
+export interface Selection {
+  readonly backup: RestorableBackup;
+  /** The databases, as the backup describes them, with only the objects chosen. */
+  readonly databases: readonly DatabaseInventory[];
+  /** Whether a collection or view is among them; undefined asks for a whole database. */
+  has(db: string, collection: string | undefined): boolean;
+  /** Whether only some collections were asked for. */
+  readonly isPartial: boolean;
+}
+
+/**
+ * Works out what to restore.
+ *
+ * @throws BackupError `restore/no-such-object`
+ */
+export function select(chain: RestorableChain, options: RestoreOptions): Selection {
+  const backup = chain[0];
+  if (backup === undefined || chain.length !== 1) {
+    throw new BackupError("restore/failed", `Cannot restore a chain of ${chain.length} backups`, {
+      hint: "Restore the full backup alone.",
+    });
+  }
+  const all = backup.inventory.databases;
+  const wanted = options.databases?.map((name) => {
+    const found = all.find(({ database }) => database === name);
+    if (found !== undefined) return found;
+    throw noSuch("database", name, all.map(({ database }) => database));
+  }) ?? all;
+  const names = namesOf(wanted, options.only);
+  const isPartial = options.only.length > 0;
+  const isWhole = !isPartial && options.databases === undefined;
+  const chosen = new Set(wanted.map(({ database }) => database));
+  return {
+    backup,
+    isPartial,
+    // Everything means everything in the archive, named in the inventory or not.
+    has: (db, collection) =>
+      isWhole || (chosen.has(db) && (!isPartial || names.has(`${db}.${collection}`))),
+    databases: isPartial
+      ? wanted.map((database) => partOf(database, names)).filter((d) => d.objects.length > 0)
+      : wanted,
+  };
+}
+
+function namesOf(databases: readonly DatabaseInventory[], only: readonly string[]): Set<string> {
+  const known = databases.flatMap(({ database, objects }) =>
+    objects.filter(({ type }) => type !== "index").map(({ name }) => ({ database, name }))
+  );
+  return new Set(only.flatMap((wanted) => {
+    const found = known.filter(({ database, name }) =>
+      name === wanted || `${database}.${name}` === wanted
+    );
+    if (found.length > 0) return found.map(({ database, name }) => `${database}.${name}`);
+    throw noSuch("collection", wanted, known.map(({ name }) => name));
+  }));
+}
+
+function noSuch(what: string, name: string, known: readonly string[]): BackupError {
+  const near = nearest(name, known);
+  return new BackupError("restore/no-such-object", `The backup has no ${what} "${name}"`, {
+    hint: near === undefined
+      ? `It has ${known.slice(0, 20).join(", ") || "none"}.`
+      : `Did you mean "${near}"?`,
+  });
+}
+
+/** A database's description with only some collections and views, and the indexes of those. */
+export function partOf(
+  { database, objects }: DatabaseInventory,
+  names: ReadonlySet<string>,
+): DatabaseInventory {
+  const collections = objects.filter(({ type }) => type === "collection").map(({ name }) => name);
+  const owner = (index: InventoryObject) =>
+    collections.filter((name) => index.name.startsWith(`${name}.`))
+      .sort((a, b) => b.length - a.length)[0];
+  return {
+    database,
+    objects: objects.filter((object) => {
+      const name = object.type === "index" ? owner(object) : object.name;
+      return names.has(`${database}.${name}`);
+    }),
+  };
+}

@@ -1,0 +1,161 @@
+import type { MongoClient } from "mongodb";
+import type { Abortable } from "../../core/bytes.ts";
+import { BackupError } from "../../core/errors.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type {
+  RestorableChain,
+  RestoreOptions,
+  RestorePlan,
+  RestoreStep,
+} from "../../contracts/connector.ts";
+import type { DatabaseInventory } from "../../contracts/inventory.ts";
+import { isOwn } from "./archive/namespace.ts";
+import { hasOplog } from "./recipe.ts";
+import { may } from "./privileges.ts";
+import { readServer, type Server } from "./server.ts";
+import { select, type Selection } from "./selection.ts";
+import { requireTool } from "./tools.ts";
+import type { MongoAddress } from "./uri.ts";
+
+/** Finds out what a restore would do. */
+export async function planRestore(
+  client: MongoClient,
+  address: MongoAddress,
+  chain: RestorableChain,
+  options: RestoreOptions,
+  o: Abortable & { runtime: Runtime },
+): Promise<RestorePlan> {
+  const selection = select(chain, options);
+  const server = await readServer(client, address);
+  assertNewEnough(selection.backup.manifest.source.version, server.version);
+  await requireTool("mongorestore", address, o);
+  const steps: RestoreStep[] = [];
+  for (const database of selection.databases) {
+    const to = targetName(database.database, selection, address);
+    assertMayRestore(server, to);
+    steps.push(await planDatabase(client, database, to, selection, options));
+  }
+  return {
+    steps,
+    isCheckedFirst: steps.some(({ mode }) => mode === "replace"),
+    warnings: warningsOf(selection, options, steps),
+    target: `MongoDB ${server.version} at ${address.label}`,
+  };
+}
+
+function assertNewEnough(dumped: string, target: string): void {
+  const [ours, theirs] = [dumped, target].map((version) => version.split(".").map(Number));
+  const [major = 0, minor = 0] = ours!;
+  const isOlder = theirs![0]! < major || (theirs![0] === major && (theirs![1] ?? 0) < minor);
+  if (!isOlder) return;
+  throw new BackupError(
+    "restore/target-too-old",
+    `The target runs MongoDB ${target}, older than the ${dumped} that was dumped`,
+    { hint: `Restore to a server of version ${major}.${minor} or newer.` },
+  );
+}
+
+/** What was restored is counted, so a user who may only write would fail after all is done. */
+function assertMayRestore({ privileges }: Server, db: string): void {
+  const missing = ["insert", "find"].filter((action) =>
+    !may(privileges, action, { db, collection: "" })
+  );
+  if (missing.length === 0) return;
+  throw new BackupError(
+    "connection/denied",
+    `This user lacks ${missing.join(" and ")} on database "${db}"`,
+    { hint: "Grant it the built-in roles restore and readAnyDatabase." },
+  );
+}
+
+/** A target's URL may name another database, for a backup or choice of one. */
+function targetName(from: string, selection: Selection, { selected, label }: MongoAddress): string {
+  if (selected === undefined || selected.includes(from)) return from;
+  if (selection.databases.length === 1 && selected.length === 1) return selected[0]!;
+  const names = selection.databases.map(({ database }) => database).join(", ");
+  throw new BackupError(
+    "restore/no-such-object",
+    `Cannot tell which of the backup's databases (${names}) goes into ${label}`,
+    { hint: "Choose one database of the backup, or name no database in the target's URL." },
+  );
+}
+
+async function planDatabase(
+  client: MongoClient,
+  { database: from, objects }: DatabaseInventory,
+  to: string,
+  selection: Selection,
+  options: RestoreOptions,
+): Promise<RestoreStep> {
+  await assertNoTwin(client, to);
+  const present = await collectionNames(client, to);
+  const wanted = new Set(objects.map(({ name }) => name));
+  const inTheWay = selection.isPartial ? present.filter((name) => wanted.has(name)) : present;
+  if (present.length === 0) return { from, to, mode: "create" };
+  if (inTheWay.length === 0) return { from, to, mode: "fill" };
+  if (!options.isOverwrite) {
+    const named = inTheWay.slice(0, 5).map((name) => `"${name}"`).join(", ");
+    throw new BackupError(
+      "restore/not-empty",
+      `Database "${to}" has ${inTheWay.length} collections already: ${named}`,
+      { hint: "Restore into another database, or pass --overwrite: what is there is then lost." },
+    );
+  }
+  return { from, to, mode: "replace", loses: await lossOf(client, to, inTheWay, selection) };
+}
+
+/** MongoDB forbids two databases whose names differ only by case. */
+async function assertNoTwin(client: MongoClient, to: string): Promise<void> {
+  const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true });
+  const isTwin = (name: string) => name !== to && name.toLowerCase() === to.toLowerCase();
+  const twin = databases.map(({ name }) => name).find(isTwin);
+  if (twin === undefined) return;
+  throw new BackupError(
+    "restore/not-empty",
+    `Cannot make database "${to}" beside "${twin}": the names differ only by case`,
+    { hint: "Restore under another name, or drop the one that is there." },
+  );
+}
+
+/** The collections and views of a database but the server's own. */
+export async function collectionNames(client: MongoClient, db: string): Promise<string[]> {
+  const found = await client.db(db).listCollections({}, { nameOnly: true }).toArray();
+  return found.map(({ name }) => name).filter((name) => isOwn(name)).sort();
+}
+
+async function lossOf(
+  client: MongoClient,
+  to: string,
+  names: readonly string[],
+  selection: Selection,
+): Promise<string> {
+  const db = client.db(to);
+  const counts = await Promise.all(
+    names.map((name) => db.collection(name).estimatedDocumentCount().catch(() => 0)),
+  );
+  const documents = counts.reduce((sum, count) => sum + count, 0);
+  const what = selection.isPartial ? `Collections ${names.join(", ")} of` : "All of";
+  return `${what} database "${to}" is dropped first: ${names.length} collections with about ` +
+    `${documents} documents. MongoDB cannot rename a database, so nothing of it is kept`;
+}
+
+function warningsOf(
+  { backup, isPartial }: Selection,
+  options: RestoreOptions,
+  steps: readonly RestoreStep[],
+): string[] {
+  const { manifest } = backup;
+  const warnings: string[] = [];
+  if (!hasOplog(manifest)) {
+    warnings.push("The backup shows no single moment if something wrote while it was taken");
+  }
+  if (options.isWithAccounts && steps.some(({ from, to }) => from !== to)) {
+    warnings.push("Users and roles keep the names of their databases, though these get others");
+  }
+  const hasAccounts = backup.artifacts.some(({ role }) => role === "accounts");
+  if (options.isWithAccounts && !hasAccounts) warnings.push("The backup holds no users and roles");
+  if (options.isWithAccounts && hasAccounts && isPartial) {
+    warnings.push("Users and roles are restored whole, not only those of the chosen collections");
+  }
+  return warnings;
+}

@@ -1,0 +1,246 @@
+import { Buffer } from "node:buffer";
+import { type Abortable, type Bytes, bytesOf } from "../../core/bytes.ts";
+import { ChildError, childOutput, type ChildSpec } from "../../core/child.ts";
+import { BackupError } from "../../core/errors.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type { DumpPlan, DumpResult, DumpSettings, Emit } from "../../contracts/connector.ts";
+import type { DatabaseInventory } from "../../contracts/inventory.ts";
+import type { Omission } from "../../contracts/manifest.ts";
+import { accountsFormat, readAccounts } from "./accounts.ts";
+import type { MysqlAddress } from "./address.ts";
+import type { Client } from "./client.ts";
+import { listDatabases, type Relation } from "./databases.ts";
+import { look } from "./inspect.ts";
+import {
+  closedRoutines,
+  omissionsOf,
+  type Sight,
+  tablesWithoutSelect,
+  viewsWithoutShow,
+} from "./omissions.ts";
+import { positionArgs, positionFromDump } from "./position.ts";
+import { rewriteDump } from "./rewrite.ts";
+import { compareVersions, readServer, type Server } from "./server.ts";
+import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
+import { dumpFormat } from "./walker.ts";
+
+type Context = Abortable & { readonly runtime: Runtime };
+
+/**
+ * Dumps with mysqldump or mariadb-dump: all databases meant are one dump at one position. Users and
+ * grants become an artifact of their own.
+ */
+export async function dump(
+  client: Client,
+  address: MysqlAddress,
+  plan: DumpPlan,
+  emit: Emit,
+  o: Context,
+): Promise<DumpResult> {
+  if (plan.kind !== "full") {
+    throw new BackupError("usage/kind-unsupported", `There is no ${plan.kind} backup here`, {
+      hint: "Use the strategy full.",
+    });
+  }
+  const server = await readServer(client, o);
+  const tool = await requireTool("dump", server, address, o);
+  const sight = await look(client, address, o);
+  const { databases } = sight;
+  const omitted = omissionsOf(server, address, sight);
+  const warnings: string[] = [];
+  const inventories: DatabaseInventory[] = [];
+  const ends = createEnds();
+  let consistentAt = o.runtime.now();
+
+  if (databases.length === 0) {
+    warnings.push("The server has no databases but its own");
+  } else {
+    const args = dumpArgs(server, tool, sight, omitted, plan.settings);
+    const isEncrypted = await client.isEncrypted(o);
+    const spec = { ...toolSpec(tool, address, isEncrypted, args), stallMs: plan.stallMs };
+    const head = {
+      role: "dump",
+      databases,
+      format: dumpFormat.id,
+      slug: address.selected === undefined ? "all" : databases.join("-"),
+    } as const;
+    // The first bytes come after the snapshot was taken.
+    const onFirst = () => consistentAt = o.runtime.now();
+    const bytes = ends.watch(output(tool, spec, o), onFirst);
+    const { databases: seen } = await emit(head, withoutRows(bytes, tool, sight, plan.settings));
+    inventories.push(...seen);
+    warnings.push(...await newDatabases(client, address, databases, o));
+  }
+
+  if (sight.hasAccounts) {
+    const head = {
+      role: "accounts",
+      databases: [],
+      format: accountsFormat.id,
+      slug: "accounts",
+    } as const;
+    const accounts = await readAccounts(client, server, o);
+    warnings.push(...accounts.warnings);
+    await emit(head, bytesOf(accounts.sql));
+  } else if (address.selected !== undefined) {
+    warnings.push("Users and grants are not in the backup: this user may not read them");
+  }
+  const to = positionFromDump(...ends.texts());
+  return {
+    ...to === undefined ? {} : { to },
+    consistentAt,
+    inventory: { databases: inventories },
+    omitted,
+    warnings,
+  };
+}
+
+function dumpArgs(
+  server: Server,
+  tool: ClientTool,
+  sight: Sight,
+  omitted: readonly Omission[],
+  settings: DumpSettings,
+): string[] {
+  const isOmitted = (name: string) => omitted.some((omission) => omission.name === name);
+  // What is accepted as missing must not make the tool fail.
+  const hasRoutines = !(isOmitted("routines") && closedRoutines(sight).length > 0);
+  const left = leftOut(server, sight, settings);
+  return [
+    "--single-transaction",
+    "--quick",
+    "--hex-blob",
+    "--no-tablespaces",
+    "--comments",
+    ...hasRoutines ? ["--routines"] : ["--skip-routines"],
+    ...isOmitted("events") ? ["--skip-events"] : ["--events"],
+    "--triggers",
+    ...positionArgs(server, tool),
+    ...tool.flavour === "MySQL" && compareVersions(tool.version, "8.0", 2) >= 0
+      ? ["--column-statistics=0"]
+      : [],
+    ...keepsHistory(server, tool, sight) ? ["--dump-history"] : [],
+    ...settings.schemaOnly === true ? ["--no-data"] : [],
+    ...left.map(({ database, name }) => `--ignore-table=${database}.${name}`),
+    ...hasIgnoreData(tool)
+      ? emptied(sight, settings).map(({ database, name }) =>
+        `--ignore-table-data=${database}.${name}`
+      )
+      : [],
+    ...settings.dumpArgs ?? [],
+    "--databases",
+    "--",
+    ...sight.databases,
+  ];
+}
+
+/** Rows of the past, which MariaDB's tool gives from 10.11 on. */
+function keepsHistory(server: Server, tool: ClientTool, { relations }: Sight): boolean {
+  return relations.some(({ isVersioned }) => isVersioned) && tool.flavour === "MariaDB" &&
+    compareVersions(tool.version, "10.11", 2) >= 0 &&
+    compareVersions(server.version, "10.11", 2) >= 0;
+}
+
+function leftOut(server: Server, sight: Sight, settings: DumpSettings): readonly Relation[] {
+  const left = new Set([...tablesWithoutSelect(server, sight), ...viewsWithoutShow(server, sight)]);
+  for (const relation of matching(sight, settings.exclude)) left.add(relation);
+  return [...left];
+}
+
+function emptied(sight: Sight, settings: DumpSettings): readonly Relation[] {
+  return matching(sight, settings.excludeData).filter(({ type }) => type === "table");
+}
+
+/** MySQL's tool cannot leave out rows of some tables, so they are taken out of what it prints. */
+function hasIgnoreData({ flavour }: ClientTool): boolean {
+  return flavour === "MariaDB";
+}
+
+function withoutRows(bytes: Bytes, tool: ClientTool, sight: Sight, settings: DumpSettings): Bytes {
+  const tables = hasIgnoreData(tool) ? [] : emptied(sight, settings);
+  if (tables.length === 0) return bytes;
+  const names = new Set(tables.map(({ database, name }) => JSON.stringify([database, name])));
+  return rewriteDump(bytes, {
+    rename: (database) => database,
+    keeps: () => true,
+    keepsRows: (database, table) => !names.has(JSON.stringify([database, table])),
+    keepsServerLines: true,
+  });
+}
+
+/**
+ * The tables and views that a list of `DB.TABLE`, or `TABLE` where one database is dumped, names;
+ * `*` stands for any text.
+ *
+ * @throws BackupError `config/no-such-table` for a name without `*` that is nothing here
+ */
+function matching({ databases, relations }: Sight, patterns: readonly string[] = []): Relation[] {
+  const only = databases.length === 1 ? databases[0] : undefined;
+  return patterns.flatMap((pattern) => {
+    const source = pattern.split("*").map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, "\\$&"));
+    const wanted = new RegExp(`^${source.join(".*")}$`, "s");
+    const found = relations.filter(({ database, name }) =>
+      wanted.test(`${database}.${name}`) || (database === only && wanted.test(name))
+    );
+    if (found.length > 0 || pattern.includes("*")) return found;
+    throw new BackupError("config/no-such-table", `There is no table "${pattern}" to leave out`, {
+      hint: "Write DATABASE.TABLE; `*` stands for any text.",
+    });
+  });
+}
+
+/** The tool's output, with its failure as ours. */
+async function* output({ name }: ClientTool, spec: ChildSpec, o: Context): Bytes {
+  try {
+    yield* childOutput(spec, o);
+  } catch (error) {
+    if (!(error instanceof ChildError)) throw error;
+    throw new BackupError("dump/failed", `${name} failed: ${complaint(error)}`, {
+      cause: error,
+      details: { stderr: error.exit.stderr },
+      hint: "Its whole output is in the log at --log-level debug.",
+    });
+  }
+}
+
+/** A database made after the dump began is in the next backup, and worth a word in this one. */
+async function newDatabases(
+  client: Client,
+  address: MysqlAddress,
+  dumped: readonly string[],
+  o: Abortable,
+): Promise<string[]> {
+  if (address.selected !== undefined) return [];
+  const now = await listDatabases(client, address, o);
+  return now.filter((name) => !dumped.includes(name)).map((name) =>
+    `Database "${name}" was made while the dump ran and is not in it`
+  );
+}
+
+const keptBytes = 64 * 1024;
+
+/** Keeps the beginning and the end of a stream, where a dump notes its position. */
+function createEnds() {
+  const head = Buffer.alloc(keptBytes);
+  let headLength = 0;
+  let tail = Buffer.alloc(0);
+  return {
+    async *watch(bytes: Bytes, onFirst: () => void): Bytes {
+      for await (const chunk of bytes) {
+        if (headLength === 0) onFirst();
+        if (headLength < keptBytes) {
+          const part = chunk.subarray(0, keptBytes - headLength);
+          head.set(part, headLength);
+          headLength += part.length;
+        }
+        const end = chunk.subarray(-keptBytes);
+        tail = Buffer.concat([tail.subarray(Math.min(tail.length, end.length)), end]);
+        yield chunk;
+      }
+    },
+    texts: (): [string, string] => [
+      head.toString("utf8", 0, headLength),
+      tail.toString("utf8"),
+    ],
+  };
+}

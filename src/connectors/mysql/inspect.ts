@@ -1,0 +1,90 @@
+import type { Abortable } from "../../core/bytes.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type { SourceInfo } from "../../contracts/connector.ts";
+import type { MysqlAddress } from "./address.ts";
+import { mayReadAccounts } from "./accounts.ts";
+import type { Client } from "./client.ts";
+import { listDatabases, listPrograms, listRelations } from "./databases.ts";
+import { omissionsOf, type Sight } from "./omissions.ts";
+import { readPosition } from "./position.ts";
+import { readServer, type Server } from "./server.ts";
+import { findTool, toolWarnings } from "./tools.ts";
+
+type Context = Abortable & { readonly runtime: Runtime };
+
+/** Looks at a server. */
+export async function inspect(
+  client: Client,
+  address: MysqlAddress,
+  o: Context,
+): Promise<SourceInfo> {
+  // The connection is made before the clock is asked for.
+  await client.query("SELECT 1", o);
+  const askedAt = o.runtime.now().getTime();
+  const server = await readServer(client, o);
+  const sight = await look(client, address, o);
+  const [dump, restore] = [
+    await findTool("dump", server.flavour, address, o),
+    await findTool("restore", server.flavour, address, o),
+  ];
+  const [dumpName, restoreName] = server.flavour === "MySQL"
+    ? ["mysqldump", "mysql"]
+    : ["mariadb-dump", "mariadb"];
+  const missing = (name: string) => ({ name, path: undefined, version: undefined });
+  const position = await readPosition(client, server, o);
+  return {
+    sourceId: server.sourceId,
+    flavour: server.flavour,
+    version: server.version,
+    tools: [dump ?? missing(dumpName), restore ?? missing(restoreName)],
+    privileges: neededPrivileges(server, sight),
+    omissions: omissionsOf(server, address, sight),
+    capabilities: ["full"],
+    ...position === undefined ? {} : { position },
+    clockOffsetMs: server.timeMs - askedAt,
+    estimatedBytes: sight.relations.reduce((sum, { bytes }) => sum + bytes, 0),
+    warnings: [...toolWarnings(dump, server), ...engineWarnings(sight)],
+  };
+}
+
+/** What there is to dump. */
+export async function look(client: Client, address: MysqlAddress, o: Abortable): Promise<Sight> {
+  const databases = await listDatabases(client, address, o);
+  return {
+    databases,
+    relations: await listRelations(client, databases, o),
+    programs: await listPrograms(client, databases, o),
+    hasAccounts: await mayReadAccounts(client, o),
+  };
+}
+
+/** Tables whose engine has no transactions show no single moment. */
+export function engineWarnings({ relations }: Sight): string[] {
+  const plain = relations.filter(({ type, engine }) =>
+    type === "table" && engine !== undefined &&
+    !/^(InnoDB|RocksDB|TokuDB|ndbcluster)$/i.test(engine)
+  );
+  if (plain.length === 0) return [];
+  const named = plain.slice(0, 5).map(({ database, name, engine }) =>
+    `${database}.${name} (${engine})`
+  );
+  return [
+    `${plain.length} tables have no transactions, so what is written to them while they are ` +
+    `dumped may be in part in the backup: ${named.join(", ")}`,
+  ];
+}
+
+function neededPrivileges(server: Server, { databases, hasAccounts }: Sight) {
+  const { grants } = server;
+  const onAll = ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT"].map((name) => ({
+    name,
+    isGranted: databases.every((database) => grants.has(name, database)),
+  }));
+  const routines = server.flavour === "MySQL"
+    ? { name: "SHOW_ROUTINE", isGranted: grants.has("SHOW_ROUTINE") || grants.has("SELECT") }
+    : {
+      name: "SELECT on mysql.proc",
+      isGranted: grants.hasOnTable("SELECT", "mysql", "proc"),
+    };
+  return [...onAll, routines, { name: "SELECT on mysql.user", isGranted: hasAccounts }];
+}

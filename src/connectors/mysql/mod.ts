@@ -1,0 +1,70 @@
+import type { Abortable } from "../../core/bytes.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
+import { accountsFormat } from "./accounts.ts";
+import { resolveAddress } from "./address.ts";
+import { clientOf, connectionError } from "./client.ts";
+import { listDatabases } from "./databases.ts";
+import { dump } from "./dump.ts";
+import { inspect } from "./inspect.ts";
+import { readInventory } from "./inventory.ts";
+import { omissionNames } from "./omissions.ts";
+import { fromUrl, jobNameOf, type MysqlOptions, mysqlOptions } from "./options.ts";
+import { recipe } from "./recipe.ts";
+import { restore } from "./restore.ts";
+import { planRestore } from "./target.ts";
+import { dumpFormat } from "./walker.ts";
+
+export type { MysqlOptions } from "./options.ts";
+
+/** MySQL, by mysqldump and mysql, with the driver to look and to compare. */
+export const mysql: ConnectorKind<MysqlOptions> = kindOf("mysql", "MySQL");
+
+/** MariaDB, by mariadb-dump and mariadb. A server of the other flavour works under either kind. */
+export const mariadb: ConnectorKind<MysqlOptions> = kindOf("mariadb", "MariaDB");
+
+function kindOf(kind: string, title: string): ConnectorKind<MysqlOptions> {
+  return {
+    kind,
+    title,
+    schemes: [kind],
+    options: mysqlOptions,
+    paths: ["toolsDir", "tls.ca", "tls.cert", "tls.key"],
+    settings: ["exclude", "excludeData", "schemaOnly", "dumpArgs", "restoreArgs"],
+    omissions: omissionNames,
+    formats: [dumpFormat, accountsFormat],
+    fromUrl,
+    open,
+    recipe,
+    jobName: jobNameOf(kind),
+  };
+}
+
+async function open(
+  options: MysqlOptions,
+  { runtime }: Abortable & { runtime: Runtime },
+): Promise<Connector> {
+  const address = await resolveAddress(options, runtime);
+  const client = clientOf(address);
+  /** Names the driver's errors. */
+  const asked = async <T>(use: () => Promise<T>): Promise<T> => {
+    try {
+      return await use();
+    } catch (error) {
+      throw connectionError(address, error);
+    }
+  };
+  return {
+    location: address.label,
+    inspect: ({ signal }) => asked(() => inspect(client, address, { signal, runtime })),
+    databases: (o) => asked(() => listDatabases(client, address, o)),
+    dump: (plan, emit, { signal }) =>
+      asked(() => dump(client, address, plan, emit, { signal, runtime })),
+    planRestore: (chain, restoreOptions, { signal }) =>
+      asked(() => planRestore(client, address, chain, restoreOptions, { signal, runtime })),
+    restore: (chain, plan, restoreOptions, { signal }) =>
+      asked(() => restore(client, address, chain, plan, restoreOptions, { signal, runtime })),
+    inventory: (database, o) => asked(() => readInventory(client, database, o)),
+    close: () => client.close(),
+  };
+}

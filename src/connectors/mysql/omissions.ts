@@ -1,0 +1,115 @@
+import type { Omission } from "../../contracts/manifest.ts";
+import type { MysqlAddress } from "./address.ts";
+import type { Program, Relation } from "./databases.ts";
+import type { Server } from "./server.ts";
+
+/** The names that a job may accept. */
+export const omissionNames = [
+  "databases",
+  "tables",
+  "views",
+  "routines",
+  "triggers",
+  "events",
+  "accounts",
+] as const;
+/** See {@link omissionNames}. */
+export type OmissionName = (typeof omissionNames)[number];
+
+/** What there is, as this user sees it. */
+export interface Sight {
+  readonly databases: readonly string[];
+  readonly relations: readonly Relation[];
+  readonly programs: readonly Program[];
+  /** Whether users and grants can be read. */
+  readonly hasAccounts: boolean;
+}
+
+/** What a dump would leave out, because this user may not see it or may not read it. */
+export function omissionsOf(server: Server, { selected }: MysqlAddress, sight: Sight): Omission[] {
+  const { grants } = server;
+  const lacking = (privilege: string) =>
+    sight.databases.filter((database) => !grants.has(privilege, database));
+  return [
+    ...selected === undefined && !seesAllDatabases(server)
+      ? [omission("databases", "this user is shown only its own databases; grant SHOW DATABASES")]
+      : [],
+    ...unreadable("tables", "SELECT", lacking("SELECT"), tablesWithoutSelect(server, sight)),
+    ...unreadable("views", "SHOW VIEW", [], viewsWithoutShow(server, sight)),
+    ...routinesLeftOut(server, sight),
+    ...unreadable("triggers", "TRIGGER", lacking("TRIGGER"), []),
+    ...unreadable("events", "EVENT", lacking("EVENT"), []),
+    // One database's dump is complete without the server's accounts.
+    ...selected === undefined && !sight.hasAccounts
+      ? [omission("accounts", "this user may not read users and grants; grant SELECT on mysql.*")]
+      : [],
+  ];
+}
+
+/** Tables and views that are seen but whose rows may not be read, as `database.name`. */
+export function tablesWithoutSelect({ grants }: Server, { relations }: Sight): Relation[] {
+  return relations.filter(({ database, name }) => !grants.hasOnTable("SELECT", database, name));
+}
+
+/** Views whose definition may not be read. */
+export function viewsWithoutShow({ grants }: Server, { relations }: Sight): Relation[] {
+  return relations.filter(({ type, database, name }) =>
+    type === "view" && !grants.hasOnTable("SHOW VIEW", database, name)
+  );
+}
+
+/** Whether any routine's text is known to be closed to this user, on which the tool would fail. */
+export function closedRoutines({ programs }: Sight): Program[] {
+  return programs.filter(({ type, isReadable }) => type === "routine" && !isReadable);
+}
+
+function routinesLeftOut(server: Server, sight: Sight): Omission[] {
+  if (readsAllRoutines(server)) return [];
+  const { grants } = server;
+  const privilege = server.flavour === "MySQL" ? "SHOW_ROUTINE" : "SELECT on mysql.proc";
+  const closed = closedRoutines(sight);
+  // Who may run or change all routines of a database sees that there are any.
+  const unseen = sight.databases.filter((database) =>
+    !["EXECUTE", "ALTER ROUTINE", "CREATE ROUTINE"].some((name) => grants.has(name, database))
+  );
+  if (closed.length === 0 && unseen.length === 0) return [];
+  const reason = closed.length > 0
+    ? `this user may not read the text of other users' routines; grant ${privilege}`
+    : `this user may not see routines, if there are any; grant ${privilege}`;
+  return [omission("routines", reason, closed)];
+}
+
+function readsAllRoutines({ flavour, grants }: Server): boolean {
+  if (grants.has("SELECT")) return true;
+  return flavour === "MySQL"
+    ? grants.has("SHOW_ROUTINE")
+    : grants.hasOnTable("SELECT", "mysql", "proc") || grants.has("SHOW CREATE ROUTINE");
+}
+
+function seesAllDatabases({ grants }: Server): boolean {
+  return grants.has("SHOW DATABASES") || grants.has("SELECT");
+}
+
+function unreadable(
+  name: OmissionName,
+  privilege: string,
+  databases: readonly string[],
+  relations: readonly Relation[],
+): Omission[] {
+  if (databases.length > 0) {
+    const where = databases.map((database) => `"${database}"`).join(", ");
+    const reason = `this user has no ${privilege} on all of ${where}`;
+    return [omission(name, `${reason}; grant ${privilege}`, relations)];
+  }
+  if (relations.length === 0) return [];
+  return [omission(name, `this user has no ${privilege} on them; grant ${privilege}`, relations)];
+}
+
+function omission(
+  name: OmissionName,
+  reason: string,
+  objects: readonly { readonly database: string; readonly name: string }[] = [],
+): Omission {
+  const named = objects.map(({ database, name }) => `${database}.${name}`);
+  return { name, reason, ...named.length === 0 ? {} : { objects: named } };
+}

@@ -1,0 +1,200 @@
+import type { Abortable } from "../../core/bytes.ts";
+import { BackupError } from "../../core/errors.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type {
+  RestorableChain,
+  RestoreOptions,
+  RestorePlan,
+  RestoreStep,
+} from "../../contracts/connector.ts";
+import type { DatabaseInventory } from "../../contracts/inventory.ts";
+import { accountName, listAccounts, mayReadAccounts, quoteDefiner } from "./accounts.ts";
+import type { MysqlAddress } from "./address.ts";
+import type { Client } from "./client.ts";
+import { listPrograms, listRelations } from "./databases.ts";
+import { select, type Selection } from "./selection.ts";
+import { compareVersions, readServer, type Server } from "./server.ts";
+import { requireTool, toolWarnings } from "./tools.ts";
+
+/** Finds out what a restore would do. */
+export async function planRestore(
+  client: Client,
+  address: MysqlAddress,
+  chain: RestorableChain,
+  options: RestoreOptions,
+  o: Abortable & { runtime: Runtime },
+): Promise<RestorePlan> {
+  const selection = select(chain, options, address);
+  const server = await readServer(client, o);
+  assertNewEnough(selection, server);
+  const tool = await requireTool("restore", server, address, o);
+  const present = await presentDatabases(client, o);
+  const steps: RestoreStep[] = [];
+  for (const database of selection.databases) {
+    const to = targetName(database.database, selection, address);
+    steps.push(await planDatabase(client, database, to, present, selection, options, o));
+  }
+  const isReplacing = steps.some(({ mode }) => mode === "replace");
+  const foreign = foreignWarnings(selection, server, isReplacing);
+  const owners = await checkOwners(client, server, selection, options, o);
+  return {
+    steps,
+    isCheckedFirst: isReplacing,
+    warnings: [
+      ...toolWarnings(tool, server),
+      ...foreign,
+      ...owners,
+      ...warningsOf(selection, options),
+    ],
+    target: `${server.flavour} ${server.version} at ${address.label}`,
+  };
+}
+
+function assertNewEnough({ backup }: Selection, server: Server): void {
+  const { flavour, version } = backup.manifest.source;
+  if (flavour !== server.flavour || compareVersions(server.version, version, 2) >= 0) return;
+  const series = version.split(".").slice(0, 2).join(".");
+  throw new BackupError(
+    "restore/target-too-old",
+    `The target runs ${flavour} ${server.version}, older than the ${version} that was dumped`,
+    { hint: `Restore to a server of version ${series} or newer.` },
+  );
+}
+
+/** MySQL and MariaDB have grown apart: much of a dump of one runs on the other, but not all. */
+function foreignWarnings(
+  { backup }: Selection,
+  server: Server,
+  isReplacing: boolean,
+): string[] {
+  const { flavour, version } = backup.manifest.source;
+  if (flavour === server.flavour) return [];
+  const what = `The backup is of ${flavour} ${version} and the target is ` +
+    `${server.flavour} ${server.version}`;
+  if (isReplacing) {
+    throw new BackupError("restore/other-flavour", `${what}: nothing is replaced across flavours`, {
+      hint: "Restore into a new database first, since it may fail halfway.",
+    });
+  }
+  return [`${what}: what only ${flavour} has makes the restore fail`];
+}
+
+/** The target's URL may name another database, for a backup or choice of one. */
+function targetName(from: string, { databases }: Selection, { selected, label }: MysqlAddress) {
+  if (selected === undefined || selected.includes(from)) return from;
+  if (databases.length === 1 && selected.length === 1) return selected[0]!;
+  const names = databases.map(({ database }) => database).join(", ");
+  throw new BackupError(
+    "restore/no-such-object",
+    `Cannot tell which of the backup's databases (${names}) goes into ${label}`,
+    { hint: "Choose one database of the backup, or name no database in the target's URL." },
+  );
+}
+
+async function presentDatabases(client: Client, o: Abortable): Promise<Set<string>> {
+  const rows = await client.query("SHOW DATABASES", o);
+  return new Set(rows.map((row) => String(row["Database"])));
+}
+
+async function planDatabase(
+  client: Client,
+  { database: from, objects }: DatabaseInventory,
+  to: string,
+  databases: ReadonlySet<string>,
+  selection: Selection,
+  options: RestoreOptions,
+  o: Abortable,
+): Promise<RestoreStep> {
+  if (!databases.has(to)) return { from, to, mode: "create" };
+  const relations = await listRelations(client, [to], o);
+  const programs = selection.isPartial ? [] : await listPrograms(client, [to], o);
+  const wanted = new Set(objects.map(({ name }) => name));
+  const inTheWay = [
+    ...relations.filter(({ name }) => !selection.isPartial || wanted.has(name)),
+    ...programs,
+  ].map(({ name }) => name);
+  if (inTheWay.length === 0) return { from, to, mode: "fill" };
+  if (!options.isOverwrite) {
+    const named = inTheWay.slice(0, 5).map((name) => `"${name}"`).join(", ");
+    throw new BackupError(
+      "restore/not-empty",
+      `Database "${to}" has ${inTheWay.length} objects already: ${named}`,
+      { hint: "Restore into another database, or pass --overwrite: what is there is then lost." },
+    );
+  }
+  const what = selection.isPartial
+    ? `${inTheWay.join(", ")} of database "${to}"`
+    : `Database "${to}"`;
+  return {
+    from,
+    to,
+    mode: "replace",
+    loses: `${what} is dropped first: ${inTheWay.length} objects. ` +
+      "MySQL cannot rename a database, so nothing of it is kept",
+  };
+}
+
+/**
+ * Views, routines, triggers and events run in the name of an account, which must be there.
+ *
+ * @throws BackupError `restore/missing-owners`, `connection/denied`
+ */
+async function checkOwners(
+  client: Client,
+  server: Server,
+  { databases }: Selection,
+  options: RestoreOptions,
+  o: Abortable,
+): Promise<string[]> {
+  const owners = new Set(
+    databases.flatMap(({ objects }) => objects.flatMap(({ owner }) => owner ?? [])),
+  );
+  owners.delete("");
+  if (owners.size === 0) return [];
+  assertMayDefine(server, owners);
+  if (!await mayReadAccounts(client, o)) {
+    const others = [...owners].filter((name) => name !== server.account);
+    return others.length === 0 ? [] : [
+      `This user may not see whether the accounts exist in whose names objects run: ` +
+      others.join(", "),
+    ];
+  }
+  const present = new Set((await listAccounts(client, server, o)).map(accountName));
+  const missing = [...owners].filter((name) => !present.has(name));
+  if (missing.length === 0) return [];
+  const named = missing.map(quoteDefiner).join(", ");
+  if (options.isWithAccounts) {
+    return [`Objects run in the names of ${named}, which are not there; --accounts may bring them`];
+  }
+  throw new BackupError(
+    "restore/missing-owners",
+    `The target has no account ${named}, in whose name objects of the backup run`,
+    {
+      hint: `Restore the backup's accounts too with --accounts, or make them: ` +
+        `CREATE USER ${quoteDefiner(missing[0]!)} ACCOUNT LOCK.`,
+      details: { missing },
+    },
+  );
+}
+
+/** Objects in another's name need a privilege, without which the restore would stop halfway. */
+function assertMayDefine({ flavour, grants, account }: Server, owners: ReadonlySet<string>): void {
+  const others = [...owners].filter((name) => name !== account);
+  if (others.length === 0) return;
+  const names = flavour === "MariaDB"
+    ? ["SET USER", "SUPER"]
+    : ["SET_ANY_DEFINER", "SET_USER_ID", "SUPER"];
+  if (names.some((name) => grants.has(name))) return;
+  throw new BackupError(
+    "connection/denied",
+    `${account} may not make objects in the name of ${others.map(quoteDefiner).join(", ")}`,
+    { hint: `Grant it ${names[0]} ON *.*, or restore as an administrator.` },
+  );
+}
+
+function warningsOf({ backup, isPartial }: Selection, options: RestoreOptions): string[] {
+  const hasAccounts = backup.artifacts.some(({ role }) => role === "accounts");
+  if (!options.isWithAccounts) return [];
+  if (!hasAccounts) return ["The backup holds no users and grants"];
+  return isPartial ? ["All users and grants of the backup are restored, not only some"] : [];
+}

@@ -1,0 +1,225 @@
+import { Buffer } from "node:buffer";
+import { damaged } from "./damage.ts";
+
+/** The head of an archive. */
+export interface ArchiveHeader {
+  /** Of the format: 1.14 is 14, of PostgreSQL 12 to 15; 1.15 of 16, 1.16 of 17 and 18. */
+  readonly minor: number;
+  readonly intBytes: number;
+  readonly offsetBytes: number;
+  readonly isCompressed: boolean;
+  readonly database: string;
+  /** As the server says it: `15.18 (Debian 15.18-0+deb12u1)`. */
+  readonly serverVersion: string;
+  /** pg_dump's, in the same form. */
+  readonly toolVersion: string;
+}
+
+/** One entry of an archive's table of contents. */
+export interface TocEntry {
+  readonly dumpId: number;
+  /** Whether a block of data belongs to it. */
+  readonly hasData: boolean;
+  /** The object's name, for some kinds with more: `orders orders_pkey`. */
+  readonly tag: string;
+  /** Its kind: `TABLE`, `TABLE DATA`, `FK CONSTRAINT`. */
+  readonly description: string;
+  /** SQL that makes it. */
+  readonly definition: string;
+  readonly copyStatement: string | undefined;
+  readonly schema: string | undefined;
+  readonly tablespace: string | undefined;
+  readonly owner: string | undefined;
+  /** Dump ids of what it needs. */
+  readonly dependencies: readonly number[];
+}
+
+/** The head and the table of contents. */
+export interface ArchiveHead {
+  readonly header: ArchiveHeader;
+  readonly entries: readonly TocEntry[];
+}
+
+/** Thrown inside when a value is not there in full yet. */
+const short = Symbol("short");
+
+// Far above what any real object has; a damaged length must not make us wait for it in memory.
+const longestTextBytes = 1 << 30;
+
+/**
+ * Reads the head and the table of contents of an archive in pieces, an entry at a time.
+ * The layout is that of ReadHead and ReadToc in PostgreSQL's pg_backup_archiver.c.
+ */
+export interface TocReader {
+  /**
+   * Takes the next bytes.
+   *
+   * @returns the bytes after the table of contents, once it is complete
+   * @throws BackupError `verification/structure`
+   */
+  push(chunk: Uint8Array): Buffer | undefined;
+  /** What was read; only once `push` has returned bytes. */
+  head(): ArchiveHead;
+}
+
+/** Makes a {@link TocReader}. */
+export function tocReader(): TocReader {
+  let held = Buffer.alloc(0);
+  let header: ArchiveHeader | undefined;
+  let expected: number | undefined;
+  const entries: TocEntry[] = [];
+
+  return {
+    push(chunk) {
+      // A copy: the producer uses its buffer again.
+      held = Buffer.concat([held, chunk]);
+      const cursor = cursorOf(held);
+      let done = 0;
+      try {
+        header ??= readHeader(cursor);
+        cursor.intBytes = header.intBytes;
+        done = cursor.at;
+        if (expected === undefined) {
+          expected = cursor.int();
+          if (expected < 0) throw damaged("its table of contents has no valid length");
+          done = cursor.at;
+        }
+        while (entries.length < expected) {
+          entries.push(readEntry(cursor, header));
+          done = cursor.at;
+        }
+      } catch (error) {
+        if (error !== short) throw error;
+        held = held.subarray(done);
+        return undefined;
+      }
+      const rest = held.subarray(done);
+      held = Buffer.alloc(0);
+      return rest;
+    },
+    head() {
+      return { header: header!, entries };
+    },
+  };
+}
+
+interface Cursor {
+  at: number;
+  intBytes: number;
+  byte(): number;
+  int(): number;
+  text(): string | undefined;
+  skip(bytes: number): void;
+}
+
+function cursorOf(bytes: Buffer): Cursor {
+  const need = (count: number, at: number) => {
+    if (at + count > bytes.length) throw short;
+  };
+  return {
+    at: 0,
+    intBytes: 4,
+    byte() {
+      need(1, this.at);
+      return bytes[this.at++]!;
+    },
+    int() {
+      need(1 + this.intBytes, this.at);
+      const sign = bytes[this.at]!;
+      if (sign > 1) throw damaged(`a number has the sign ${sign}`);
+      let value = 0;
+      for (let index = this.intBytes; index > 0; index--) {
+        value = value * 256 + bytes[this.at + index]!;
+      }
+      this.at += 1 + this.intBytes;
+      return sign === 1 ? -value : value;
+    },
+    text() {
+      const start = this.at;
+      const length = this.int();
+      if (length < 0) return undefined;
+      if (length > longestTextBytes) throw damaged(`a text of ${length} bytes`);
+      if (this.at + length > bytes.length) {
+        this.at = start;
+        throw short;
+      }
+      const text = bytes.toString("utf8", this.at, this.at + length);
+      this.at += length;
+      return text;
+    },
+    skip(count) {
+      need(count, this.at);
+      this.at += count;
+    },
+  };
+}
+
+const magic = "PGDMP";
+const customFormat = 1;
+
+function readHeader(cursor: Cursor): ArchiveHeader {
+  for (const character of magic) {
+    if (cursor.byte() !== character.charCodeAt(0)) throw damaged(`it does not begin with ${magic}`);
+  }
+  const [major, minor] = [cursor.byte(), cursor.byte()];
+  cursor.byte(); // revision
+  if (major !== 1 || minor < 12 || minor > 16) {
+    throw damaged(`it has the unknown format version ${major}.${minor}`);
+  }
+  const [intBytes, offsetBytes, format] = [cursor.byte(), cursor.byte(), cursor.byte()];
+  if (intBytes < 4 || intBytes > 8 || offsetBytes > 16) throw damaged("its number sizes are wrong");
+  if (format !== customFormat) throw damaged("it is not of pg_dump's custom format");
+  cursor.intBytes = intBytes;
+  // Until 1.14 a level, from 1.15 an algorithm; 0 is none in both.
+  const compression = minor >= 15 ? cursor.byte() : cursor.int();
+  for (let field = 0; field < 7; field++) cursor.int(); // when it was made, by pg_dump's clock
+  return {
+    minor,
+    intBytes,
+    offsetBytes,
+    isCompressed: compression !== 0,
+    database: cursor.text() ?? "",
+    serverVersion: cursor.text() ?? "",
+    toolVersion: cursor.text() ?? "",
+  };
+}
+
+function readEntry(cursor: Cursor, { minor, offsetBytes }: ArchiveHeader): TocEntry {
+  const dumpId = cursor.int();
+  const hasData = cursor.int() !== 0;
+  cursor.text(); // the catalog's oid
+  cursor.text(); // the object's oid
+  const tag = cursor.text() ?? "";
+  const description = cursor.text() ?? "";
+  cursor.int(); // section
+  const definition = cursor.text() ?? "";
+  cursor.text(); // how to drop it
+  const copyStatement = cursor.text();
+  const schema = cursor.text();
+  const tablespace = cursor.text();
+  if (minor >= 14) cursor.text(); // table access method
+  if (minor >= 16) cursor.int(); // relkind
+  const owner = cursor.text();
+  cursor.text(); // "false", once: has OIDs
+  const dependencies: number[] = [];
+  for (let one = cursor.text(); one !== undefined; one = cursor.text()) {
+    dependencies.push(Number(one));
+  }
+  // Where its data is: unknown in what was written to a pipe.
+  cursor.byte();
+  cursor.skip(offsetBytes);
+  if (!Number.isSafeInteger(dumpId) || dumpId <= 0) throw damaged("an entry has no valid id");
+  if (dependencies.some((one) => !Number.isInteger(one))) throw damaged("a dependency is no id");
+  return {
+    dumpId,
+    hasData,
+    tag,
+    description,
+    definition,
+    copyStatement,
+    schema: schema === "" ? undefined : schema,
+    tablespace: tablespace === "" ? undefined : tablespace,
+    owner: owner === "" ? undefined : owner,
+    dependencies,
+  };
+}

@@ -1,0 +1,207 @@
+import { Buffer } from "node:buffer";
+import type { ArtifactContents, Walker } from "../../../contracts/format.ts";
+import { damaged, truncated } from "./damage.ts";
+import { inventoryOf } from "./inventory.ts";
+import { type ArchiveHead, type TocEntry, tocReader } from "./toc.ts";
+
+/** What the data blocks held, by dump id. */
+export interface BlockCounts {
+  /** Rows of a COPY, or large objects; undefined where they cannot be counted. */
+  readonly items: number | undefined;
+}
+
+const dataBlock = 1;
+const largeObjectsBlock = 3;
+const lineFeed = 10;
+
+/**
+ * Follows an archive of `pg_dump -Fc` from its head to the last block of data that its table of
+ * contents announces, and counts rows and large objects on the way. With `-Z0` the data stands in the
+ * archive as it is: one row of COPY a chunk until PostgreSQL 18, any number in later ones.
+ */
+export function walkArchive(): Walker {
+  const toc = tocReader();
+  let blocks: BlockWalker | undefined;
+  return {
+    push(chunk) {
+      if (blocks !== undefined) return blocks.push(chunk);
+      const rest = toc.push(chunk);
+      if (rest === undefined) return;
+      blocks = walkBlocks(toc.head());
+      blocks.push(rest);
+    },
+    end(): ArtifactContents {
+      if (blocks === undefined) throw truncated("it ends inside its table of contents");
+      const head = toc.head();
+      return { databases: [inventoryOf(head, blocks.end())] };
+    },
+  };
+}
+
+interface BlockWalker {
+  push(chunk: Uint8Array): void;
+  end(): ReadonlyMap<number, BlockCounts>;
+}
+
+/** What the next bytes are. */
+type Expected = "block" | "large object" | "chunk" | "inside a chunk";
+
+// What pg_dump puts after the rows of a table; each row before it ends in one line feed.
+const copyEnd = Buffer.from("\\.\n\n\n");
+const copyEndRows = 3;
+
+function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
+  const open = new Map(entries.filter(({ hasData }) => hasData).map((one) => [one.dumpId, one]));
+  const counts = new Map<number, BlockCounts>();
+  // Later versions may cut the end of the rows anywhere; these write it as one chunk.
+  const isEndWhole = Number.parseInt(header.toolVersion) <= 18;
+  const { intBytes } = header;
+  let held = Buffer.alloc(0);
+  let expected: Expected = "block";
+  let entry: TocEntry | undefined;
+  let isRows = false;
+  let isLargeObjects = false;
+  let lines = 0;
+  let objects = 0;
+  let rest = 0;
+  let hasCopyEnd = false;
+
+  function push(chunk: Uint8Array): void {
+    const bytes = held.length === 0
+      ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+      : Buffer.concat([held, chunk]);
+    const used = walk(bytes);
+    // A copy: the producer uses its buffer again.
+    held = used === bytes.length ? Buffer.alloc(0) : Buffer.from(bytes.subarray(used));
+  }
+
+  /** Goes through the bytes and returns how many were used; what is left is less than one item. */
+  function walk(bytes: Buffer): number {
+    const length = bytes.length;
+    let at = 0;
+    while (true) {
+      switch (expected) {
+        case "block":
+          if (at + 2 + intBytes > length) return at;
+          begin(bytes[at]!, intAt(bytes, at + 1));
+          at += 2 + intBytes;
+          break;
+        case "large object": {
+          if (at + 1 + intBytes > length) return at;
+          const oid = intAt(bytes, at);
+          at += 1 + intBytes;
+          if (oid === 0) finish();
+          else {
+            objects++;
+            expected = "chunk";
+          }
+          break;
+        }
+        case "chunk": {
+          if (at + 1 + intBytes > length) return at;
+          const size = intAt(bytes, at);
+          at += 1 + intBytes;
+          if (size > 0) {
+            rest = size;
+            expected = "inside a chunk";
+          } else if (isLargeObjects) expected = "large object";
+          else finish();
+          break;
+        }
+        case "inside a chunk": {
+          const available = length - at;
+          if (rest <= available) {
+            if (isRows) countLines(bytes, at, at + rest, true);
+            at += rest;
+            rest = 0;
+            expected = "chunk";
+          } else {
+            // The last bytes stay, so that the end of the rows is seen in one piece.
+            const take = available - copyEnd.length;
+            if (take <= 0) return at;
+            if (isRows) countLines(bytes, at, at + take, false);
+            rest -= take;
+            return at + take;
+          }
+          break;
+        }
+      }
+    }
+  }
+
+  function begin(type: number, dumpId: number): void {
+    entry = open.get(dumpId);
+    if (entry === undefined) {
+      throw damaged(`a block of data ${dumpId} that its table of contents does not expect`);
+    }
+    open.delete(dumpId);
+    const isBlobs = entry.description === "BLOBS";
+    if (type !== (isBlobs ? largeObjectsBlock : dataBlock)) {
+      throw damaged(`the block of ${nameOf(entry)} has the type ${type}`);
+    }
+    isLargeObjects = isBlobs;
+    isRows = !isBlobs && entry.copyStatement !== undefined && !header.isCompressed;
+    lines = 0;
+    objects = 0;
+    hasCopyEnd = false;
+    expected = isBlobs ? "large object" : "chunk";
+  }
+
+  function countLines(bytes: Buffer, from: number, to: number, isChunkEnd: boolean): void {
+    // Only rows end in a line feed, one inside a value is written as \n.
+    let at = bytes.indexOf(lineFeed, from);
+    while (at >= 0 && at < to) {
+      lines++;
+      at = at + 1 < to ? bytes.indexOf(lineFeed, at + 1) : -1;
+    }
+    if (isChunkEnd) {
+      // No row ends in two line feeds, so that most chunks need no comparison.
+      hasCopyEnd = to - from >= copyEnd.length && bytes[to - 2] === lineFeed &&
+        bytes.compare(copyEnd, 0, copyEnd.length, to - copyEnd.length, to) === 0;
+    }
+  }
+
+  function finish(): void {
+    const { dumpId } = entry!;
+    if (isRows && isEndWhole && !hasCopyEnd) {
+      throw truncated(`the rows of ${nameOf(entry!)} have no end`);
+    }
+    const items = isLargeObjects ? objects : isRows ? lines - copyEndRows : undefined;
+    counts.set(dumpId, { items });
+    entry = undefined;
+    expected = "block";
+  }
+
+  function intAt(bytes: Buffer, at: number): number {
+    const sign = bytes[at]!;
+    let value = (bytes[at + 1]! | (bytes[at + 2]! << 8) | (bytes[at + 3]! << 16) |
+      (bytes[at + 4]! << 24)) >>> 0;
+    for (let index = 5; index <= intBytes; index++) {
+      if (bytes[at + index] !== 0) throw damaged("a length is out of range");
+    }
+    if (sign === 1) value = -value;
+    if (sign > 1 || value < 0 || Object.is(value, -0)) {
+      throw damaged("a length or number inside its data is wrong");
+    }
+    return value;
+  }
+
+  return {
+    push,
+    end() {
+      if (expected !== "block" || held.length > 0) {
+        const where = entry === undefined ? "between two blocks" : `inside ${nameOf(entry)}`;
+        throw truncated(`it ends ${where}`);
+      }
+      const [missing] = open.values();
+      if (missing !== undefined) {
+        throw truncated(`${open.size} blocks of data are missing, first ${nameOf(missing)}`);
+      }
+      return counts;
+    },
+  };
+}
+
+function nameOf({ description, schema, tag }: TocEntry): string {
+  return `${description} ${schema === undefined ? "" : `${schema}.`}${tag}`;
+}

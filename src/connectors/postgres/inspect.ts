@@ -1,0 +1,99 @@
+import type { Abortable } from "../../core/bytes.ts";
+import { hasCode } from "../../core/errors.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type { SourceInfo } from "../../contracts/connector.ts";
+import type { Omission } from "../../contracts/manifest.ts";
+import type { Address } from "./address.ts";
+import type { Client } from "./client.ts";
+import { listDatabases } from "./databases.ts";
+import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
+import { readPosition, readServer, type Server } from "./server.ts";
+import { describeTools, findToolSets, type ToolSet, toolsForDump } from "./tools.ts";
+
+/** Looks at a server. */
+export async function inspect(
+  client: Client,
+  address: Address,
+  o: Abortable & { runtime: Runtime },
+): Promise<SourceInfo> {
+  const list = await listDatabases(client, address, o);
+  const place = await client.anyDatabase(o);
+  const askedAt = o.runtime.now().getTime();
+  const server = await readServer(client, address, place, o);
+  const answeredAt = o.runtime.now().getTime();
+  const omissions: Omission[] = serverOmissions(server, address, list);
+  const warnings: string[] = [];
+  for (const database of list.names) {
+    const found = await databaseOmissions(client, database, server, o);
+    omissions.push(...found.omissions);
+    warnings.push(...found.warnings);
+  }
+  if (!server.isIdentified) {
+    warnings.push(
+      "This user may not read the server's system identifier; its address stands for it",
+    );
+  }
+  const position = await readPosition(client, place, server, o);
+  return {
+    sourceId: server.sourceId,
+    flavour: "PostgreSQL",
+    version: server.version,
+    tools: describeTools(await dumpTools(server, address, o)),
+    privileges: privilegesOf(server, omissions, list.names),
+    omissions: mergeOmissions(omissions),
+    capabilities: ["full"],
+    ...position === undefined ? {} : { position },
+    clockOffsetMs: Math.round(server.clock.getTime() - (askedAt + answeredAt) / 2),
+    estimatedBytes: await estimate(client, place, list.names, o),
+    warnings,
+  };
+}
+
+/** The tools that a dump would take; the newest there are when none will do. */
+async function dumpTools(
+  server: Server,
+  { toolsDir }: Address,
+  o: Abortable & { runtime: Runtime },
+): Promise<ToolSet | undefined> {
+  const sets = await findToolSets(toolsDir, o);
+  try {
+    return toolsForDump(sets, server, toolsDir);
+  } catch (error) {
+    if (!hasCode(error, "dump/")) throw error;
+    return sets.sort((a, b) => b.major - a.major)[0];
+  }
+}
+
+function privilegesOf(
+  server: Server,
+  omissions: readonly Omission[],
+  databases: readonly string[],
+): SourceInfo["privileges"] {
+  const isFree = (name: string) => !omissions.some((one) => one.name === name);
+  return [
+    {
+      name: `CONNECT on ${databases.join(", ") || "any database"}`,
+      isGranted: databases.length > 0,
+    },
+    { name: "SELECT on all tables", isGranted: isFree("tables") },
+    { name: "SELECT on all large objects", isGranted: isFree("large-objects") },
+    { name: "superuser, for the passwords of roles", isGranted: server.isSuperuser },
+  ];
+}
+
+async function estimate(
+  client: Client,
+  place: string,
+  databases: readonly string[],
+  o: Abortable,
+): Promise<number> {
+  const [row] = await client.rows(
+    place,
+    `SELECT coalesce(sum(pg_catalog.pg_database_size(oid)), 0)::float8 AS bytes
+       FROM pg_catalog.pg_database
+      WHERE datname IN (SELECT pg_catalog.json_array_elements_text($1::text::json))`,
+    o,
+    [JSON.stringify(databases)],
+  );
+  return Number(row?.["bytes"]);
+}

@@ -1,0 +1,50 @@
+import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
+import { accountsFormat } from "./accounts.ts";
+import { resolveAddress } from "./address.ts";
+import { archiveFormat } from "./archive/format.ts";
+import { clientOf } from "./client.ts";
+import { listDatabases } from "./databases.ts";
+import { dump } from "./dump.ts";
+import { inspect } from "./inspect.ts";
+import { readInventory } from "./inventory.ts";
+import { omissionNames } from "./omissions.ts";
+import { fromUrl, jobName, type PostgresOptions, postgresOptions, schemes } from "./options.ts";
+import { recipe } from "./recipe.ts";
+import { restore } from "./restore.ts";
+import { planRestore } from "./target.ts";
+
+export type { PostgresOptions } from "./options.ts";
+
+/** PostgreSQL, by pg_dump and pg_restore, with the driver to look and to compare. */
+export const postgres: ConnectorKind<PostgresOptions> = {
+  kind: "postgres",
+  title: "PostgreSQL",
+  schemes,
+  options: postgresOptions,
+  paths: ["toolsDir", "tls.ca", "tls.cert", "tls.key"],
+  settings: ["exclude", "excludeData", "schemaOnly", "dumpArgs", "restoreArgs"],
+  omissions: omissionNames,
+  formats: [archiveFormat, accountsFormat],
+  fromUrl,
+  async open(options, { runtime }): Promise<Connector> {
+    const address = await resolveAddress(options, runtime);
+    const client = clientOf(address);
+    return {
+      location: address.label,
+      inspect: ({ signal }) => inspect(client, address, { signal, runtime }),
+      databases: async ({ signal }) => {
+        const { names } = await listDatabases(client, address, { signal });
+        return [...names];
+      },
+      dump: (plan, emit, { signal }) => dump(client, address, plan, emit, { signal, runtime }),
+      planRestore: (chain, restoreOptions, { signal }) =>
+        planRestore(client, address, chain, restoreOptions, { signal, runtime }),
+      restore: (chain, plan, restoreOptions, { signal }) =>
+        restore(client, address, chain, plan, restoreOptions, { signal, runtime }),
+      inventory: (database, { signal }) => readInventory(client, database, { signal }),
+      close: () => client.close(),
+    };
+  },
+  recipe,
+  jobName,
+};

@@ -1,0 +1,196 @@
+import type { Abortable } from "../../core/bytes.ts";
+import type { Omission } from "../../contracts/manifest.ts";
+import type { Address } from "./address.ts";
+import type { Client } from "./client.ts";
+import type { DatabaseList } from "./databases.ts";
+import { tablePattern } from "./names.ts";
+import type { Server } from "./server.ts";
+
+/** The names that a job may accept. */
+export const omissionNames = [
+  "databases",
+  "large-objects",
+  "role-passwords",
+  "subscriptions",
+  "tables",
+  "unlogged-tables",
+  "user-mappings",
+] as const;
+type OmissionName = typeof omissionNames[number];
+
+/** What this user cannot dump of one database, and what pg_dump is told about it. */
+export interface DatabaseOmissions {
+  readonly omissions: readonly Omission[];
+  /** Arguments without which pg_dump would fail. */
+  readonly dumpArgs: readonly string[];
+  /** Things to know that leave nothing out. */
+  readonly warnings: readonly string[];
+}
+
+/** What a dump of the server would leave out, beside what is inside its databases. */
+export function serverOmissions(
+  server: Server,
+  { selected }: Address,
+  { closed }: DatabaseList,
+): Omission[] {
+  const omissions: Omission[] = [];
+  if (closed.length > 0) {
+    omissions.push({
+      name: "databases",
+      reason: `no connection is allowed to ${closed.join(", ")}`,
+      objects: [...closed],
+    });
+  }
+  // One database's dump is complete without the passwords of the server's roles.
+  if (selected === undefined && !server.isSuperuser) {
+    omissions.push({
+      name: "role-passwords",
+      reason: "only a superuser can read the passwords of roles",
+    });
+  }
+  return omissions;
+}
+
+const isOwnRelation = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'";
+
+/** Looks into a database for what this user may not read. */
+export async function databaseOmissions(
+  client: Client,
+  database: string,
+  server: Server,
+  o: Abortable,
+): Promise<DatabaseOmissions> {
+  const omissions: Omission[] = [];
+  const dumpArgs: string[] = [];
+  const warnings: string[] = [];
+  const add = (name: OmissionName, reason: string, objects?: string[]) =>
+    omissions.push({ name, reason, ...objects === undefined ? {} : { objects } });
+  const names = async (query: string) =>
+    (await client.rows(database, query, o)).map((row) => String(row["name"]));
+
+  const tables = await client.rows(
+    database,
+    `SELECT n.nspname AS schema, c.relname AS name,
+            NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+              AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) AS is_denied
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND ${isOwnRelation}
+        AND (NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+          OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
+          OR (c.relkind = 'r' AND pg_catalog.row_security_active(c.oid)))
+      ORDER BY 1, 2`,
+    o,
+  );
+  if (tables.length > 0) {
+    const found = tables.map((row) => ({
+      schema: String(row["schema"]),
+      name: String(row["name"]),
+    }));
+    const dotted = found.map(({ schema, name }) => `${schema}.${name}`);
+    const isDenied = tables.some((row) => row["is_denied"] === true);
+    const shown = dotted.length > 5 ? `${dotted.slice(0, 5).join(", ")}, …` : dotted.join(", ");
+    add(
+      "tables",
+      `in "${database}" this user may not read ${isDenied ? "" : "all rows of "}${shown}; ` +
+        (isDenied ? "grant it pg_read_all_data" : "give it BYPASSRLS"),
+      dotted,
+    );
+    for (const { schema, name } of found) {
+      dumpArgs.push(`--exclude-table=${tablePattern(schema, name)}`);
+    }
+  }
+  if (!server.isSuperuser) {
+    const objects = await names(
+      `SELECT l.oid::text AS name FROM pg_catalog.pg_largeobject_metadata l
+        WHERE NOT pg_catalog.pg_has_role(l.lomowner, 'USAGE')
+          AND NOT EXISTS (SELECT 1 FROM pg_catalog.aclexplode(l.lomacl) a
+            WHERE a.privilege_type = 'SELECT'
+              AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE')))
+        ORDER BY l.oid LIMIT 1000`,
+    );
+    if (objects.length > 0) {
+      add(
+        "large-objects",
+        `in "${database}" this user may not read ${objects.length} large objects, so that none ` +
+          "is dumped; pg_read_all_data does not cover them",
+        objects,
+      );
+      dumpArgs.push("--no-blobs");
+    }
+    const subscriptions = await names(
+      `SELECT subname AS name FROM pg_catalog.pg_subscription WHERE subdbid =
+        (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
+    );
+    if (subscriptions.length > 0) {
+      add(
+        "subscriptions",
+        `only a superuser can dump the subscriptions of "${database}"`,
+        subscriptions,
+      );
+    }
+    const mappings = await names(
+      `SELECT srvname || '/' || usename AS name FROM pg_catalog.pg_user_mappings
+        WHERE umoptions IS NULL AND usename <> current_user`,
+    );
+    if (mappings.length > 0) {
+      add(
+        "user-mappings",
+        `in "${database}" this user may not read the options of user mappings`,
+        mappings,
+      );
+    }
+  }
+  if (server.isStandby) {
+    const unlogged = await names(
+      `SELECT n.nspname || '.' || c.relname AS name
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = 'r' AND c.relpersistence = 'u'`,
+    );
+    if (unlogged.length > 0) {
+      add("unlogged-tables", `a standby has no rows of unlogged tables in "${database}"`, unlogged);
+      dumpArgs.push("--no-unlogged-table-data");
+    }
+  }
+  const invalid = await names(
+    `SELECT n.nspname || '.' || c.relname AS name FROM pg_catalog.pg_index i
+       JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+       JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE NOT i.indisvalid AND c.relkind = 'i' AND ${isOwnRelation}`,
+  );
+  if (invalid.length > 0) {
+    warnings.push(
+      `In "${database}", pg_dump leaves out invalid indexes: ${invalid.join(", ")}. REINDEX or ` +
+        "DROP them",
+    );
+  }
+  const foreign = await names(
+    `SELECT n.nspname || '.' || c.relname AS name
+       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind = 'f' AND ${isOwnRelation}`,
+  );
+  if (foreign.length > 0) {
+    warnings.push(
+      `In "${database}", the rows of foreign tables are on their own servers: ${
+        foreign.join(", ")
+      }`,
+    );
+  }
+  return { omissions, dumpArgs, warnings };
+}
+
+/** One omission a name: those of several databases together. */
+export function mergeOmissions(all: readonly Omission[]): Omission[] {
+  const byName = new Map<string, Omission>();
+  for (const one of all) {
+    const present = byName.get(one.name);
+    byName.set(
+      one.name,
+      present === undefined ? one : {
+        name: one.name,
+        reason: `${present.reason}; ${one.reason}`,
+        objects: [...present.objects ?? [], ...one.objects ?? []],
+      },
+    );
+  }
+  return [...byName.values()];
+}

@@ -1,0 +1,36 @@
+import type { RecipeInput } from "../../contracts/connector.ts";
+import { shellQuote } from "../../core/text.ts";
+import { databaseArgument, quoteName } from "./names.ts";
+
+/** The commands that restore an artifact. */
+export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): string[] {
+  const login = "# First, where they differ: export PGHOST=… PGPORT=… PGUSER=… and PGPASSWORD=… " +
+    "or ~/.pgpass";
+  if (artifact.role === "accounts") {
+    return [
+      login,
+      "# Roles and tablespaces. Before the databases, if this server does not have them; what is",
+      '# there already says "already exists" and is given the backup\'s password and attributes.',
+      // Older psqls do not know the two commands that newer pg_dumpalls write.
+      `${rawBytesCommand} | sed '/^\\\\restrict /d; /^\\\\unrestrict /d' | psql -X --dbname=postgres`,
+    ];
+  }
+  const [name = "restored"] = artifact.databases;
+  const extra = (manifest.settings.restoreArgs ?? []).map((arg) => ` ${shellQuote(arg)}`).join("");
+  const create = `CREATE DATABASE ${quoteName(name)} TEMPLATE template0`;
+  return [
+    login,
+    "# Roles that own something must be there; else add --no-owner --no-privileges.",
+    `# With pg_restore not older than the pg_dump that made it (${
+      manifest.clientTools.find((tool) => tool.name === "pg_dump")?.version ?? "see above"
+    }):`,
+    `${rawBytesCommand} | pg_restore --exit-on-error --create --dbname=postgres${extra}`,
+    "# Or into a database of another name, NEW:",
+    `#   psql -X --dbname=postgres -c ${
+      shellQuote(create.replace(quoteName(name), '"NEW"')).replaceAll("\n", " ")
+    }`,
+    `#   ${rawBytesCommand} | pg_restore --exit-on-error ${shellQuote(databaseArgument("NEW"))}${
+      extra.replaceAll("\n", " ")
+    }`,
+  ];
+}

@@ -1,0 +1,20 @@
+import { bun } from "./bun.ts";
+
+// Measured on 1 GB of SQL text through zstd: a collection every 64 MiB takes the peak from 135 to
+// 107 MiB and costs no time that can be measured; every 16 MiB, a tenth of the time.
+const collectEveryBytes = 64 * 1024 * 1024;
+
+/**
+ * Keeps memory flat under a stream: told of bytes as they pass, it has the garbage collected now and
+ * then. The buffers that libraries return live outside the heap, where the collector does not see
+ * how large they are, and would pile up.
+ */
+export function createCollector(): (chunk: Uint8Array) => void {
+  let passed = 0;
+  return (chunk) => {
+    passed += chunk.byteLength;
+    if (passed < collectEveryBytes) return;
+    passed = 0;
+    bun?.gc(true);
+  };
+}

@@ -1,0 +1,254 @@
+import { backupPrefix, newBackupId, sourceTag } from "../catalog/names.ts";
+import type { JobDefinition } from "../config/model.ts";
+import type { Encryption } from "../contracts/codec.ts";
+import type { Connector, DumpResult, SourceInfo } from "../contracts/connector.ts";
+import { type Manifest, manifestFormatVersion } from "../contracts/manifest.ts";
+import type { StrategyPlan } from "../contracts/strategy.ts";
+import { BackupError, toBackupError } from "../core/errors.ts";
+import { version } from "../core/version.ts";
+import { full } from "../strategies/full.ts";
+import { type BackupWriter, openBackupWriter } from "./backup-writer.ts";
+import { cleanUpAfterCrash } from "./clean-up.ts";
+import { withDeadline } from "./deadline.ts";
+import { resolveEncryption } from "./encryption.ts";
+import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
+import { type History, openHistory } from "./history.ts";
+import { withJobLock } from "./lock.ts";
+import { createMeter, type Meter } from "./progress.ts";
+import type { DestinationOutcome, JobContext, RunBackup, RunResult } from "./types.ts";
+
+/** One run of one job, from the lock to the run record. See {@link RunBackup}. */
+export const runBackup: RunBackup = async (job, o) => {
+  const startedAt = o.runtime.now();
+  const run = newBackupId(o.runtime.random);
+  const log = o.runtime.log.with({ run, job: job.name, database: job.database.name });
+  const context: JobContext = { ...o, runtime: { ...o.runtime, log } };
+  log.info("Run {run} of job {job} starts");
+  let result: RunResult;
+  try {
+    result = await withDeadline(
+      o.signal,
+      job.timeoutMs,
+      (signal) => runLocked({ job, run, startedAt, forced: o.kind }, { ...context, signal }),
+    );
+  } catch (error) {
+    // Whatever a stopped run stumbled over, the reason it was stopped is what went wrong.
+    const failure = toBackupError(o.signal.aborted ? o.signal.reason : error);
+    result = failed(job, run, startedAt, failure, context);
+  }
+  logEnd(result, context);
+  return result;
+};
+
+interface Order {
+  readonly job: JobDefinition;
+  readonly run: string;
+  readonly startedAt: Date;
+  readonly forced: Manifest["kind"] | undefined;
+}
+
+/** Everything that happens while the lock is held. */
+async function runLocked(order: Order, o: JobContext): Promise<RunResult> {
+  const { job, run } = order;
+  const encryption = await resolveEncryption(job.encryption, o.runtime.secrets);
+  const connector = await job.database.kind.open(job.database.options, o);
+  try {
+    return await withJobLock(
+      { job: job.name, location: connector.location, run },
+      o,
+      () =>
+        withDestinations(job.destinations, o, async (open, unopened) => {
+          const history = await openHistory(o);
+          try {
+            const result = await runRecorded(
+              { ...order, encryption },
+              connector,
+              open,
+              unopened,
+              history,
+              o,
+            );
+            history.finish(result);
+            return result;
+          } finally {
+            history.close();
+          }
+        }),
+    );
+  } finally {
+    await connector.close();
+  }
+}
+
+async function runRecorded(
+  order: Order & { readonly encryption: Encryption | undefined },
+  connector: Connector,
+  open: readonly OpenDestination[],
+  unopened: readonly FailedDestination[],
+  history: History,
+  o: JobContext,
+): Promise<RunResult> {
+  const { job, run, startedAt } = order;
+  if (open.length === 0) throw unopened[0]!.error;
+  await cleanUpAfterCrash(job.name, open, history, o);
+
+  const meter = createMeter(o);
+  meter.stage("inspect");
+  const info = await connector.inspect({ signal: o.signal, settings: job.settings });
+  assertAccepted(job, info);
+  const plan = full.plan({ history: [], info, now: startedAt, forced: order.forced });
+  const tag = sourceTag(job.database.kind.kind, info.sourceId);
+  const prefix = backupPrefix({
+    job: job.name,
+    startedAt,
+    kind: plan.kind,
+    id: run,
+    sourceTag: tag,
+    parentId: plan.parent?.id,
+  });
+
+  const writer = openBackupWriter(
+    { job, run, encryption: order.encryption, prefix, open, unopened, history, meter, startedAt },
+    o,
+  );
+  try {
+    const dump = await dumpInto(writer, order, connector, plan, info, meter, o);
+    await writer.putInventory(dump.inventory);
+    const manifest = describe(order, writer, { info, plan, tag, dump }, o.runtime.now());
+    await writer.commit(manifest);
+    return ended(order, manifest, writer.outcomes(), [...info.warnings, ...dump.warnings], o);
+  } catch (error) {
+    await writer.abandon();
+    throw error;
+  }
+}
+
+/** A dump that would leave something out is no success, unless the job says that this is known. */
+function assertAccepted(job: JobDefinition, info: SourceInfo): void {
+  const unaccepted = info.omissions.filter(({ name }) => !job.accept.includes(name));
+  if (unaccepted.length === 0) return;
+  const names = unaccepted.map(({ name }) => name);
+  throw new BackupError(
+    "dump/would-omit",
+    `A dump of "${job.database.name}" would leave out: ` +
+      unaccepted.map(({ name, reason }) => `${name} (${reason})`).join("; "),
+    {
+      hint: `Grant what is missing, or accept it by name: accept: ${JSON.stringify(names)}` +
+        ` (--accept ${names.join(" --accept ")}).`,
+      details: { omissions: unaccepted },
+    },
+  );
+}
+
+async function dumpInto(
+  writer: BackupWriter,
+  { job }: Order,
+  connector: Connector,
+  { kind }: StrategyPlan,
+  info: SourceInfo,
+  meter: Meter,
+  o: JobContext,
+): Promise<DumpResult> {
+  meter.stage("dump", info.estimatedBytes);
+  const dumpPlan = { kind, settings: job.settings, stallMs: job.stallTimeoutMs };
+  return await connector.dump(dumpPlan, writer.putArtifact, o);
+}
+
+function describe(
+  { job, run, startedAt }: Order,
+  writer: BackupWriter,
+  { info, plan, tag, dump }: {
+    info: SourceInfo;
+    plan: StrategyPlan;
+    tag: string;
+    dump: DumpResult;
+  },
+  finishedAt: Date,
+): Manifest {
+  return {
+    formatVersion: manifestFormatVersion,
+    id: run,
+    job: job.name,
+    kind: plan.kind,
+    parent: null,
+    source: {
+      kind: job.database.kind.kind,
+      id: info.sourceId,
+      tag,
+      flavour: info.flavour,
+      version: info.version,
+    },
+    tool: { name: "dbbackup", version },
+    clientTools: info.tools.flatMap(({ name, version }) =>
+      version === undefined ? [] : [{ name, version }]
+    ),
+    startedAt: startedAt.toISOString(),
+    finishedAt: finishedAt.toISOString(),
+    consistentAt: dump.consistentAt.toISOString(),
+    position: {
+      ...(dump.from === undefined ? {} : { from: dump.from }),
+      ...(dump.to === undefined ? {} : { to: dump.to }),
+    },
+    clockOffsetMs: info.clockOffsetMs,
+    settings: { ...job.settings } as Manifest["settings"],
+    omitted: [...dump.omitted],
+    warnings: [...info.warnings, ...dump.warnings],
+    artifacts: [...writer.artifacts],
+  };
+}
+
+function ended(
+  { job, run, startedAt }: Order,
+  manifest: Manifest,
+  destinations: readonly DestinationOutcome[],
+  warnings: readonly string[],
+  o: JobContext,
+): RunResult {
+  const failures = destinations.filter((outcome) => outcome.status === "failed");
+  const base = { run, job: job.name, startedAt, finishedAt: o.runtime.now(), manifest };
+  if (failures.length === 0) return { ...base, status: "success", destinations, warnings };
+  const names = failures.map(({ name }) => `"${name}"`).join(", ");
+  const error = new BackupError(
+    "partial/destinations",
+    `Backup ${run} is missing at ${failures.length} of ${destinations.length} destinations: ${names}` +
+      ` (${failures[0]!.error.message})`,
+    { cause: failures[0]!.error, hint: failures[0]!.error.hint },
+  );
+  return { ...base, status: "partial", destinations, warnings, error };
+}
+
+function failed(
+  job: JobDefinition,
+  run: string,
+  startedAt: Date,
+  error: BackupError,
+  o: JobContext,
+): RunResult {
+  return {
+    run,
+    job: job.name,
+    status: "failure",
+    startedAt,
+    finishedAt: o.runtime.now(),
+    destinations: [],
+    warnings: [],
+    error,
+  };
+}
+
+function logEnd(result: RunResult, o: JobContext): void {
+  const { log } = o.runtime;
+  const seconds = (result.finishedAt.getTime() - result.startedAt.getTime()) / 1000;
+  for (const warning of result.warnings) log.warn("{warning}", { warning });
+  if (result.error === undefined) {
+    log.info("Run {run} of job {job} ended well after {seconds} s", { seconds });
+  } else {
+    const { code, message, hint } = result.error;
+    log.error("Run {run} of job {job} ended with {code}: {message}", {
+      code,
+      message,
+      hint,
+      seconds,
+    });
+  }
+}

@@ -1,0 +1,76 @@
+import { manifestName } from "../contracts/manifest.ts";
+import type { Storage } from "../contracts/storage.ts";
+import type { OpenDestination } from "./destinations.ts";
+import type { History } from "./history.ts";
+import type { JobContext } from "./types.ts";
+
+// Cleaning goes on after an interrupt, so it has a limit of its own.
+const cleanUpTimeoutMs = 30_000;
+
+/**
+ * Removes what earlier runs of this job left when their process was killed: exactly the folders that
+ * this machine's own record names, and only those without a manifest. Call it while holding the
+ * job's lock, so that no such run can be alive.
+ */
+export async function cleanUpAfterCrash(
+  job: string,
+  destinations: readonly OpenDestination[],
+  history: History,
+  o: JobContext,
+): Promise<void> {
+  for (const { storage } of destinations) {
+    for (const { run, prefix } of history.unfinished(job, storage.location)) {
+      await settleFolder(run, prefix, storage, history, o);
+    }
+  }
+}
+
+/**
+ * Removes what a failed run wrote at a destination. It may not throw: when it cannot finish, the
+ * record stays and the next run does it.
+ */
+export async function cleanUpRun(
+  run: string,
+  prefix: string,
+  storage: Storage,
+  history: History,
+  o: JobContext,
+): Promise<void> {
+  const patient = { ...o, signal: AbortSignal.timeout(cleanUpTimeoutMs) };
+  await settleFolder(run, prefix, storage, history, patient);
+}
+
+async function settleFolder(
+  run: string,
+  prefix: string,
+  storage: Storage,
+  history: History,
+  o: JobContext,
+): Promise<void> {
+  const { log } = o.runtime;
+  try {
+    if (await storage.stat(prefix + manifestName, o) === undefined) {
+      const removed = await removeFolder(storage, prefix, o);
+      if (removed > 0) log.info("Removed {removed} objects of failed run {run}", { removed, run });
+    }
+    history.settle(run, storage.location);
+  } catch (error) {
+    log.warn(
+      "Cannot remove what run {run} left in {location}{prefix}: {error}. The next run tries.",
+      {
+        run,
+        location: `${storage.location}/`,
+        prefix,
+        error: error instanceof Error ? error.message : String(error),
+      },
+    );
+  }
+}
+
+/** Deletes every object under a prefix, finished or not, and says how many. */
+async function removeFolder(storage: Storage, prefix: string, o: JobContext): Promise<number> {
+  const keys: string[] = [];
+  for await (const { key } of storage.list(prefix, o)) keys.push(key);
+  for (const key of keys) await storage.delete(key, o);
+  return keys.length + await storage.sweep(prefix, o);
+}

@@ -1,0 +1,124 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import type { RunResult } from "./types.ts";
+import type { JobContext } from "./types.ts";
+
+/** A run that began and never ended: its process was killed, or the machine went down. */
+export interface UnfinishedRun {
+  readonly run: string;
+  /** Where it was writing. */
+  readonly destination: string;
+  /** The folder's key on that destination, ending in "/". */
+  readonly prefix: string;
+}
+
+/**
+ * The local record of runs. It serves the clean-up after a crash and the history; losing it loses no
+ * backup. So nothing here throws: what cannot be recorded is logged as a warning.
+ */
+export interface History {
+  /** Notes, before anything is written, where a run is going to write. */
+  begin(run: string, job: string, destination: string, prefix: string, at: Date): void;
+  /** Runs of this job at this destination that never ended. Call it while holding the job's lock. */
+  unfinished(job: string, destination: string): UnfinishedRun[];
+  /** Notes that nothing of a run is left to clean up at a destination. */
+  settle(run: string, destination: string): void;
+  /** Notes how a run ended. */
+  finish(result: RunResult): void;
+  close(): void;
+}
+
+/** Opens the record in the state folder, making it where needed. */
+export async function openHistory(o: JobContext): Promise<History> {
+  const database = await openDatabase(o);
+
+  function attempt<T>(what: string, fallback: T, use: (database: DatabaseSync) => T): T {
+    if (database === undefined) return fallback;
+    try {
+      return use(database);
+    } catch (error) {
+      warn(o, what, error);
+      return fallback;
+    }
+  }
+
+  return {
+    begin(run, job, destination, prefix, at) {
+      attempt("note the start of the run", undefined, (db) => {
+        db.prepare("INSERT INTO writes (run, job, destination, prefix, at) VALUES (?, ?, ?, ?, ?)")
+          .run(run, job, destination, prefix, at.toISOString());
+      });
+    },
+    unfinished(job, destination) {
+      return attempt(
+        "read the record of runs",
+        [],
+        (db) =>
+          db.prepare(
+            "SELECT run, destination, prefix FROM writes WHERE job = ? AND destination = ?",
+          )
+            .all(job, destination).map((row) => ({
+              run: String(row["run"]),
+              destination: String(row["destination"]),
+              prefix: String(row["prefix"]),
+            })),
+      );
+    },
+    settle(run, destination) {
+      attempt("note the end of the run", undefined, (db) => {
+        db.prepare("DELETE FROM writes WHERE run = ? AND destination = ?").run(run, destination);
+      });
+    },
+    finish(result) {
+      attempt("note how the run ended", undefined, (db) => {
+        db.prepare(
+          "INSERT OR REPLACE INTO runs (run, job, status, code, started, finished) " +
+            "VALUES (?, ?, ?, ?, ?, ?)",
+        ).run(
+          result.run,
+          result.job,
+          result.status,
+          result.error?.code ?? null,
+          result.startedAt.toISOString(),
+          result.finishedAt.toISOString(),
+        );
+      });
+    },
+    close: () => database?.close(),
+  };
+}
+
+const tables = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA busy_timeout = 5000;
+  CREATE TABLE IF NOT EXISTS writes (
+    run TEXT NOT NULL, job TEXT NOT NULL, destination TEXT NOT NULL, prefix TEXT NOT NULL,
+    at TEXT NOT NULL, PRIMARY KEY (run, destination)
+  );
+  CREATE TABLE IF NOT EXISTS runs (
+    run TEXT PRIMARY KEY, job TEXT NOT NULL, status TEXT NOT NULL, code TEXT,
+    started TEXT NOT NULL, finished TEXT NOT NULL
+  );
+`;
+
+async function openDatabase(o: JobContext): Promise<DatabaseSync | undefined> {
+  try {
+    const { DatabaseSync } = await import("node:sqlite");
+    await mkdir(o.stateDir, { recursive: true, mode: 0o700 });
+    const database = new DatabaseSync(join(o.stateDir, "state.db"));
+    database.exec(tables);
+    return database;
+  } catch (error) {
+    warn(o, "open the record of runs", error);
+    return undefined;
+  }
+}
+
+function warn(o: JobContext, what: string, error: unknown): void {
+  o.runtime.log.warn("Cannot {what} in {stateDir}: {error}. The backup goes on without.", {
+    what,
+    stateDir: o.stateDir,
+    error: error instanceof Error ? error.message : String(error),
+  });
+}

@@ -1,0 +1,145 @@
+import type { Abortable } from "../core/bytes.ts";
+import type { BackupError } from "../core/errors.ts";
+import type { Runtime } from "../core/runtime.ts";
+import type { Keyring } from "../contracts/codec.ts";
+import type { ConnectorKind, RestorePlan, RestoreResult } from "../contracts/connector.ts";
+import type { Kind, Manifest } from "../contracts/manifest.ts";
+import type { BackupRef, Mark } from "../contracts/strategy.ts";
+import type { DatabaseDefinition, DestinationDefinition, JobDefinition } from "../config/model.ts";
+
+/** What every job needs from outside. */
+export interface JobContext extends Abortable {
+  readonly runtime: Runtime;
+  /** Locks, run history and caches. */
+  readonly stateDir: string;
+  /** What opens encrypted backups; without it they stay closed. */
+  readonly keyring?: Keyring;
+  /** Called as the work goes on, at most a few times a second. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Where a piece of work stands. */
+export interface Progress {
+  /** `inspect`, `dump shop`, `restore shop`, `verify dump-001`. */
+  readonly stage: string;
+  /** Bytes read from the database, or raw bytes restored. */
+  readonly rawBytes: number;
+  /** Bytes written to, or read from, each destination. */
+  readonly storedBytes: number;
+  /** What `rawBytes` will be at the end, where that is known or estimated. */
+  readonly totalBytes?: number;
+}
+
+/** How a run ended at one destination. */
+export type DestinationOutcome =
+  | { readonly name: string; readonly location: string; readonly status: "committed" }
+  | {
+    readonly name: string;
+    readonly location: string;
+    readonly status: "failed";
+    readonly error: BackupError;
+  };
+
+/** How a run ended: all destinations is `success`, some is `partial`, none is `failure`. */
+export interface RunResult {
+  /** The run's id, on every log line; equals the backup's id. */
+  readonly run: string;
+  readonly job: string;
+  readonly status: "success" | "partial" | "failure";
+  readonly startedAt: Date;
+  readonly finishedAt: Date;
+  /** The committed backup; undefined on failure. */
+  readonly manifest?: Manifest;
+  readonly destinations: readonly DestinationOutcome[];
+  readonly warnings: readonly string[];
+  /** Why it failed, or is only partial. */
+  readonly error?: BackupError;
+}
+
+/** One backup as `list` and `show` tell it. */
+export interface ListedBackup extends BackupRef {
+  /** The names of the destinations that have it, in the order given. */
+  readonly destinations: readonly string[];
+  /** Undefined when it cannot be read; `error` says why. */
+  readonly manifest: Manifest | undefined;
+  readonly error?: BackupError;
+}
+
+/** `backup JOB`: one run of one job. Never throws for what goes wrong in the run itself. */
+export type RunBackup = (
+  job: JobDefinition,
+  o: JobContext & { kind?: Kind },
+) => Promise<RunResult>;
+
+/** `list`: newest first. Destinations that cannot be read are an error only if all are. */
+export type ListBackups = (
+  destinations: readonly DestinationDefinition[],
+  o: JobContext & { job?: string },
+) => Promise<{ backups: ListedBackup[]; warnings: string[] }>;
+
+/** What to restore, where to. */
+export interface RestoreRequest {
+  /** Where to look for it, in this order. */
+  readonly destinations: readonly DestinationDefinition[];
+  /** An id, shortened while unique; the latest of `job` when absent. */
+  readonly backup?: string;
+  /** Only backups of this job; needed when a destination has several and no id is given. */
+  readonly job?: string;
+  /** Not after this moment. */
+  readonly at?: Date;
+  readonly target: DatabaseDefinition;
+  /** The job whose lock is held meanwhile: the one whose database is the target. */
+  readonly lockJob?: string;
+  readonly databases?: readonly string[];
+  readonly only: readonly string[];
+  readonly isOverwrite: boolean;
+  readonly isWithAccounts: boolean;
+  readonly jobs: number;
+  readonly restoreArgs: readonly string[];
+}
+
+/** A restore that is planned and not begun. `close` it in any case. */
+export interface PreparedRestore {
+  readonly backup: ListedBackup;
+  readonly manifest: Manifest;
+  /** The destination it is read from. */
+  readonly from: string;
+  readonly plan: RestorePlan;
+  /** Does it. */
+  run(): Promise<RestoreResult>;
+  close(): Promise<void>;
+}
+
+/** Finds the backup, checks that every object is there, looks at the target; changes nothing. */
+export type PrepareRestore = (request: RestoreRequest, o: JobContext) => Promise<PreparedRestore>;
+
+/** What `verify` found of one backup at one destination. */
+export interface VerifyResult {
+  readonly id: string;
+  readonly job: string;
+  readonly destination: string;
+  readonly status: "good" | "damaged" | "unchecked";
+  /** What was looked at: `sizes`, `digests`, `structure`, `pg_restore`. */
+  readonly checks: readonly string[];
+  /** What is wrong, each naming the object. */
+  readonly problems: readonly { readonly code: string; readonly message: string }[];
+  /** What could not be looked into, and why. */
+  readonly notes: readonly string[];
+  readonly mark?: Mark;
+}
+
+/** `verify`: sizes by default, every byte with `isDeep`. Damage is a result, not an exception. */
+export type VerifyBackups = (
+  request: {
+    readonly destinations: readonly DestinationDefinition[];
+    /** Ids, shortened while unique; all when empty. */
+    readonly backups: readonly string[];
+    readonly job?: string;
+    /** Only the newest backup of each job and source. */
+    readonly isLatestOnly?: boolean;
+    readonly isDeep: boolean;
+    /** The kinds whose dumps can be looked into: built-in ones and plugins'. */
+    readonly kinds: readonly ConnectorKind[];
+  },
+  o: JobContext & { onResult?: (result: VerifyResult) => void },
+) => Promise<VerifyResult[]>;

@@ -1,0 +1,90 @@
+import type { ContainerClient } from "@azure/storage-blob";
+import { BackupError } from "../../core/errors.ts";
+import type { Runtime } from "../../core/runtime.ts";
+
+/** Which container, and by which right. */
+export interface AzureAccess {
+  readonly container: string;
+  readonly accountName: string | undefined;
+  readonly connectionString: string | undefined;
+  readonly accountKey: string | undefined;
+  readonly sasToken: string | undefined;
+  readonly managedIdentityClientId: string | undefined;
+  readonly endpoint: string | undefined;
+}
+
+/**
+ * Makes the SDK's client of a container. Where nothing says by which right, the variables of Azure's
+ * command line do, and else the identity of who runs us: a managed one, or `az login`.
+ *
+ * @throws BackupError `config/bad-credentials`
+ */
+export async function openContainer(
+  given: AzureAccess,
+  runtime: Runtime,
+): Promise<ContainerClient> {
+  const access = withVariables(given, runtime);
+  const sdk = await import("@azure/storage-blob");
+  // Trying again is done here, by the one policy that all stores have.
+  const options = { retryOptions: { maxTries: 1 } };
+  hideSecrets(access, runtime);
+  try {
+    return (await openService()).getContainerClient(access.container);
+  } catch (cause) {
+    throw new BackupError("config/bad-credentials", "Cannot read the credentials of Azure", {
+      cause,
+      hint: "Copy the connection string or the key as the portal shows it.",
+    });
+  }
+
+  async function openService() {
+    const { accountName = "", connectionString, accountKey, sasToken } = access;
+    if (connectionString !== undefined) {
+      return sdk.BlobServiceClient.fromConnectionString(connectionString, options);
+    }
+    const url = (access.endpoint ?? `https://${accountName}.blob.core.windows.net`)
+      .replace(/\/+$/, "");
+    if (sasToken !== undefined) {
+      return new sdk.BlobServiceClient(
+        `${url}?${sasToken.replace(/^\?/, "")}`,
+        new sdk.AnonymousCredential(),
+        options,
+      );
+    }
+    if (accountKey !== undefined) {
+      const credential = new sdk.StorageSharedKeyCredential(accountName, accountKey);
+      return new sdk.BlobServiceClient(url, credential, options);
+    }
+    const { DefaultAzureCredential } = await import("@azure/identity");
+    const { managedIdentityClientId } = access;
+    const credential = new DefaultAzureCredential(
+      managedIdentityClientId === undefined ? {} : { managedIdentityClientId },
+    );
+    return new sdk.BlobServiceClient(url, credential, options);
+  }
+}
+
+/** The variables of `az storage`, for what the options leave open. */
+function withVariables(given: AzureAccess, { env }: Runtime): AzureAccess {
+  const hasOwn = given.connectionString ?? given.accountKey ?? given.sasToken;
+  if (hasOwn !== undefined) return given;
+  const connectionString = env["AZURE_STORAGE_CONNECTION_STRING"] || undefined;
+  // One of another account says nothing about this one.
+  if (/AccountName=([^;]+)/i.exec(connectionString ?? "")?.[1] === given.accountName) {
+    return { ...given, connectionString };
+  }
+  return {
+    ...given,
+    accountKey: env["AZURE_STORAGE_KEY"] || undefined,
+    sasToken: env["AZURE_STORAGE_SAS_TOKEN"] || undefined,
+  };
+}
+
+function hideSecrets(access: AzureAccess, { secrets }: Runtime): void {
+  const { connectionString, accountKey, sasToken } = access;
+  const key = /AccountKey=([^;]+)/i.exec(connectionString ?? "")?.[1];
+  const signature = /[?&]?sig=([^&;]+)/i.exec(sasToken ?? connectionString ?? "")?.[1];
+  for (const secret of [connectionString, accountKey, sasToken, key, signature]) {
+    if (secret !== undefined) secrets.hide(secret);
+  }
+}

@@ -1,0 +1,146 @@
+import type { Abortable } from "../../core/bytes.ts";
+import { type RetryOptions, type RetryPolicy, withRetry } from "../../core/retry.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import { verdictOf } from "../verdict.ts";
+import { answerError, connectionError, type Doing } from "./errors.ts";
+
+/** One request to the JSON API. */
+export interface GcsRequest {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  /** Path and query below the endpoint, or a whole URL that the store gave. */
+  readonly url: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | string;
+  readonly doing: Doing;
+  /** Statuses that are no errors besides 2xx. */
+  readonly accept?: readonly number[];
+}
+
+/** An answer with its whole body. */
+export interface GcsAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+/** Sends requests to one bucket. */
+export interface GcsClient {
+  /** The bucket's resource below the endpoint: `/storage/v1/b/NAME`. */
+  readonly bucketPath: string;
+  /** An object's resource. */
+  objectPath(name: string): string;
+  /** `gs://bucket/name`, for messages. */
+  show(name: string): string;
+  /**
+   * Sends a request and reads its answer, and does so again where that may help.
+   *
+   * @throws BackupError by the answer's status; the signal's reason
+   */
+  call(request: GcsRequest, o: Abortable): Promise<GcsAnswer>;
+  /** Tries something that uses {@link once} again for as long as that may help. */
+  retrying<T>(attempt: (signal: AbortSignal, nth: number) => Promise<T>, o: Abortable): Promise<T>;
+  /** How tries are made, for reads. */
+  readonly tries: Pick<RetryOptions, "runtime" | "policy" | "judge" | "onRetry">;
+  /** Longest time in milliseconds that a try may take, or a read be without a byte. */
+  readonly timeoutMs: number;
+  /** Sends a request once and reads its answer. */
+  once(request: GcsRequest, o: Abortable): Promise<GcsAnswer>;
+  /** Sends a request once; the answer's body is still to be read, and ends with the signal. */
+  open(request: GcsRequest, o: Abortable): Promise<Response>;
+}
+
+/** What a client needs to know. */
+export interface GcsClientOptions {
+  readonly bucket: string;
+  readonly endpoint: string;
+  /** Which project pays, for buckets whose requester does. */
+  readonly userProject: string | undefined;
+  /** See {@link GcsClient.timeoutMs}. */
+  readonly timeoutMs: number;
+  readonly retry: RetryPolicy;
+  readonly runtime: Runtime;
+  /** The headers that say who asks. */
+  readonly authorize: () => Promise<Headers>;
+}
+
+/** Makes a client. */
+export function createGcsClient(options: GcsClientOptions): GcsClient {
+  const { bucket, userProject, timeoutMs, retry, runtime, authorize } = options;
+  const ours = new URL(options.endpoint);
+  const bucketPath = `/storage/v1/b/${encodeURIComponent(bucket)}`;
+
+  async function open(request: GcsRequest, { signal }: Abortable): Promise<Response> {
+    try {
+      const headers = await authorize();
+      for (const [name, value] of Object.entries(request.headers ?? {})) headers.set(name, value);
+      const response = await fetch(address(request.url), {
+        method: request.method,
+        headers,
+        ...(request.body === undefined ? {} : { body: sendable(request.body) }),
+        // 308 is how a resumable upload says "go on", and leads nowhere else.
+        redirect: "manual",
+        signal,
+      });
+      if (response.ok || (request.accept ?? []).includes(response.status)) return response;
+      throw await answerError(response, request.doing, runtime.now());
+    } catch (error) {
+      throw signal.aborted ? signal.reason : connectionError(error, request.doing);
+    }
+  }
+
+  async function once(request: GcsRequest, o: Abortable): Promise<GcsAnswer> {
+    const { status, headers, body } = await open(request, o);
+    try {
+      return { status, headers, text: await new Response(body).text() };
+    } catch (error) {
+      throw o.signal.aborted ? o.signal.reason : connectionError(error, request.doing);
+    }
+  }
+
+  const tries: GcsClient["tries"] = {
+    runtime,
+    policy: retry,
+    judge: verdictOf,
+    onRetry(error, waitMs) {
+      const message = error instanceof Error ? error.message : String(error);
+      runtime.log.debug("{message}; next try in {waitMs} ms", { message, waitMs });
+    },
+  };
+
+  function retrying<T>(
+    attempt: (signal: AbortSignal, nth: number) => Promise<T>,
+    { signal }: Abortable,
+  ): Promise<T> {
+    return withRetry(attempt, { ...tries, signal, attemptTimeoutMs: timeoutMs });
+  }
+
+  /** The store names its own host in the URL of an upload; ours is the one that we can reach. */
+  function address(url: string): string {
+    const target = new URL(url, ours);
+    target.protocol = ours.protocol;
+    target.host = ours.host;
+    if (userProject !== undefined) target.searchParams.set("userProject", userProject);
+    return target.href;
+  }
+
+  return {
+    bucketPath,
+    objectPath: (name) => `${bucketPath}/o/${encodeURIComponent(name)}`,
+    show: (name) => `gs://${bucket}/${name}`,
+    call: (request, o) => retrying((signal) => once(request, { signal }), o),
+    retrying,
+    tries,
+    timeoutMs,
+    once,
+    open,
+  };
+}
+
+/** What fetch takes by its type: a view of memory that is not shared between threads. */
+function sendable(body: Uint8Array | string): Uint8Array<ArrayBuffer> | string {
+  if (typeof body === "string") return body;
+  const { buffer, byteOffset, byteLength } = body;
+  return buffer instanceof ArrayBuffer
+    ? new Uint8Array(buffer, byteOffset, byteLength)
+    : new Uint8Array(body);
+}

@@ -1,0 +1,75 @@
+import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
+import { BackupError } from "../../core/errors.ts";
+import { type OpenRead, readResumably } from "../read.ts";
+import type { GcsClient } from "./client.ts";
+import { isBucketMissing } from "./errors.ts";
+import { type GcsObject, gcsObject, objectFields } from "./object.ts";
+
+/** Streams an object, or a range of it. */
+export function getObject(
+  client: GcsClient,
+  name: string,
+  o: Abortable & { range?: ByteRange; version?: string },
+): Bytes {
+  return readResumably(
+    ({ start, end, tag }, signal) =>
+      openRange(client, name, { start, end }, tag ?? o.version, signal),
+    { ...client.tries, ...o, name: client.show(name), stallMs: client.timeoutMs },
+  );
+}
+
+/** The object's resource; undefined when there is none. */
+export async function findObject(
+  client: GcsClient,
+  name: string,
+  o: Abortable,
+): Promise<GcsObject | undefined> {
+  const doing = { verb: "look at", what: client.show(name) };
+  const { status, text } = await client.call({
+    method: "GET",
+    url: `${client.objectPath(name)}?${new URLSearchParams({ fields: objectFields })}`,
+    doing,
+    accept: [404],
+  }, o);
+  if (status !== 404) return gcsObject.parse(JSON.parse(text));
+  if (!isBucketMissing(text)) return undefined;
+  throw new BackupError(
+    "storage/not-found",
+    `Cannot ${doing.verb} "${doing.what}": no such bucket`,
+  );
+}
+
+async function openRange(
+  client: GcsClient,
+  name: string,
+  { start, end }: ByteRange,
+  generation: string | undefined,
+  signal: AbortSignal,
+): Promise<OpenRead | undefined> {
+  const query = new URLSearchParams({
+    alt: "media",
+    ...(generation === undefined ? {} : { generation }),
+  });
+  const doing = { verb: "read", what: client.show(name) };
+  const response = await client.open({
+    method: "GET",
+    url: `${client.objectPath(name)}?${query}`,
+    headers: { "range": `bytes=${start}-${end ?? ""}`, "accept-encoding": "identity" },
+    doing,
+    accept: [416],
+  }, { signal });
+  if (response.status === 416) {
+    await response.body?.cancel();
+    return undefined;
+  }
+  if (response.status !== 206 && start > 0) {
+    throw new BackupError("storage/failed", `Cannot read "${doing.what}": the store gave no range`);
+  }
+  return {
+    bytes: response.body ?? empty(),
+    length: Number(response.headers.get("content-length") ?? 0),
+    tag: response.headers.get("x-goog-generation") ?? generation ?? "",
+  };
+}
+
+async function* empty(): Bytes {}

@@ -1,0 +1,139 @@
+import { Buffer } from "node:buffer";
+import { z } from "zod";
+import { textSchema } from "../../contracts/connection.ts";
+import type { Storage, StorageKind } from "../../contracts/storage.ts";
+import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import { createKeys } from "../keys.ts";
+import { createPartBuffers } from "../part-buffers.ts";
+import { readUrl } from "../url.ts";
+import { createAuthorizer, type GcsCredentials, readKeyFile } from "./auth.ts";
+import { createGcsClient } from "./client.ts";
+import { deleteObject } from "./delete.ts";
+import { findObject, getObject } from "./get.ts";
+import { listObjects } from "./list.ts";
+import { toInfo } from "./object.ts";
+import { putObject } from "./put.ts";
+
+/** Options of a Google Cloud Storage destination, by the names that Google's own client has. */
+export const gcsOptions = z.strictObject({
+  bucket: textSchema,
+  /** Put before every key, with a "/" between; default none. */
+  prefix: textSchema.optional(),
+  /** The path of a service account's key file. Default: application default credentials. */
+  keyFilename: textSchema.optional(),
+  /** The content of such a file, as JSON. */
+  credentials: textSchema.optional(),
+  /**
+   * Where the service is, for an emulator or a private endpoint. One that is not Google's gets no
+   * credentials but those that are set here. Default `https://storage.googleapis.com`.
+   */
+  apiEndpoint: textSchema.optional(),
+  /** The project that pays, for buckets whose requester does. */
+  userProject: textSchema.optional(),
+  /** Whether retention can be shortened by somebody with the right to; default "Locked". */
+  retentionMode: z.enum(["Locked", "Unlocked"]).optional(),
+  /** Longest time in milliseconds that one request may take; default 300,000. */
+  timeout: z.number().int().positive().optional(),
+});
+/** See {@link gcsOptions}. */
+export type GcsOptions = z.infer<typeof gcsOptions>;
+
+// 8 MiB is what Google recommends at least; there is no limit to their number.
+const defaultPartBytes = 8 * 1024 * 1024;
+// The store takes one part of an upload at a time: one on its way, one full, one filling.
+const spareParts = 2;
+const defaultTimeoutMs = 300_000;
+const defaultEndpoint = "https://storage.googleapis.com";
+
+/** Google Cloud Storage. */
+export const gcs: StorageKind<GcsOptions> = {
+  kind: "gcs",
+  schemes: ["gs"],
+  options: gcsOptions,
+  paths: ["keyFilename"],
+  fromUrl(url) {
+    const { host, path, parameters } = readUrl(url, {
+      form: "gs://BUCKET/PREFIX",
+      parameters: ["keyFilename", "apiEndpoint", "userProject"],
+    });
+    return { bucket: host, ...(path === "" ? {} : { prefix: path }), ...parameters };
+  },
+  open: (options, { runtime }) => openGcs(options, { runtime }),
+};
+
+/** What tests make smaller. */
+export interface GcsLimits {
+  readonly retry?: RetryPolicy;
+  /** A multiple of 256 KiB, as the store asks. */
+  readonly partBytes?: number;
+}
+
+/** Opens a bucket. */
+export async function openGcs(
+  options: GcsOptions,
+  { runtime, retry = defaultRetryPolicy, partBytes = defaultPartBytes }:
+    & { runtime: Runtime }
+    & GcsLimits,
+): Promise<Storage> {
+  const { secrets } = runtime;
+  const resolve = async (text: GcsOptions["prefix"]) =>
+    text === undefined ? undefined : await secrets.resolve(text);
+  const bucket = await secrets.resolve(options.bucket);
+  const endpoint = (await resolve(options.apiEndpoint) ?? defaultEndpoint).replace(/\/+$/, "");
+  const keys = createKeys(await resolve(options.prefix));
+  const client = createGcsClient({
+    bucket,
+    endpoint: /^https?:/.test(endpoint) ? endpoint : `https://${endpoint}`,
+    userProject: await resolve(options.userProject),
+    timeoutMs: options.timeout ?? defaultTimeoutMs,
+    retry,
+    runtime,
+    authorize: await createAuthorizer(await credentialsOf(options, endpoint, runtime)),
+  });
+  const buffers = createPartBuffers(partBytes, spareParts);
+  const retentionMode = options.retentionMode ?? "Locked";
+  return {
+    location: keys.location(`gs://${bucket}`),
+    put: async (key, body, o) =>
+      await putObject(client, keys.toName(key), key, body, {
+        ...o,
+        buffers,
+        retentionMode,
+        boundary: Buffer.from(runtime.random(24)).toString("hex"),
+      }),
+    get: (key, o) => getObject(client, keys.toName(key), o),
+    async stat(key, o) {
+      const object = await findObject(client, keys.toName(key), o);
+      return object === undefined ? undefined : toInfo(object, key);
+    },
+    async *list(prefix, o) {
+      for await (const object of listObjects(client, { prefix: keys.toPrefix(prefix) }, o)) {
+        const key = keys.toKey(object.name);
+        if (key !== undefined) yield toInfo(object, key);
+      }
+    },
+    delete: async (key, o) => await deleteObject(client, keys.toName(key), o.version, o),
+    // The store lists no unfinished upload, charges for none, and forgets each after a week.
+    sweep: () => Promise.resolve(0),
+    close: () => Promise.resolve(),
+  };
+}
+
+async function credentialsOf(
+  options: GcsOptions,
+  endpoint: string,
+  { secrets }: Runtime,
+): Promise<GcsCredentials> {
+  if (options.credentials !== undefined) {
+    const json = await secrets.resolve(options.credentials);
+    secrets.hide(json);
+    return { from: "json", json, where: "the option credentials" };
+  }
+  if (options.keyFilename !== undefined) {
+    const path = await secrets.resolve(options.keyFilename);
+    return { from: "json", json: await readKeyFile(path), where: `"${path}"` };
+  }
+  const isGoogles = /(^|[/.])googleapis\.com(:\d+)?$/.test(endpoint);
+  return isGoogles ? { from: "environment" } : { from: "nowhere" };
+}

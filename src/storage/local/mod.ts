@@ -1,0 +1,91 @@
+import { Buffer } from "node:buffer";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { textSchema } from "../../contracts/connection.ts";
+import type { Storage, StorageKind } from "../../contracts/storage.ts";
+import { BackupError } from "../../core/errors.ts";
+import { deleteObject, sweepFolder } from "./delete.ts";
+import { getObject, statObject } from "./get.ts";
+import { listObjects } from "./list.ts";
+import { putObject } from "./put.ts";
+
+/** Options of a local destination. */
+export const localOptions = z.strictObject({
+  /**
+   * The folder. A relative one counts from the working directory; `~` is not expanded. The folder
+   * itself is made with the first backup, but its parent must be there: a mistyped path or a disk
+   * that is not mounted must not quietly fill another disk.
+   */
+  path: textSchema,
+});
+/** See {@link localOptions}. */
+export type LocalOptions = z.infer<typeof localOptions>;
+
+/** A folder on this machine. Files get mode 0600 and folders 0700, whatever the umask. */
+export const local: StorageKind<LocalOptions> = {
+  kind: "local",
+  schemes: ["file"],
+  options: localOptions,
+  paths: ["path"],
+  fromUrl: (url) => ({ path: pathOf(url) }),
+  async open({ path }, { runtime }) {
+    const root = checkedRoot(await runtime.secrets.resolve(path, { isPublic: true }));
+    const freshName = () => Buffer.from(runtime.random(8)).toString("hex");
+    return {
+      location: root,
+      put: (key, body, o) => putObject(root, key, body, freshName(), o),
+      get: (key, o) => getObject(root, key, o),
+      stat: (key) => statObject(root, key),
+      list: (prefix, o) => listObjects(root, prefix, o),
+      delete: (key) => deleteObject(root, key),
+      sweep: (prefix) => sweepFolder(root, prefix),
+      close: () => Promise.resolve(),
+    } satisfies Storage;
+  },
+};
+
+/** `file:///abs`, `file:rel` or a bare path. */
+function pathOf(url: string): string {
+  if (!/^file:/i.test(url)) return url;
+  const rest = url.slice("file:".length);
+  if (rest.startsWith("//")) {
+    try {
+      return fileURLToPath(url);
+    } catch (cause) {
+      throw badUrl(url, cause);
+    }
+  }
+  try {
+    const path = decodeURIComponent(rest);
+    if (path !== "") return path;
+  } catch (cause) {
+    throw badUrl(url, cause);
+  }
+  throw badUrl(url);
+}
+
+function badUrl(url: string, cause?: unknown): BackupError {
+  return new BackupError("usage/bad-url", `Cannot read the destination "${url}"`, {
+    cause,
+    hint: "Write a path, file:RELATIVE/PATH or file:///ABSOLUTE/PATH; % as %25.",
+  });
+}
+
+function checkedRoot(path: string): string {
+  if (path === "~" || path.startsWith("~/")) {
+    throw new BackupError(
+      "config/bad-path",
+      `Cannot use the path "${path}": only a shell knows ~`,
+      {
+        hint: 'Write the whole path, or env("HOME") for a part of it.',
+      },
+    );
+  }
+  if (path.trim() === "" || path.includes("\0")) {
+    throw new BackupError("config/bad-path", `Cannot use the path ${JSON.stringify(path)}`, {
+      hint: "Write the path of a folder.",
+    });
+  }
+  return resolve(path);
+}

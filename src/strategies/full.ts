@@ -1,0 +1,15 @@
+import type { Strategy } from "../contracts/strategy.ts";
+import { BackupError } from "../core/errors.ts";
+
+/** Every backup is a full one. */
+export const full: Strategy = {
+  id: "full",
+  plan({ forced }) {
+    if (forced !== undefined && forced !== "full") {
+      throw new BackupError("usage/kind-unsupported", `Cannot take a backup of kind "${forced}"`, {
+        hint: 'The job\'s strategy is "full"; leave --kind out, or give --kind full.',
+      });
+    }
+    return { kind: "full", parent: undefined, reason: "the job's strategy is full" };
+  },
+};

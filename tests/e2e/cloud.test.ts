@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { test } from "node:test";
+import { azurite } from "../support/azurite.ts";
+import { gcs } from "../support/gcs.ts";
+import { needs } from "../support/needs.ts";
+import { fails, listed, place, succeeds } from "./support/cli.ts";
+import { makeSqlite, ordersOf } from "./support/sqlite.ts";
+
+/** Backs up, lists, verifies and restores, all with the compiled binary and a URL. */
+async function roundTrip(name: string, url: string, env: Record<string, string>): Promise<void> {
+  const at = place(name, env);
+  makeSqlite(join(at.folder, "shop.db"), 10);
+  await succeeds(at, ["backup", "--from", "sqlite:shop.db", "--to", url, "--compression", "none"]);
+  assert.equal((await listed(at, url)).length, 1);
+  await succeeds(at, ["verify", "--deep", "--from", url]);
+  await succeeds(at, ["restore", "--from", url, "--to", "sqlite:back.db", "--yes"]);
+  assert.equal(ordersOf(join(at.folder, "back.db")), ordersOf(join(at.folder, "shop.db")));
+}
+
+needs("fakegcs")(
+  "the binary backs up to Google Cloud Storage and restores from there",
+  async () => {
+    const server = await gcs();
+    const bucket = await server.createBucket();
+    await roundTrip("gcs", `gs://${bucket}/shop?apiEndpoint=${server.endpoint()}`, {});
+  },
+);
+
+test("the binary backs up to Azure and restores from there", async () => {
+  const server = await azurite();
+  const container = await server.createContainer();
+  const url = `az://${server.accountName}/${container}/shop?endpoint=${server.endpoint()}`;
+  await roundTrip("azure", url, { AZURE_STORAGE_KEY: server.accountKey });
+});
+
+test("the binary has what it takes to log in, and says so when nothing helps", async () => {
+  const at = place("cloud-login", {
+    // Nothing answers there, so that no machine's own identity gets in the way.
+    GCE_METADATA_HOST: "127.0.0.1:1",
+    METADATA_SERVER_DETECTION: "none",
+  });
+  makeSqlite(join(at.folder, "shop.db"));
+  const backup = (url: string) => ["backup", "--from", "sqlite:shop.db", "--to", url];
+  const google = await fails(at, backup("gs://nobodys-bucket"), "storage/denied", 6);
+  assert.match(google.stderr, /application-default login/);
+  const azure = await fails(at, backup("az://nobodysaccount/backups"), "storage/denied", 6);
+  assert.match(azure.stderr, /az login/);
+});

@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import {
+  closeSync,
+  cpSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { dbbackup, fails, filesBelow, type Place, place, succeeds } from "./support/cli.ts";
+import { makeSqlite, ordersOf } from "./support/sqlite.ts";
+
+/** A place with one good backup in ./backups, and the path of its dump. */
+async function backedUp(name: string): Promise<{ at: Place; dump: string; folder: string }> {
+  const at = place(name);
+  makeSqlite(join(at.folder, "shop.db"), 2);
+  await succeeds(at, ["backup", "--from", "sqlite:shop.db", "--to", "./backups"]);
+  const backups = join(at.folder, "backups");
+  const dump = filesBelow(backups).find((file) => file.includes("/dump-001"))!;
+  return { at, dump: join(backups, dump), folder: join(backups, dump, "..") };
+}
+
+function flipBit(path: string, offset: number): void {
+  const handle = openSync(path, "r+");
+  const byte = new Uint8Array(1);
+  readSync(handle, byte, 0, 1, offset);
+  byte[0]! ^= 1;
+  writeSync(handle, byte, 0, 1, offset);
+  closeSync(handle);
+}
+
+function marksIn(folder: string): string[] {
+  return filesBelow(folder).map((name) => name.replace(/-.*/, "")).filter((name) =>
+    ["verified", "damaged", "hold"].includes(name)
+  );
+}
+
+/** Each way to damage an artifact, what the plain verify says of it, and what the deep one says. */
+const damages: readonly {
+  name: string;
+  damage: (dump: string) => void;
+  quick: string | undefined;
+  deep: string;
+}[] = [
+  {
+    name: "flipped by one bit",
+    damage: (dump) => flipBit(dump, Math.floor(statSync(dump).size / 2)),
+    quick: undefined,
+    deep: "verification/",
+  },
+  {
+    name: "truncated by one byte",
+    damage: (dump) => truncateSync(dump, statSync(dump).size - 1),
+    quick: "verification/size",
+    deep: "verification/size",
+  },
+  {
+    name: "emptied",
+    damage: (dump) => truncateSync(dump, 0),
+    quick: "verification/size",
+    deep: "verification/size",
+  },
+  {
+    name: "missing",
+    damage: (dump) => rmSync(dump),
+    quick: "verification/missing-object",
+    deep: "verification/missing-object",
+  },
+];
+
+describe("a damaged backup", () => {
+  for (const { name, damage, quick, deep } of damages) {
+    test(`${name} is found by verify, marked, and not restored`, async () => {
+      const { at, dump, folder } = await backedUp(`damage-${name}`);
+      damage(dump);
+      if (quick === undefined) await succeeds(at, ["verify", "--from", "./backups"]);
+      else await fails(at, ["verify", "--from", "./backups"], quick, 7);
+      await fails(at, ["verify", "--deep", "--from", "./backups"], deep, 7);
+      assert.deepEqual(marksIn(folder), ["damaged"]);
+
+      const id = /_full_([a-z0-9]+)_/.exec(folder)![1]!;
+      writeFileSync(join(at.folder, "precious.db"), "");
+      const restore = ["restore", id, "--from", "./backups", "--to", "sqlite:back.db", "--yes"];
+      await fails(at, restore, "verification/", 7);
+      assert.ok(!filesBelow(at.folder).some((file) => file.startsWith("back.db")));
+    });
+  }
+
+  test("whose artifact was swapped with another backup's is found", async () => {
+    const { at, dump } = await backedUp("damage-swapped");
+    makeSqlite(join(at.folder, "other.db"), 2);
+    await succeeds(at, ["backup", "--from", "sqlite:other.db", "--to", "./others"]);
+    const other = filesBelow(join(at.folder, "others")).find((file) => file.includes("/dump-001"))!;
+    cpSync(join(at.folder, "others", other), dump);
+    await fails(at, ["verify", "--deep", "--from", "./backups"], "verification/", 7);
+  });
+
+  test("is not taken for the latest: restore takes the good one before it", async () => {
+    const { at } = await backedUp("damage-latest");
+    const before = ordersOf(join(at.folder, "shop.db"));
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await succeeds(at, ["backup", "--from", "sqlite:shop.db", "--to", "./backups"]);
+    const newest = filesBelow(join(at.folder, "backups"))
+      .filter((file) => file.includes("/dump-001")).at(-1)!;
+    truncateSync(join(at.folder, "backups", newest), 10);
+    await fails(at, ["verify", "--from", "./backups"], "verification/size", 7);
+    await succeeds(at, ["restore", "--from", "./backups", "--to", "sqlite:back.db", "--yes"]);
+    assert.equal(ordersOf(join(at.folder, "back.db")), before);
+  });
+
+  test("that reads well again loses its damaged mark in a deep verify", async () => {
+    const { at, dump, folder } = await backedUp("damage-lifted");
+    renameSync(dump, `${dump}.away`);
+    await fails(at, ["verify", "--from", "./backups"], "verification/missing-object", 7);
+    renameSync(`${dump}.away`, dump);
+    await succeeds(at, ["verify", "--deep", "--from", "./backups"]);
+    assert.deepEqual(marksIn(folder), ["verified"]);
+  });
+
+  test("fails under --overwrite with the old database still there", async () => {
+    const { at, dump } = await backedUp("damage-overwrite");
+    const before = ordersOf(join(at.folder, "shop.db"));
+    flipBit(dump, Math.floor(statSync(dump).size / 2));
+    const restore = ["restore", "--from", "./backups", "--to", "sqlite:shop.db"];
+    await fails(at, [...restore, "--overwrite", "--yes"], "verification/", 7);
+    assert.equal(ordersOf(join(at.folder, "shop.db")), before);
+    const left = filesBelow(at.folder).filter((file) => /_(restore|before)_/.test(file));
+    assert.deepEqual(left, []);
+  });
+});
+
+describe("a manifest", () => {
+  function editManifest(folder: string, edit: (manifest: Record<string, unknown>) => void): void {
+    const path = join(folder, "manifest.json");
+    const manifest = JSON.parse(readFileSync(path, "utf8"));
+    edit(manifest);
+    writeFileSync(path, JSON.stringify(manifest));
+  }
+
+  test("of a newer format version is refused with the version that is needed", async () => {
+    const { at, folder } = await backedUp("manifest-newer");
+    editManifest(folder, (manifest) => manifest["formatVersion"] = 2);
+    const restore = ["restore", "--from", "./backups", "--to", "sqlite:back.db", "--yes"];
+    await fails(at, restore, "verification/newer-format", 7);
+    const list = await dbbackup(at, ["list", "--from", "./backups"]);
+    assert.equal(list.code, 0, "what cannot be read is still listed");
+    assert.match(list.stdout, /newer|version/i);
+  });
+
+  test("with unknown fields is read all the same", async () => {
+    const { at, folder } = await backedUp("manifest-unknown");
+    editManifest(folder, (manifest) => manifest["fromTheFuture"] = { a: 1 });
+    await succeeds(at, ["restore", "--from", "./backups", "--to", "sqlite:back.db", "--yes"]);
+  });
+
+  test("that is cut off makes its backup unreadable, and others stay usable", async () => {
+    const { at, folder } = await backedUp("manifest-cut");
+    truncateSync(join(folder, "manifest.json"), 100);
+    await fails(at, ["verify", "--from", "./backups"], "verification/manifest", 7);
+  });
+
+  test("that is missing makes its folder no backup: it is not listed or restored", async () => {
+    const { at, folder } = await backedUp("manifest-missing");
+    rmSync(join(folder, "manifest.json"));
+    const list = await succeeds(at, ["list", "--from", "./backups", "--json"]);
+    assert.deepEqual(list.json(), []);
+    const restore = ["restore", "--from", "./backups", "--to", "sqlite:back.db", "--yes"];
+    await fails(at, restore, "storage/no-backup", 6);
+  });
+});
