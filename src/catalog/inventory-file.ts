@@ -19,7 +19,7 @@ export const inventoryFormat: ArtifactFormat = {
   walk() {
     const chunks: Uint8Array[] = [];
     return {
-      push: (chunk) => void chunks.push(chunk.slice()),
+      push: (chunk) => void chunks.push(new Uint8Array(chunk)),
       end() {
         parseInventory(Buffer.concat(chunks));
         return { databases: [] };

@@ -39,7 +39,8 @@ export async function collect(bytes: Bytes, limitBytes = 64 * 1024 * 1024): Prom
   for await (const chunk of bytes) {
     length += chunk.byteLength;
     if (length > limitBytes) throw new RangeError(`The stream is longer than ${limitBytes} bytes`);
-    chunks.push(chunk.slice());
+    // Not slice(): a Buffer shares its memory with what that returns.
+    chunks.push(new Uint8Array(chunk));
   }
   return joined(chunks, length);
 }

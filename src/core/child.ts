@@ -98,7 +98,7 @@ export async function childText(
     for await (const chunk of watched(child, spec)) {
       length += chunk.byteLength;
       if (length > limitBytes) throw new RangeError(`${spec.command} printed over ${limitBytes} B`);
-      chunks.push(chunk.slice());
+      chunks.push(new Uint8Array(chunk));
     }
     await settle(child, feeding, o.signal);
   } finally {

@@ -108,7 +108,7 @@ async function* flipped(bytes: Bytes, offset: number): Bytes {
       yield chunk;
       continue;
     }
-    const copy = chunk.slice();
+    const copy = new Uint8Array(chunk);
     copy[index]! ^= 1;
     yield copy;
   }

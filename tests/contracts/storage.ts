@@ -264,7 +264,7 @@ async function read(
   range?: { start: number; end?: number },
 ): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of storage.get(key, { ...o, range })) chunks.push(chunk.slice());
+  for await (const chunk of storage.get(key, { ...o, range })) chunks.push(new Uint8Array(chunk));
   const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
   let offset = 0;
   for (const chunk of chunks) {

@@ -14,7 +14,7 @@ export const accountsFormat: ArtifactFormat = {
   walk() {
     const chunks: Uint8Array[] = [];
     return {
-      push: (chunk) => void chunks.push(chunk.slice()),
+      push: (chunk) => void chunks.push(new Uint8Array(chunk)),
       end() {
         parseAccounts(Buffer.concat(chunks));
         return { databases: [] };

@@ -60,7 +60,7 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
     },
     piece(bytes) {
       // The length field is a buffer that the parser uses again within the same chunk.
-      if (isKept) pieces.push(bytes.byteLength === 4 ? bytes.slice() : bytes);
+      if (isKept) pieces.push(bytes.byteLength === 4 ? new Uint8Array(bytes) : bytes);
     },
     document(document) {
       oplogCrc.update(document);
