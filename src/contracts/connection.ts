@@ -131,10 +131,11 @@ const pattern = /^([a-z][a-z0-9+]*):\/\/(?:([^/?]*)@)?([^/?@]*)(?:\/([^?]*))?(?:
 export function parseServerUrl(url: string, schemes: readonly string[]): ServerUrl {
   const match = pattern.exec(url);
   const scheme = match?.[1]?.toLowerCase();
-  if (match === null || scheme === undefined || !schemes.includes(scheme)) {
+  const isUnderstood = match !== null && scheme !== undefined && schemes.includes(scheme);
+  if (!isUnderstood || isCutPassword(match)) {
     throw new BackupError("usage/bad-url", `Cannot read the database URL "${safeUrl(url)}"`, {
       hint: `Write it as ${schemes[0]}://USER@HOST:PORT/DATABASE. ` +
-        "Percent-encode / and ? in a password (%2F, %3F).",
+        "Percent-encode / and ? in a password (%2F, %3F), and @ in a name (%40).",
     });
   }
   const [user, password] = splitOnce(match[2], ":");
@@ -161,11 +162,23 @@ export function parseServerUrl(url: string, schemes: readonly string[]): ServerU
   };
 }
 
-/** A URL without its password, for messages: everything between the user's colon and the `@` goes. */
-export function safeUrl(url: string): string {
-  return url.replace(/^([a-z][a-z0-9+]*:\/\/[^:@/?]*):[^/?]*@/i, "$1:[redacted]@")
-    .replace(/([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*/gi, "$1[redacted]");
+/** Whether an `@` stands where a `/` or `?` in a password can have put it: never raw in a name. */
+function isCutPassword([, , , , path = "", query = ""]: RegExpExecArray): boolean {
+  return path.includes("@") || query.split("&").some((part) => part.split("=")[0]!.includes("@"));
 }
+
+/**
+ * A URL without its password, for messages, also when it is none that can be read: everything
+ * between the user's colon and the last `@` goes, and after a colon what is no port.
+ */
+export function safeUrl(url: string): string {
+  return url.replace(userAndPassword, "$1:[redacted]@").replace(noPort, "$1:[redacted]")
+    .replace(secretParameter, "$1[redacted]");
+}
+
+const userAndPassword = /^([a-z][a-z0-9+.-]*:\/\/[^:@/?]*|(?![a-z][a-z0-9+.-]*:\/\/)[^\s:]+):.*@/is;
+const noPort = /^([a-z][a-z0-9+.-]*:\/\/[^:@/?[]*):(?!\d+(?:[,/?]|$)|\[redacted\]).+/is;
+const secretParameter = /([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*/gi;
 
 /** The URL that describes a connection to people: never with a password. */
 export function connectionLabel(connection: Connection): string {

@@ -26,7 +26,7 @@ export async function resolveAddress(
   runtime: Runtime,
 ): Promise<MongoAddress> {
   const resolve = async (text: MongodbOptions["url"]) =>
-    text === undefined ? undefined : await runtime.secrets.resolve(text);
+    text === undefined ? undefined : await runtime.secrets.resolve(text, { isPublic: true });
   const connection = withSocket(await resolveConnection(options, schemes, runtime));
   const replicaSet = await resolve(options.replicaSet);
   const authSource = await resolve(options.authSource);
