@@ -1,51 +1,14 @@
 import assert from "node:assert/strict";
-import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { shellQuote } from "../../src/core/text.ts";
 import { binary, type Place, place, succeeds } from "../e2e/support/cli.ts";
 import { makeSqlite, ordersOf } from "../e2e/support/sqlite.ts";
-import { killAtEnd } from "../support/workspace.ts";
+import { type Answers, commandOnTerminal, withoutTerminal } from "../support/terminal.ts";
 
-const skip = spawnSync("sh", ["-c", "command -v script"]).status === 0
-  ? false
-  : "needs script (util-linux)";
-
-/**
- * Runs the binary on a terminal of its own, made by `script`.
- *
- * @param answers what is typed, each once its question is on the screen
- */
-function onTerminal(
-  at: Place,
-  args: readonly string[],
-  answers: readonly [question: RegExp, answer: string][] = [],
-): Promise<{ code: number | null; screen: string }> {
-  const command = [binary, ...args].map(shellQuote).join(" ");
-  const child = spawn("script", ["-q", "-e", "-c", command, "/dev/null"], {
-    cwd: at.folder,
-    env: { ...at.env, TERM: "xterm" } as NodeJS.ProcessEnv,
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const forget = killAtEnd(child.pid!);
-  const left = [...answers];
-  let screen = "";
-  let seen = 0;
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    screen += text;
-    const [next] = left;
-    if (next === undefined || !next[0].test(screen.slice(seen))) return;
-    left.shift();
-    seen = screen.length;
-    child.stdin.write(`${next[1]}`);
-  });
-  return new Promise((resolve) =>
-    child.once("close", (code) => {
-      forget();
-      resolve({ code, screen });
-    })
-  );
+/** Runs the binary on a terminal of its own; see {@link commandOnTerminal}. */
+function onTerminal(at: Place, args: readonly string[], answers: Answers = []) {
+  return commandOnTerminal(at, [binary, ...args], answers);
 }
 
 async function backedUp(name: string): Promise<Place> {
@@ -55,7 +18,7 @@ async function backedUp(name: string): Promise<Place> {
   return at;
 }
 
-describe("on a terminal", { skip }, () => {
+describe("on a terminal", { skip: withoutTerminal }, () => {
   const restore = ["restore", "--from", "./backups", "--to", "sqlite:back.db"];
 
   test("a backup shows its stage, bytes, rate and time, and takes the line away", async () => {

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import process from "node:process";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { age } from "../../src/codecs/age.ts";
@@ -12,6 +13,7 @@ import { type Bytes, bytesOf, collect } from "../../src/core/bytes.ts";
 import type { BackupError } from "../../src/core/errors.ts";
 import { needs } from "../support/needs.ts";
 import { output, run } from "../support/run.ts";
+import { type Answers, commandOnTerminal } from "../support/terminal.ts";
 import { tempDir } from "../support/workspace.ts";
 import { alice, bob, keyring } from "./keys.ts";
 
@@ -222,39 +224,17 @@ needs("age").describe("age of the command line", () => {
     const content = randomBytes(100_000);
     writeFileSync(stored, await sealed(content, encryption));
     const out = join(folder, "out-passphrase");
-    await typed(encryption.passphrase, 1, `age -d -o ${out} ${stored}`);
+    const at = { folder, env: process.env };
+    const enter: Answers[number] = [/passphrase.*: ?$/i, `${encryption.passphrase}\n`];
+    const { code, screen } = await commandOnTerminal(at, ["age", "-d", "-o", out, stored], [enter]);
+    assert.equal(code, 0, screen);
     assert.ok(readFileSync(out).equals(content));
 
     const theirs = join(folder, "theirs.age");
-    await typed(encryption.passphrase, 2, `age -p -o ${theirs} ${out}`);
+    const made = await commandOnTerminal(at, ["age", "-p", "-o", theirs, out], [enter, enter]);
+    assert.equal(made.code, 0, made.screen);
     const keys = keyring({ passphrases: [encryption.passphrase] });
     const plain = await opened(readFileSync(theirs), keys, encryption);
     assert.ok(Buffer.from(plain).equals(content));
   });
 });
-
-/** Runs a command on a terminal of its own and types a text so many times. */
-async function typed(text: string, times: number, command: string): Promise<void> {
-  const program = `
-import os, pty, sys
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execvp("sh", ["sh", "-c", ${JSON.stringify(command)}])
-seen = b""
-asked = 0
-while True:
-    try:
-        piece = os.read(terminal, 1024)
-    except OSError:
-        break
-    if not piece:
-        break
-    seen += piece
-    while asked < ${times} and seen.count(b": ") > asked:
-        asked += 1
-        os.write(terminal, ${JSON.stringify(text)}.encode() + b"\\n")
-sys.stdout.buffer.write(seen)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-`;
-  await output("python3", ["-c", program]);
-}

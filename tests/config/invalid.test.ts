@@ -240,6 +240,68 @@ jobs: {}
     ],
   },
   {
+    name: "recipients that are none, one of them a secret",
+    text: `${start}jobs:
+  app:
+    database: app
+    destinations: [disk]
+    encryption:
+      recipients:
+        - age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95e
+        - age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95eq
+        - AGE-SECRET-KEY-1CANARY
+`,
+    problems: [
+      'line 16: jobs.app.encryption.recipients[1]: found "age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95eq", ' +
+      "expected the public key of a pair, age1 and 58 letters",
+      "line 17: jobs.app.encryption.recipients[2]: found a secret identity, expected the public " +
+      "key of a pair, age1 and 58 letters",
+    ],
+  },
+  {
+    name: "encryption to recipients and with a passphrase, or for nobody",
+    text: `${start}jobs:
+  app:
+    database: app
+    destinations: [disk]
+    encryption: { recipients: [age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95e], passphrase: "\${P}" }
+defaults:
+  encryption: {}
+`,
+    problems: [
+      "line 13: jobs.app.encryption: found both recipients and passphrase, expected either " +
+      "recipients or passphrase",
+      "line 15: defaults.encryption: found an empty object, expected either recipients or " +
+      "passphrase",
+    ],
+  },
+  {
+    name: "keys that are written out, which are not told again",
+    text: `${start}jobs:
+  app: { database: app, destinations: [disk], encryption: { passphrase: canary } }
+identities: [AGE-SECRET-KEY-1CANARY]
+`,
+    problems: [
+      "line 10: jobs.app.encryption.passphrase: found a text, expected a reference: env(…) or " +
+      "file(…), in YAML ${X} or ${file:…}",
+      "line 11: identities[0]: found a text, expected a reference: env(…) or file(…), in YAML " +
+      "${X} or ${file:…}",
+    ],
+  },
+  {
+    name: "an encryption of no known kind",
+    text: `${start}jobs:
+  app: { database: app, destinations: [disk], encryption: gpg }
+  bpp: { database: app, destinations: [disk], encryption: { recipient: [x] } }
+`,
+    problems: [
+      'line 10: jobs.app.encryption: found "gpg", expected "none", { recipients: ["age1…"] } or ' +
+      "{ passphrase }",
+      "line 11: jobs.bpp.encryption.recipient: found an unknown key, expected one of recipients, " +
+      'passphrase. Did you mean "recipients"?',
+    ],
+  },
+  {
     name: "wrong defaults",
     text: `${start}jobs:
   app: { database: app, destinations: [disk] }

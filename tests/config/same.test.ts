@@ -18,12 +18,19 @@ export default defineConfig({
     app: sqlite({ path: "./data/app.db" }),
   },
   destinations: { disk: local({ path: "/var/backups" }), near: local({ path: "near" }) },
-  defaults: { destinations: ["near"], stallTimeout: "5m", compression: "none" },
+  defaults: {
+    destinations: ["near"],
+    stallTimeout: "5m",
+    compression: "none",
+    encryption: { recipients: ["age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95e"] },
+  },
+  identities: [file("keys.txt"), env("KEY")],
   jobs: {
     shop: {
       database: "shop",
       destinations: ["disk", "near"],
       compression: { codec: "zstd", level: 9 },
+      encryption: { passphrase: file("./passphrase") },
       timeout: "2h30m",
       volumeSize: "512MiB",
       retention: { daily: 7, maxAge: "90d", destinations: { near: { last: 2, minKeep: 1 } } },
@@ -49,12 +56,18 @@ const yaml = `databases:
 destinations:
   disk: { type: local, path: /var/backups }
   near: { type: local, path: near }
-defaults: { destinations: [near], stallTimeout: 5m, compression: none }
+defaults:
+  destinations: [near]
+  stallTimeout: 5m
+  compression: none
+  encryption: { recipients: [age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95e] }
+identities: ["\${file:keys.txt}", "\${KEY}"]
 jobs:
   shop:
     database: shop
     destinations: [disk, near]
     compression: { codec: zstd, level: 9 }
+    encryption: { passphrase: "\${file:./passphrase}" }
     timeout: 2h30m
     volumeSize: 512MiB
     retention: { daily: 7, maxAge: 90d, destinations: { near: { last: 2, minKeep: 1 } } }
@@ -117,6 +130,16 @@ describe("TypeScript and YAML", () => {
     });
     const app = config.jobs.get("app")!;
     assert.deepEqual(app.compression, { codec: "none" });
+    assert.deepEqual(app.encryption, {
+      recipients: ["age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95e"],
+    });
+    assert.deepEqual(parts(config.jobs.get("shop")!.encryption), {
+      passphrase: [{ file: `${folder}/passphrase` }],
+    });
+    assert.deepEqual(config.identities.map(parts), [
+      [{ file: `${folder}/keys.txt` }],
+      [{ env: "KEY" }],
+    ]);
     assert.equal(app.stallTimeoutMs, 300_000);
     assert.equal(app.timeoutMs, undefined);
     assert.equal(app.volumeBytes, 100 * 1024 ** 3);
