@@ -83,8 +83,8 @@ const configuration = `
     apiEndpoint?: Text | undefined;
     /** The project that pays, for buckets whose requester does. */
     userProject?: Text | undefined;
-    /** Whether retention can be shortened by somebody with the right to; default "Locked". */
-    retentionMode?: "Locked" | "Unlocked" | undefined;
+    /** Keeps every object from being deleted; nobody can lift a "Locked" one. */
+    retention?: { mode: "Locked" | "Unlocked"; days: number } | undefined;
     /** Longest time in milliseconds that one request may take; default 300,000. */
     timeout?: number | undefined;
   }): DestinationDeclaration;
@@ -104,8 +104,8 @@ const configuration = `
     managedIdentityClientId?: Text | undefined;
     /** Default "https://ACCOUNT.blob.core.windows.net". */
     endpoint?: Text | undefined;
-    /** Whether retention can be shortened by somebody with the right to; default "Locked". */
-    retentionMode?: "Locked" | "Unlocked" | undefined;
+    /** Keeps every object from being deleted; nobody can lift a "Locked" one. */
+    retention?: { mode: "Locked" | "Unlocked"; days: number } | undefined;
     /** Longest time in milliseconds that one request may take; default 300,000. */
     timeout?: number | undefined;
   }): DestinationDeclaration;

@@ -5,7 +5,7 @@ import { freePort } from "../support/daemon.ts";
 import type { Fault, Rule } from "../support/faultProxy.ts";
 import { needs } from "../support/needs.ts";
 import { never } from "../support/runtime.ts";
-import { contentOf, inChunks, on, refusing } from "./faults.ts";
+import { contentOf, inChunks, on, refusing, withPlace } from "./faults.ts";
 
 const o = { signal: never };
 const forever = Infinity;
@@ -192,13 +192,4 @@ for (const cloud of clouds) {
         });
       }));
   });
-}
-
-async function withPlace(cloud: Cloud, use: (place: CloudPlace) => Promise<void>): Promise<void> {
-  const place = await cloud.setup();
-  try {
-    await use(place);
-  } finally {
-    await place.proxy.close();
-  }
 }

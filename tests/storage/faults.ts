@@ -1,5 +1,5 @@
 import type { Bytes } from "../../src/core/bytes.ts";
-import type { Cloud, Operation, Refusal } from "../support/clouds.ts";
+import type { Cloud, CloudPlace, Operation, Refusal } from "../support/clouds.ts";
 import type { Fault, Rule } from "../support/faultProxy.ts";
 
 /** The body of a put: two and a half parts, or a few bytes. */
@@ -36,4 +36,17 @@ export function refusing(
 ): (cloud: Cloud) => Rule[] {
   return (cloud) =>
     on(operation, { kind: "answer", answer: cloud.refuse(refusal) }, nth, times)(cloud);
+}
+
+/** Makes a place for a test, and closes it. */
+export async function withPlace(
+  cloud: Cloud,
+  use: (place: CloudPlace) => Promise<void>,
+): Promise<void> {
+  const place = await cloud.setup();
+  try {
+    await use(place);
+  } finally {
+    await place.proxy.close();
+  }
 }

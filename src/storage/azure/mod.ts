@@ -7,6 +7,7 @@ import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
+import { retentionEnd } from "../retention.ts";
 import { readUrl } from "../url.ts";
 import { type AzureAccess, openContainer } from "./access.ts";
 import { createAzureClient } from "./client.ts";
@@ -32,8 +33,15 @@ export const azureOptions = z.strictObject({
   managedIdentityClientId: textSchema.optional(),
   /** Where the account is; default `https://ACCOUNT.blob.core.windows.net`. */
   endpoint: textSchema.optional(),
-  /** Whether retention can be shortened by somebody with the right to; default "Locked". */
-  retentionMode: z.enum(["Locked", "Unlocked"]).optional(),
+  /**
+   * Keeps the store from deleting any object for this many days; the container must have
+   * version-level immutability.
+   * An "Unlocked" one can be lifted by somebody with the right to, a "Locked" one by nobody.
+   */
+  retention: z.strictObject({
+    mode: z.enum(["Locked", "Unlocked"]),
+    days: z.number().int().min(1).max(36_500),
+  }).optional(),
   /** Longest time in milliseconds that one request may take; default 300,000. */
   timeout: z.number().int().positive().optional(),
 }).refine(({ connectionString, accountName }) => (connectionString ?? accountName) !== undefined, {
@@ -114,14 +122,15 @@ export async function openAzure(
   });
   const keys = createKeys(await resolve(options.prefix));
   const buffers = createPartBuffers(partBytes, spareParts);
-  const retentionMode = options.retentionMode ?? "Locked";
+  const { retention } = options;
   return {
     location: keys.location(`az://${container.accountName}/${container.containerName}`),
     put: async (key, body, o) =>
       await putBlob(client, keys.toName(key), key, body, {
-        ...o,
+        signal: o.signal,
         buffers,
-        retentionMode,
+        retainUntil: o.retainUntil ?? retentionEnd(retention, runtime.now()),
+        retentionMode: retention?.mode ?? "Unlocked",
         putId: Buffer.from(runtime.random(12)).toString("hex"),
       }),
     get: (key, o) => getBlob(client, keys.toName(key), o),

@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { ObjectInfo } from "../../contracts/storage.ts";
 import type { Abortable, Bytes } from "../../core/bytes.ts";
-import { BackupError, hasCode } from "../../core/errors.ts";
+import { BackupError, type ErrorCode, hasCode } from "../../core/errors.ts";
 import { formatBytes } from "../../core/text.ts";
 import type { PartBuffers } from "../part-buffers.ts";
 import { type PartUpload, sendParts } from "../parts.ts";
@@ -14,7 +14,7 @@ import { toInfo } from "./object.ts";
 /** How blobs are written. */
 export interface PutOptions extends Abortable {
   readonly buffers: PartBuffers;
-  readonly retainUntil?: Date;
+  readonly retainUntil: Date | undefined;
   /** Whether the retention can be taken back by somebody with the right to. */
   readonly retentionMode: "Locked" | "Unlocked";
   /** Begins the names of this put's blocks, so that no other writer's are taken for them. */
@@ -60,7 +60,11 @@ async function putWhole(
       });
       const done = await orThere(client, name, key, wanted, storing, { signal: abortSignal, nth });
       if ("key" in done) return done;
-      assertChecksum(done.contentMD5, md5, client.show(name));
+      if (!isTold(done.contentMD5, md5)) {
+        const conditions = done.etag === undefined ? {} : { ifMatch: done.etag };
+        await client.blob(name).delete({ abortSignal, conditions });
+        throw damaged("storage/failed", client.show(name));
+      }
       return toInfo({ ...done, contentLength: wanted.bytes }, key, done.versionId);
     }, o);
   } catch (error) {
@@ -97,7 +101,7 @@ async function beginBlocks(
           abortSignal,
           transactionalContentMD5: md5,
         });
-        assertChecksum(contentMD5, md5, client.show(name));
+        if (!isTold(contentMD5, md5)) throw damaged("storage/unavailable", client.show(name));
       }, { signal });
     },
     async complete(bytes, signal) {
@@ -171,14 +175,15 @@ function md5Of(bytes: Uint8Array): Buffer {
   return createHash("md5").update(bytes).digest();
 }
 
-/** The store tells what it has got; not in every version of its protocol. */
-function assertChecksum(told: Uint8Array | undefined, md5: Buffer, what: string): void {
-  if (told === undefined || md5.equals(told)) return;
-  throw new BackupError(
-    "storage/unavailable",
-    `The store acknowledged other bytes than were sent of "${what}"`,
-    { hint: "Look into the store, or what lies between: it damages what it is given." },
-  );
+/** The store tells the MD5 of what it has got; not in every version of its protocol. */
+function isTold(told: Uint8Array | undefined, md5: Buffer): boolean {
+  return told === undefined || md5.equals(told);
+}
+
+function damaged(code: ErrorCode, what: string): BackupError {
+  return new BackupError(code, `The store acknowledged other bytes than were sent of "${what}"`, {
+    hint: "Look into the store, or what lies between: it damages what it is given.",
+  });
 }
 
 function retentionOf({ retainUntil, retentionMode }: PutOptions) {

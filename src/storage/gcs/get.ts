@@ -2,7 +2,7 @@ import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import { type OpenRead, readResumably } from "../read.ts";
 import type { GcsClient } from "./client.ts";
-import { isBucketMissing } from "./errors.ts";
+import { connectionError, type Doing, isBucketMissing } from "./errors.ts";
 import { type GcsObject, gcsObject, objectFields } from "./object.ts";
 
 /** Streams an object, or a range of it. */
@@ -66,10 +66,16 @@ async function openRange(
     throw new BackupError("storage/failed", `Cannot read "${doing.what}": the store gave no range`);
   }
   return {
-    bytes: response.body ?? empty(),
+    bytes: received(response.body, doing),
     length: Number(response.headers.get("content-length") ?? 0),
     tag: response.headers.get("x-goog-generation") ?? generation ?? "",
   };
 }
 
-async function* empty(): Bytes {}
+async function* received(body: AsyncIterable<Uint8Array> | null, doing: Doing): Bytes {
+  try {
+    yield* body ?? [];
+  } catch (error) {
+    throw connectionError(error, doing);
+  }
+}

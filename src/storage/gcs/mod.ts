@@ -6,6 +6,7 @@ import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
+import { retentionEnd } from "../retention.ts";
 import { readUrl } from "../url.ts";
 import { createAuthorizer, type GcsCredentials, readKeyFile } from "./auth.ts";
 import { createGcsClient } from "./client.ts";
@@ -31,8 +32,14 @@ export const gcsOptions = z.strictObject({
   apiEndpoint: textSchema.optional(),
   /** The project that pays, for buckets whose requester does. */
   userProject: textSchema.optional(),
-  /** Whether retention can be shortened by somebody with the right to; default "Locked". */
-  retentionMode: z.enum(["Locked", "Unlocked"]).optional(),
+  /**
+   * Keeps the store from deleting any object for this many days; the bucket must have object retention.
+   * An "Unlocked" one can be lifted by somebody with the right to, a "Locked" one by nobody.
+   */
+  retention: z.strictObject({
+    mode: z.enum(["Locked", "Unlocked"]),
+    days: z.number().int().min(1).max(36_500),
+  }).optional(),
   /** Longest time in milliseconds that one request may take; default 300,000. */
   timeout: z.number().int().positive().optional(),
 });
@@ -92,14 +99,15 @@ export async function openGcs(
     authorize: await createAuthorizer(await credentialsOf(options, endpoint, runtime)),
   });
   const buffers = createPartBuffers(partBytes, spareParts);
-  const retentionMode = options.retentionMode ?? "Locked";
+  const { retention } = options;
   return {
     location: keys.location(`gs://${bucket}`),
     put: async (key, body, o) =>
       await putObject(client, keys.toName(key), key, body, {
-        ...o,
+        signal: o.signal,
         buffers,
-        retentionMode,
+        retainUntil: o.retainUntil ?? retentionEnd(retention, runtime.now()),
+        retentionMode: retention?.mode ?? "Unlocked",
         boundary: Buffer.from(runtime.random(24)).toString("hex"),
       }),
     get: (key, o) => getObject(client, keys.toName(key), o),

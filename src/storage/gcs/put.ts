@@ -14,7 +14,7 @@ import { type GcsObject, gcsObject, objectFields, toInfo } from "./object.ts";
 export interface PutOptions extends Abortable {
   /** Their size is a multiple of 256 KiB, as the store asks of all parts but the last. */
   readonly buffers: PartBuffers;
-  readonly retainUntil?: Date;
+  readonly retainUntil: Date | undefined;
   /** Whether somebody with the right to may shorten the retention. */
   readonly retentionMode: "Locked" | "Unlocked";
   /** Unlike anything in a body. */
