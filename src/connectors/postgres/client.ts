@@ -94,13 +94,18 @@ export function clientOf(address: Address): Client {
   };
 }
 
+// As pg_dump sets them: names in answers carry their schema, and nothing cuts a long look short. Not
+// as parameters of the connection, which poolers refuse.
+const sessionSettings = "SET search_path = pg_catalog; SET statement_timeout = 0; " +
+  "SET idle_in_transaction_session_timeout = 0";
+
 async function connect(address: Address, database: string): Promise<Sql> {
   // Lazy: the driver takes time to load, and most commands never need it.
   const { default: postgres } = await import("postgres");
   const [first] = address.hosts;
   const isSocket = first!.host.startsWith("/");
   const { parameters } = address;
-  return postgres({
+  const sql = postgres({
     ...isSocket
       ? { host: "localhost", path: join(first!.host, socketName(first!.port)) }
       : hostLists(address),
@@ -121,12 +126,15 @@ async function connect(address: Address, database: string): Promise<Sql> {
     connection: {
       application_name: parameters["application_name"] ?? "dbbackup",
       ...parameters["options"] === undefined ? {} : { options: parameters["options"] },
-      // Names in answers carry their schema, as in a dump.
-      search_path: "",
-      statement_timeout: 0,
-      idle_in_transaction_session_timeout: 0,
     },
   });
+  try {
+    await sql.unsafe(sessionSettings).simple();
+  } catch (error) {
+    await sql.end({ timeout: 0 });
+    throw error;
+  }
+  return sql;
 }
 
 /** As lists, which the driver takes and its types deny: it cuts a text at the colons of IPv6. */

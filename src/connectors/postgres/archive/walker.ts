@@ -17,7 +17,7 @@ const lineFeed = 10;
 /**
  * Follows an archive of `pg_dump -Fc` from its head to the last block of data that its table of
  * contents announces, and counts rows and large objects on the way. With `-Z0` the data stands in the
- * archive as it is: one row of COPY a chunk until PostgreSQL 18, any number in later ones.
+ * archive as it is.
  */
 export function walkArchive(): Walker {
   const toc = tocReader();
@@ -53,16 +53,17 @@ const copyEndRows = 3;
 function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   const open = new Map(entries.filter(({ hasData }) => hasData).map((one) => [one.dumpId, one]));
   const counts = new Map<number, BlockCounts>();
-  // Later versions may cut the end of the rows anywhere; these write it as one chunk.
-  const isEndWhole = Number.parseInt(header.toolVersion) <= 18;
   const { intBytes } = header;
   let held = Buffer.alloc(0);
   let expected: Expected = "block";
   let entry: TocEntry | undefined;
   let isRows = false;
   let isLargeObjects = false;
-  let lines = 0;
+  let rows = 0;
+  // pg_dump until 18 writes a chunk for each row; seen at the first chunk of a block.
+  let rowsPerChunk: "one" | "many" | undefined;
   let objects = 0;
+  let chunkBytes = 0;
   let rest = 0;
   let hasCopyEnd = false;
 
@@ -103,6 +104,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
           at += 1 + intBytes;
           if (size > 0) {
             rest = size;
+            chunkBytes = size;
             expected = "inside a chunk";
           } else if (isLargeObjects) expected = "large object";
           else finish();
@@ -111,7 +113,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
         case "inside a chunk": {
           const available = length - at;
           if (rest <= available) {
-            if (isRows) countLines(bytes, at, at + rest, true);
+            if (isRows) countRows(bytes, at, at + rest, true);
             at += rest;
             rest = 0;
             expected = "chunk";
@@ -119,7 +121,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
             // The last bytes stay, so that the end of the rows is seen in one piece.
             const take = available - copyEnd.length;
             if (take <= 0) return at;
-            if (isRows) countLines(bytes, at, at + take, false);
+            if (isRows) countRows(bytes, at, at + take, false);
             rest -= take;
             return at + take;
           }
@@ -141,32 +143,51 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
     }
     isLargeObjects = isBlobs;
     isRows = !isBlobs && entry.copyStatement !== undefined && !header.isCompressed;
-    lines = 0;
+    rows = 0;
+    rowsPerChunk = undefined;
     objects = 0;
     hasCopyEnd = false;
     expected = isBlobs ? "large object" : "chunk";
   }
 
-  function countLines(bytes: Buffer, from: number, to: number, isChunkEnd: boolean): void {
-    // Only rows end in a line feed, one inside a value is written as \n.
-    let at = bytes.indexOf(lineFeed, from);
-    while (at >= 0 && at < to) {
-      lines++;
-      at = at + 1 < to ? bytes.indexOf(lineFeed, at + 1) : -1;
+  /** Counts the rows in `bytes` from `from` to `to`, which go on when `isChunkEnd` is false. */
+  function countRows(bytes: Buffer, from: number, to: number, isChunkEnd: boolean): void {
+    if (rowsPerChunk !== "many" && isCopyEnd(bytes, to)) {
+      hasCopyEnd = true;
+      rowsPerChunk = "one";
+      return;
     }
-    if (isChunkEnd) {
-      // No row ends in two line feeds, so that most chunks need no comparison.
-      hasCopyEnd = to - from >= copyEnd.length && bytes[to - 2] === lineFeed &&
-        bytes.compare(copyEnd, 0, copyEnd.length, to - copyEnd.length, to) === 0;
+    if (rowsPerChunk === undefined) {
+      // Only rows end in a line feed, one inside a value is written as \n.
+      const first = bytes.indexOf(lineFeed, from);
+      if (first >= 0 && first < (isChunkEnd ? to - 1 : to)) rowsPerChunk = "many";
+      else if (isChunkEnd) rowsPerChunk = "one";
+      else return;
     }
+    if (rowsPerChunk === "one") {
+      if (!isChunkEnd) return;
+      if (bytes[to - 1] !== lineFeed) throw damaged(`a row of ${nameOf(entry!)} has no end`);
+      rows++;
+      return;
+    }
+    for (let at = from; at < to; at++) if (bytes[at] === lineFeed) rows++;
+  }
+
+  /** Whether the whole chunk that ends here is the end of the rows. */
+  function isCopyEnd(bytes: Buffer, to: number): boolean {
+    return chunkBytes === copyEnd.length &&
+      bytes.compare(copyEnd, 0, copyEnd.length, to - copyEnd.length, to) === 0;
   }
 
   function finish(): void {
     const { dumpId } = entry!;
-    if (isRows && isEndWhole && !hasCopyEnd) {
+    // Where a chunk holds many rows, the end of them may be cut in two.
+    const isEnded = rowsPerChunk === "many" ? rows >= copyEndRows : hasCopyEnd;
+    if (isRows && !isEnded) {
       throw truncated(`the rows of ${nameOf(entry!)} have no end`);
     }
-    const items = isLargeObjects ? objects : isRows ? lines - copyEndRows : undefined;
+    const copied = rowsPerChunk === "many" ? rows - copyEndRows : rows;
+    const items = isLargeObjects ? objects : isRows ? copied : undefined;
     counts.set(dumpId, { items });
     entry = undefined;
     expected = "block";
