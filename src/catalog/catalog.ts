@@ -4,7 +4,13 @@ import type { BackupRef } from "../contracts/strategy.ts";
 import type { Abortable } from "../core/bytes.ts";
 import { parseMarkName } from "./mark-names.ts";
 import { readManifest } from "./manifest.ts";
-import { type FolderName, jobPrefix, parseFolderName, unescapeName } from "./names.ts";
+import {
+  type FolderName,
+  isScratchName,
+  jobPrefix,
+  parseFolderName,
+  unescapeName,
+} from "./names.ts";
 
 export { chainOf, latest, resolveBackup } from "./choose.ts";
 
@@ -14,50 +20,71 @@ export type CatalogOptions = Abortable & {
   readonly job?: string;
 };
 
-/**
- * Every backup at a destination, oldest first, from one LIST: folders with a backup's name and a
- * manifest. Everything else is passed over.
- *
- * Only where a job's name was too long for its folder is a manifest read, to learn it.
- */
-export async function readCatalog(storage: Storage, o: CatalogOptions): Promise<BackupRef[]> {
-  const folders = await readFolders(storage, o);
-  const backups: BackupRef[] = [];
-  for (const folder of folders) {
-    if (!folder.objects.has(manifestName)) continue;
-    const job = o.job ?? folder.job ?? await readJob(storage, folder, o);
-    backups.push(toRef(folder, job));
-  }
-  return backups.sort((a, b) =>
-    a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1)
-  );
+/** Everything of one LIST that has to do with backups. */
+export interface Survey {
+  /** Oldest first: folders with a backup's name and a manifest. */
+  readonly backups: readonly SurveyedBackup[];
+  /** Folders with a backup's name and no manifest: runs that are under way, or failed. */
+  readonly abandoned: readonly AbandonedFolder[];
+  /** Small objects that a check of the store's clock has left behind. */
+  readonly scratch: readonly ObjectInfo[];
 }
 
-/** A folder with a backup's name and no manifest: a run that is under way, or failed. */
+/** A backup with its objects as the store describes them. */
+export interface SurveyedBackup extends BackupRef {
+  /** By file name. */
+  readonly objects: ReadonlyMap<string, ObjectInfo>;
+}
+
+/** A folder with a backup's name and no manifest. */
 export interface AbandonedFolder {
   /** Its key, ending in "/". */
   readonly prefix: string;
   readonly id: string;
+  readonly job: string;
   /** When its newest object was written. */
   readonly newestAt: Date;
   readonly storedBytes: number;
+  /** By file name. */
+  readonly objects: ReadonlyMap<string, ObjectInfo>;
 }
 
-/** The folders at a destination that look like a backup's and have no manifest. */
-export async function findAbandoned(
-  storage: Storage,
-  o: CatalogOptions,
-): Promise<AbandonedFolder[]> {
-  const folders = await readFolders(storage, o);
-  return folders.filter(({ objects }) => !objects.has(manifestName)).map((folder) => {
-    const objects = [...folder.objects.values()];
-    return {
-      prefix: folder.prefix,
-      id: folder.name.id,
-      newestAt: new Date(Math.max(...objects.map(({ modifiedAt }) => modifiedAt.getTime()))),
-      storedBytes: sumOf(objects),
-    };
-  });
+/**
+ * What lies at a destination, from one LIST. What is no backup's is passed over.
+ *
+ * Only where a job's name was too long for its folder is a manifest read, to learn it.
+ */
+export async function surveyCatalog(storage: Storage, o: CatalogOptions): Promise<Survey> {
+  const { folders, scratch } = await readFolders(storage, o);
+  const backups: SurveyedBackup[] = [];
+  const abandoned: AbandonedFolder[] = [];
+  for (const folder of folders) {
+    if (folder.objects.has(manifestName)) {
+      const job = o.job ?? folder.job ?? await readJob(storage, folder, o);
+      backups.push({ ...toRef(folder, job), objects: folder.objects });
+    } else {
+      abandoned.push(toAbandoned(folder, o.job ?? folder.job ?? folder.prefix.split("/")[0]!));
+    }
+  }
+  backups.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1));
+  return { backups, abandoned, scratch };
+}
+
+/** Every backup at a destination, oldest first, from one LIST; see {@link surveyCatalog}. */
+export async function readCatalog(storage: Storage, o: CatalogOptions): Promise<BackupRef[]> {
+  return [...(await surveyCatalog(storage, o)).backups];
+}
+
+function toAbandoned({ prefix, name, objects }: Folder, job: string): AbandonedFolder {
+  const all = [...objects.values()];
+  return {
+    prefix,
+    id: name.id,
+    job,
+    newestAt: new Date(Math.max(...all.map(({ modifiedAt }) => modifiedAt.getTime()))),
+    storedBytes: sumOf(all),
+    objects,
+  };
 }
 
 interface Folder {
@@ -69,11 +96,16 @@ interface Folder {
   readonly objects: Map<string, ObjectInfo>;
 }
 
-async function readFolders(storage: Storage, o: CatalogOptions): Promise<Folder[]> {
+async function readFolders(
+  storage: Storage,
+  o: CatalogOptions,
+): Promise<{ folders: Folder[]; scratch: ObjectInfo[] }> {
   const folders = new Map<string, Folder>();
+  const scratch: ObjectInfo[] = [];
   const prefix = o.job === undefined ? "" : jobPrefix(o.job);
   for await (const object of storage.list(prefix, o)) {
     const parts = object.key.split("/");
+    if (parts.length === 2 && isScratchName(parts[1]!)) scratch.push(object);
     if (parts.length < 3) continue;
     const [jobFolder, name] = [parts[0]!, parseFolderName(parts[1]!)];
     if (name === undefined) continue;
@@ -83,7 +115,7 @@ async function readFolders(storage: Storage, o: CatalogOptions): Promise<Folder[
     folder.objects.set(parts.slice(2).join("/"), object);
     folders.set(key, folder);
   }
-  return [...folders.values()];
+  return { folders: [...folders.values()], scratch };
 }
 
 function toRef({ prefix, name, objects }: Folder, job: string): BackupRef {

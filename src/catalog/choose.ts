@@ -50,6 +50,25 @@ export function latest(
     );
 }
 
+/** Those that are there with all they build on, none of it marked damaged; in the given order. */
+export function goodBackups<R extends BackupRef>(refs: readonly R[]): R[] {
+  const key = ({ job, sourceTag }: R, id: string) => `${sourceTag} ${id} ${job}`;
+  const byId = new Map(refs.map((ref) => [key(ref, ref.id), ref]));
+  const known = new Map<R, boolean>();
+  const isGood = (ref: R): boolean => {
+    const before = known.get(ref);
+    if (before !== undefined) return before;
+    // Names that lead in a circle are nobody's chain.
+    known.set(ref, false);
+    const parent = ref.parentId === undefined ? undefined : byId.get(key(ref, ref.parentId));
+    const isWhole = ref.parentId === undefined || (parent !== undefined && isGood(parent));
+    const isDamaged = ref.marks.some(({ type }) => type === "damaged");
+    known.set(ref, isWhole && !isDamaged);
+    return isWhole && !isDamaged;
+  };
+  return refs.filter(isGood);
+}
+
 /**
  * What restores a backup: the full one first, the backup itself last.
  *

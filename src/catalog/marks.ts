@@ -20,12 +20,14 @@ export async function addMark(
   }
 }
 
-/** Takes a mark away; a missing one is fine. */
+/** Takes a mark away, on a versioned bucket the version itself; a missing one is fine. */
 export async function removeMark(
   storage: Storage,
   { prefix }: Pick<BackupRef, "prefix">,
   mark: Mark,
   o: Abortable,
 ): Promise<void> {
-  await storage.delete(prefix + markName(mark), o);
+  const info = await storage.stat(prefix + markName(mark), o);
+  if (info === undefined) return;
+  await storage.delete(info.key, info.version === undefined ? o : { ...o, version: info.version });
 }

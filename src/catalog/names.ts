@@ -43,6 +43,16 @@ export function jobPrefix(job: string): string {
   return `${escapeName(job)}/`;
 }
 
+/** The key of the small object that a check of the store's clock puts and deletes: `shop/clock-ID`. */
+export function scratchKey(job: string, id: string): string {
+  return `${jobPrefix(job)}clock-${id}`;
+}
+
+/** True for the last part of a {@link scratchKey}. */
+export function isScratchName(name: string): boolean {
+  return name.startsWith("clock-") && isBackupId(name.slice("clock-".length));
+}
+
 /** The name of a backup's folder. */
 export function folderName({ startedAt, kind, id, sourceTag, parentId }: FolderName): string {
   const parts = [compactTime(startedAt), shortKinds[kind], id, sourceTag];

@@ -15,7 +15,9 @@ import {
 } from "./commands/config.ts";
 import { doctor } from "./commands/doctor.ts";
 import { keyNew } from "./commands/key.ts";
+import { hold, release } from "./commands/hold.ts";
 import { list } from "./commands/list.ts";
+import { prune } from "./commands/prune.ts";
 import { restore } from "./commands/restore.ts";
 import { run } from "./commands/run.ts";
 import { show } from "./commands/show.ts";
@@ -46,6 +48,9 @@ export const commands: readonly Command[] = [
   show,
   restore,
   verify,
+  prune,
+  hold,
+  release,
   ...configCommands,
   keyNew,
   doctor,
@@ -78,6 +83,9 @@ const parser = or(
   show.parser,
   restore.parser,
   verify.parser,
+  prune.parser,
+  hold.parser,
+  release.parser,
   configGroup,
   keyGroup,
   doctor.parser,

@@ -57,12 +57,14 @@ export interface Storage {
   delete(key: string, o: Abortable & { version?: string }): Promise<void>;
   /**
    * Removes what puts that were cut short by a crash left under a prefix and `list` does not show:
-   * temporary files, unfinished multipart uploads. Only call it when no put is under way there.
+   * temporary files, unfinished multipart uploads. Only call it when no put is under way there, or
+   * with a `before` that every put under way is younger than.
    *
    * @param prefix as for `list`
+   * @param o.before only what was begun, or last written to, before this moment
    * @returns how many were removed
    */
-  sweep(prefix: string, o: Abortable): Promise<number>;
+  sweep(prefix: string, o: Abortable & { before?: Date }): Promise<number>;
   /** Releases connections. Call it once, after everything else. */
   close(): Promise<void>;
 }

@@ -31,7 +31,7 @@ export const areaMeanings: Readonly<Record<ErrorArea, string>> = {
   config: "the configuration is missing, unsafe or wrong",
   usage: "the command line is wrong",
   locked: "another run of the same job is under way",
-  partial: "some destinations have the backup and some do not",
+  partial: "some destinations have the backup and some do not, or old ones could not be pruned",
 };
 
 /** The first half of an error code; it decides the exit status. */

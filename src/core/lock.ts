@@ -6,6 +6,18 @@ export interface Lock {
 }
 
 /**
+ * Takes a lock on a file that any number of holders can share and that keeps {@link tryLock} out, or
+ * returns undefined when somebody has it exclusively.
+ *
+ * It is an open read transaction on an empty SQLite file; see {@link tryLock}.
+ *
+ * @throws the system's error when the file cannot be made or opened
+ */
+export function tryShare(path: string): Promise<Lock | undefined> {
+  return hold(path, "BEGIN; SELECT count(*) FROM sqlite_schema");
+}
+
+/**
  * Takes an exclusive lock on a file, or returns undefined when another process, or another holder
  * in this one, has it.
  *
@@ -14,13 +26,17 @@ export interface Lock {
  *
  * @throws the system's error when the file cannot be made or opened
  */
-export async function tryLock(path: string): Promise<Lock | undefined> {
+export function tryLock(path: string): Promise<Lock | undefined> {
+  return hold(path, "BEGIN EXCLUSIVE");
+}
+
+async function hold(path: string, transaction: string): Promise<Lock | undefined> {
   // Lazy: commands that lock nothing do not pay for loading SQLite.
   const { DatabaseSync } = await import("node:sqlite");
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path);
-    database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");
+    database.exec(`PRAGMA busy_timeout = 0; ${transaction}`);
   } catch (error) {
     database?.close();
     if (/database is locked|SQLITE_BUSY/.test(String(error))) return undefined;

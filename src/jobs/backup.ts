@@ -9,12 +9,14 @@ import { version } from "../core/version.ts";
 import { full } from "../strategies/full.ts";
 import { type BackupWriter, openBackupWriter } from "./backup-writer.ts";
 import { cleanUpAfterCrash } from "./clean-up.ts";
+import { completeHistory } from "./complete-history.ts";
 import { withDeadline } from "./deadline.ts";
 import { resolveEncryption } from "./encryption.ts";
 import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
 import { type History, openHistory } from "./history.ts";
-import { withJobLock } from "./lock.ts";
+import { withBackupsKept, withJobLock } from "./lock.ts";
 import { createMeter, type Meter } from "./progress.ts";
+import { pruneAfter } from "./prune-after.ts";
 import type { DestinationOutcome, JobContext, RunBackup, RunResult } from "./types.ts";
 
 /** One run of one job, from the lock to the run record. See {@link RunBackup}. */
@@ -60,14 +62,15 @@ async function runLocked(order: Order, o: JobContext): Promise<RunResult> {
         withDestinations(job.destinations, o, async (open, unopened) => {
           const history = await openHistory(o);
           try {
-            const result = await runRecorded(
-              { ...order, encryption },
-              connector,
-              open,
-              unopened,
-              history,
+            if (open.length === 0) throw unopened[0]!.error;
+            await cleanUpAfterCrash(job.name, open, history, o);
+            const locations = open.map(({ storage }) => storage.location);
+            const recorded = await withBackupsKept(
+              { job: job.name, locations },
               o,
+              () => runRecorded({ ...order, encryption }, connector, open, unopened, history, o),
             );
+            const result = await pruneAfter(recorded, job, open, o);
             history.finish(result);
             return result;
           } finally {
@@ -89,15 +92,13 @@ async function runRecorded(
   o: JobContext,
 ): Promise<RunResult> {
   const { job, run, startedAt } = order;
-  if (open.length === 0) throw unopened[0]!.error;
-  await cleanUpAfterCrash(job.name, open, history, o);
-
   const meter = createMeter(o);
   meter.stage("inspect");
   const info = await connector.inspect({ signal: o.signal, settings: job.settings });
   assertAccepted(job, info);
-  const plan = full.plan({ history: [], info, now: startedAt, forced: order.forced });
   const tag = sourceTag(job.database.kind.kind, info.sourceId);
+  const before = await completeHistory({ job: job.name, sourceTag: tag }, open, o);
+  const plan = full.plan({ history: before, info, now: startedAt, forced: order.forced });
   const prefix = backupPrefix({
     job: job.name,
     startedAt,

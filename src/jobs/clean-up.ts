@@ -1,7 +1,9 @@
 import { manifestName } from "../contracts/manifest.ts";
 import type { Storage } from "../contracts/storage.ts";
+import { hasCode } from "../core/errors.ts";
 import type { OpenDestination } from "./destinations.ts";
 import type { History } from "./history.ts";
+import { withPruneLock } from "./lock.ts";
 import type { JobContext } from "./types.ts";
 
 // Cleaning goes on after an interrupt, so it has a limit of its own.
@@ -9,8 +11,8 @@ const cleanUpTimeoutMs = 30_000;
 
 /**
  * Removes what earlier runs of this job left when their process was killed: exactly the folders that
- * this machine's own record names, and only those without a manifest. Call it while holding the
- * job's lock, so that no such run can be alive.
+ * this machine's own record names, and only those without a manifest. Where another run or a restore
+ * of the job is alive, which may be of another database by the same name, a later run does it.
  */
 export async function cleanUpAfterCrash(
   job: string,
@@ -19,8 +21,18 @@ export async function cleanUpAfterCrash(
   o: JobContext,
 ): Promise<void> {
   for (const { storage } of destinations) {
-    for (const { run, prefix } of history.unfinished(job, storage.location)) {
-      await settleFolder(run, prefix, storage, history, o);
+    const { location } = storage;
+    const unfinished = history.unfinished(job, location);
+    if (unfinished.length === 0) continue;
+    try {
+      await withPruneLock({ job, location }, o, async () => {
+        for (const { run, prefix } of unfinished) {
+          await settleFolder(run, prefix, storage, history, o);
+        }
+      });
+    } catch (error) {
+      if (!hasCode(error, "locked/")) throw error;
+      o.runtime.log.debug("Not cleaning up: {reason}", { reason: error.message });
     }
   }
 }

@@ -18,7 +18,7 @@ export interface UnfinishedRun {
  * backup. So nothing here throws: what cannot be recorded is logged as a warning.
  */
 export interface History {
-  /** Notes, before anything is written, where a run is going to write. */
+  /** Notes, before anything is written or deleted, which folder is going to be incomplete. */
   begin(run: string, job: string, destination: string, prefix: string, at: Date): void;
   /** Runs of this job at this destination that never ended. Call it while holding the job's lock. */
   unfinished(job: string, destination: string): UnfinishedRun[];
@@ -46,7 +46,9 @@ export async function openHistory(o: JobContext): Promise<History> {
   return {
     begin(run, job, destination, prefix, at) {
       attempt("note the start of the run", undefined, (db) => {
-        db.prepare("INSERT INTO writes (run, job, destination, prefix, at) VALUES (?, ?, ?, ?, ?)")
+        db.prepare(
+          "INSERT OR REPLACE INTO writes (run, job, destination, prefix, at) VALUES (?, ?, ?, ?, ?)",
+        )
           .run(run, job, destination, prefix, at.toISOString());
       });
     },

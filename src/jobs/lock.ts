@@ -5,7 +5,8 @@ import { join } from "node:path";
 import process from "node:process";
 import { escapeName } from "../catalog/names.ts";
 import { BackupError } from "../core/errors.ts";
-import { type Lock, tryLock } from "../core/lock.ts";
+import { type Lock, tryLock, tryShare } from "../core/lock.ts";
+import { sleep } from "../core/retry.ts";
 import type { JobContext } from "./types.ts";
 
 /** What a lock is about. */
@@ -32,7 +33,7 @@ export async function withJobLock<T>(
   use: () => Promise<T>,
 ): Promise<T> {
   const name = lockName(scope);
-  const { lock, path } = await lockSomewhere(name, o);
+  const { lock, path } = await lockSomewhere(name, tryLock, o);
   if (lock === undefined) throw await lockedError(scope, path);
   const holder = `${path}.holder`;
   const facts = { pid: process.pid, host: hostname(), run: scope.run, since: o.runtime.now() };
@@ -46,15 +47,101 @@ export async function withJobLock<T>(
   }
 }
 
+/** The backups of a job at some destinations. */
+export interface KeepScope {
+  readonly job: string;
+  /** Of the storages. */
+  readonly locations: readonly string[];
+}
+
+// A prune deletes small objects by the hundred at most, so whoever comes meanwhile can wait for it.
+const longestPruneMs = 10 * 60_000;
+const askEveryMs = 100;
+
+/**
+ * Runs `use` while nothing of a job's backups can be pruned at these destinations, by any process of
+ * this machine and user. Any number of backups, restores, checks and copies share this; while a prune
+ * is under way, they wait for it.
+ *
+ * @throws BackupError `locked/prune` when it lasts longer than 10 minutes
+ */
+export async function withBackupsKept<T>(
+  { job, locations }: KeepScope,
+  o: JobContext,
+  use: () => Promise<T>,
+): Promise<T> {
+  const locks: Lock[] = [];
+  try {
+    for (const location of [...locations].sort()) {
+      locks.push(await shareWithPatience(job, location, o));
+    }
+    return await use();
+  } finally {
+    for (const lock of locks) lock.release();
+  }
+}
+
+async function shareWithPatience(job: string, location: string, o: JobContext): Promise<Lock> {
+  const deadline = performance.now() + longestPruneMs;
+  for (let asked = 0;; asked++) {
+    const { lock, path } = await lockSomewhere(keepLockName(job, location), tryShare, o);
+    if (lock !== undefined) return lock;
+    if (asked === 0) {
+      o.runtime.log.info("Waiting for the prune of {pruned} at {location}", {
+        pruned: job,
+        location,
+      });
+    }
+    if (performance.now() > deadline) {
+      throw new BackupError("locked/prune", `Backups of job "${job}" are being pruned`, {
+        hint: "Wait for it to end, or stop it; the lock is freed by itself when its process ends.",
+        details: { lock: path },
+      });
+    }
+    await sleep(askEveryMs, o.signal);
+  }
+}
+
+/**
+ * Runs `use` while no backup, restore, verify or copy of a job is under way at a destination, by any
+ * process of this machine and user.
+ *
+ * @throws BackupError `locked/backups` when one is
+ */
+export async function withPruneLock<T>(
+  { job, location }: { readonly job: string; readonly location: string },
+  o: JobContext,
+  use: () => Promise<T>,
+): Promise<T> {
+  const { lock, path } = await lockSomewhere(keepLockName(job, location), tryLock, o);
+  if (lock === undefined) {
+    throw new BackupError(
+      "locked/backups",
+      `A backup, restore, verify or copy of job "${job}" is under way at ${location}`,
+      { hint: "Prune again when it has ended.", details: { lock: path } },
+    );
+  }
+  try {
+    return await use();
+  } finally {
+    lock.release();
+  }
+}
+
+function keepLockName(job: string, location: string): string {
+  return `keep-${lockName({ job, location })}`;
+}
+
 async function lockSomewhere(
   name: string,
+  take: (path: string) => Promise<Lock | undefined>,
   o: JobContext,
 ): Promise<{ lock: Lock | undefined; path: string }> {
   const folder = join(o.stateDir, "locks");
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const path = join(folder, name);
-    return { lock: await tryLock(path), path };
+    return { lock: await take(path), path };
   } catch (error) {
     o.runtime.log.warn("Cannot lock in {folder}, so the lock is in the temporary folder: {error}", {
       folder,
@@ -65,7 +152,7 @@ async function lockSomewhere(
   const path = join(fallback, name);
   try {
     await mkdir(fallback, { recursive: true, mode: 0o700 });
-    return { lock: await tryLock(path), path };
+    return { lock: await take(path), path };
   } catch (cause) {
     throw new BackupError("locked/unavailable", `Cannot make a lock file, "${path}"`, {
       cause,
@@ -74,7 +161,7 @@ async function lockSomewhere(
   }
 }
 
-function lockName(scope: LockScope): string {
+function lockName(scope: Pick<LockScope, "job" | "location">): string {
   const digest = createHash("sha256").update(scope.location).digest("hex").slice(0, 8);
   return `${escapeName(scope.job)}-${digest}.lock`;
 }

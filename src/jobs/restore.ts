@@ -39,8 +39,8 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
   };
   try {
     if (open.length === 0) throw failed[0]!.error;
-    const { found, errors, warnings } = await findBackups(open, o);
-    if (errors.length === open.length) throw errors[0]!;
+    const { found, failed: unlisted, warnings } = await findBackups(open, o);
+    if (unlisted.length === open.length) throw unlisted[0]!.error;
     for (const warning of warnings) o.runtime.log.warn("{warning}", { warning });
     const choice = await choose(found, request, o);
     const source = await openCopy(choice, found, request, o);

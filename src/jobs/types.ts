@@ -5,7 +5,13 @@ import type { Keyring } from "../contracts/codec.ts";
 import type { ConnectorKind, RestorePlan, RestoreResult } from "../contracts/connector.ts";
 import type { Kind, Manifest } from "../contracts/manifest.ts";
 import type { BackupRef, Mark } from "../contracts/strategy.ts";
-import type { DatabaseDefinition, DestinationDefinition, JobDefinition } from "../config/model.ts";
+import type { RetentionDecision } from "../catalog/retention.ts";
+import type {
+  DatabaseDefinition,
+  DestinationDefinition,
+  JobDefinition,
+  JobRetention,
+} from "../config/model.ts";
 
 /** What every job needs from outside. */
 export interface JobContext extends Abortable {
@@ -127,6 +133,84 @@ export interface VerifyResult {
   readonly notes: readonly string[];
   readonly mark?: Mark;
 }
+
+/** What to prune. */
+export interface PruneRequest {
+  readonly job: string;
+  /** The job's, or some of them. */
+  readonly destinations: readonly DestinationDefinition[];
+  /** Keeps everything when absent; unfinished folders are removed all the same. */
+  readonly retention: JobRetention | undefined;
+  readonly timezone: string;
+  readonly abandonedAfterMs: number;
+  readonly isDryRun: boolean;
+}
+
+/** What became of one folder; `planned` is what a dry run says instead of `dropped`. */
+export type PruneOutcome =
+  | { readonly status: "kept" | "planned" | "dropped" }
+  /** The store does not let it go yet; nothing of it was touched. */
+  | { readonly status: "retained"; readonly until: Date }
+  /** It could not be deleted; what is left of it the next prune deletes. */
+  | { readonly status: "failed"; readonly error: BackupError }
+  /** It was not tried, because another one failed before. */
+  | { readonly status: "skipped" };
+
+/** One backup with its decision and what became of it. */
+export interface PrunedBackup extends RetentionDecision {
+  readonly outcome: PruneOutcome;
+}
+
+/** A folder without a manifest and what became of it. */
+export interface PrunedFolder {
+  readonly prefix: string;
+  readonly id: string;
+  readonly newestAt: Date;
+  readonly storedBytes: number;
+  readonly reason: string;
+  readonly outcome: PruneOutcome;
+}
+
+/** What a prune did, or would do, at one destination. */
+export interface PruneResult {
+  readonly job: string;
+  readonly destination: string;
+  readonly location: string;
+  /** Newest first, for each source. */
+  readonly backups: readonly PrunedBackup[];
+  readonly abandoned: readonly PrunedFolder[];
+  /** Unfinished uploads that were removed. */
+  readonly swept: number;
+  /** Why nothing was done, or not all. */
+  readonly error?: BackupError;
+}
+
+/**
+ * `prune`: drops what retention does not keep, and what unfinished runs left. One result for each
+ * destination; one that fails does not keep the others from being pruned.
+ */
+export type PruneBackups = (request: PruneRequest, o: JobContext) => Promise<PruneResult[]>;
+
+/** What came of a hold or release at one destination. */
+export interface HoldResult {
+  readonly destination: string;
+  /** Why the mark could not be changed, or the destination not be looked at. */
+  readonly error?: BackupError;
+}
+
+/**
+ * `hold` and `release`: sets or lifts the mark that keeps a backup from being pruned, at every
+ * destination that has it.
+ */
+export type SetHold = (
+  request: {
+    readonly destinations: readonly DestinationDefinition[];
+    /** An id, shortened while unique. */
+    readonly backup: string;
+    readonly isHeld: boolean;
+  },
+  o: JobContext,
+) => Promise<{ id: string; job: string; results: HoldResult[] }>;
 
 /** `verify`: sizes by default, every byte with `isDeep`. Damage is a result, not an exception. */
 export type VerifyBackups = (

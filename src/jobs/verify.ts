@@ -22,8 +22,8 @@ import type { JobContext, VerifyBackups, VerifyResult } from "./types.ts";
 export const verifyBackups: VerifyBackups = (request, o) =>
   withDestinations(request.destinations, o, async (open, unopened) => {
     if (unopened.length > 0) throw unopened[0]!.error;
-    const { found, errors } = await findBackups(open, o, request.job);
-    if (errors.length > 0) throw errors[0]!;
+    const { found, failed } = await findBackups(open, o, request.job);
+    if (failed.length > 0) throw failed[0]!.error;
     const chosen = choose(found, request.backups, request.isLatestOnly === true);
     const meter = createMeter(o);
     const results: VerifyResult[] = [];

@@ -1,4 +1,4 @@
-import { readdir, unlink } from "node:fs/promises";
+import { lstat, readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { systemCode } from "../../core/errors.ts";
 import { storageError } from "./errors.ts";
@@ -23,9 +23,10 @@ export async function deleteObject(root: string, key: string): Promise<void> {
 /**
  * Deletes the unfinished files under a prefix, and the folders that this leaves empty.
  *
+ * @param before only files that were last written to before this moment
  * @returns how many files there were
  */
-export async function sweepFolder(root: string, prefix: string): Promise<number> {
+export async function sweepFolder(root: string, prefix: string, before?: Date): Promise<number> {
   const parts = prefixParts(prefix);
   const folder = join(root, ...parts);
   let removed = 0;
@@ -33,10 +34,12 @@ export async function sweepFolder(root: string, prefix: string): Promise<number>
     await assertInside(root, parts);
     for (const entry of await readdir(folder, { withFileTypes: true })) {
       if (entry.name.startsWith(temporaryPrefix)) {
-        await unlink(join(folder, entry.name));
+        const path = join(folder, entry.name);
+        if (before !== undefined && (await lstat(path)).mtime >= before) continue;
+        await unlink(path);
         removed++;
       } else if (entry.isDirectory() && isFitPart(entry.name)) {
-        removed += await sweepFolder(root, `${prefix}${entry.name}/`);
+        removed += await sweepFolder(root, `${prefix}${entry.name}/`, before);
       }
     }
     await removeEmptyFolders(root, parts);

@@ -39,7 +39,7 @@ export const local: StorageKind<LocalOptions> = {
       stat: (key) => statObject(root, key),
       list: (prefix, o) => listObjects(root, prefix, o),
       delete: (key) => deleteObject(root, key),
-      sweep: (prefix) => sweepFolder(root, prefix),
+      sweep: (prefix, { before }) => sweepFolder(root, prefix, before),
       close: () => Promise.resolve(),
     } satisfies Storage;
   },

@@ -1,0 +1,250 @@
+import { isTimeZone, systemTimeZone } from "../../catalog/periods.ts";
+import type { RetentionPolicy } from "../../catalog/retention.ts";
+import type { Config, JobRetention } from "../../config/model.ts";
+import { defaultAbandonedAfterMs } from "../../config/model.ts";
+import { parseDuration } from "../../config/units.ts";
+import { BackupError } from "../../core/errors.ts";
+import { formatBytes } from "../../core/text.ts";
+import { listJobs } from "../../jobs/list.ts";
+import { pruneBackups } from "../../jobs/prune.ts";
+import type { PruneOutcome, PruneRequest, PruneResult } from "../../jobs/types.ts";
+import {
+  commonFlags,
+  countOption,
+  defineCommand,
+  merge,
+  object,
+  restArguments,
+  textOption,
+  toggle,
+} from "../command.ts";
+import { errorJson } from "../errors.ts";
+import { fromOption } from "../from.ts";
+import type { Session } from "../session.ts";
+import { type Column, formatTable } from "../table.ts";
+import { formatTime } from "../times.ts";
+import { pickJobs } from "./backup.ts";
+
+const flags = object({
+  jobs: restArguments("JOB", "Jobs whose backups are pruned. Default: all."),
+  from: fromOption(),
+  dryRun: toggle("--dry-run", "Print what would be dropped, and why, and change nothing."),
+  last: countOption("--last", "N", "Keep the newest N. These rules replace those of the config."),
+  hourly: countOption("--hourly", "N", "Keep the last backup of each of N hours that have one."),
+  daily: countOption("--daily", "N", "Keep the last backup of each of N days that have one."),
+  weekly: countOption("--weekly", "N", "Keep the last backup of each of N weeks that have one."),
+  monthly: countOption("--monthly", "N", "Keep the last backup of each of N months that have one."),
+  yearly: countOption("--yearly", "N", "Keep the last backup of each of N years that have one."),
+  maxAge: textOption("--max-age", "TIME", 'Drop older ones, whatever rule keeps them: "90d".'),
+  minKeep: countOption("--min-keep", "N", "Keep the newest N, however old they are."),
+  timezone: textOption("--timezone", "ZONE", "Whose days and weeks count: Europe/Berlin."),
+});
+
+/** `prune [JOB…]`. */
+export const prune = defineCommand({
+  path: ["prune"],
+  brief: "Drop the backups that retention does not keep.",
+  description:
+    "Drops what the retention of each job does not keep, and what unfinished runs left behind. " +
+    "It never drops the newest good backup, what a kept one needs, what is on hold, or folders " +
+    "that dbbackup did not write. With --from it needs no config; then the rules are flags.",
+  examples: [
+    "dbbackup prune --dry-run",
+    "dbbackup prune shop",
+    "dbbackup prune --from ./backups --daily 7 --weekly 4 --monthly 12 --dry-run",
+  ],
+  parser: merge(flags, commonFlags),
+  async run(values, session) {
+    const requests = values.from.length === 0
+      ? configRequests(values, await session.config())
+      : await adHocRequests(values, await session.namedConfig(), session);
+    const results: PruneResult[] = [];
+    for (const request of requests) {
+      const pruned = await pruneBackups(request, session.job(request.job));
+      session.clearProgress();
+      for (const result of pruned) session.print(describe(result, session));
+      results.push(...pruned);
+    }
+    if (results.length === 0) session.print("No backups.");
+    const errors = results.flatMap(({ error }) => error ?? []);
+    for (const error of errors) session.complain(error);
+    return {
+      json: results.map((result) => resultJson(result, values.dryRun, session)),
+      codes: errors.map(({ code }) => code),
+    };
+  },
+});
+
+type Values = Readonly<Record<(typeof countFlags)[number], number | undefined>> & {
+  readonly jobs: readonly string[];
+  readonly from: readonly string[];
+  readonly dryRun: boolean;
+  readonly maxAge: string | undefined;
+  readonly timezone: string | undefined;
+};
+
+const countFlags = [
+  "last",
+  "hourly",
+  "daily",
+  "weekly",
+  "monthly",
+  "yearly",
+  "minKeep",
+] as const;
+
+function configRequests(values: Values, { jobs }: Config): PruneRequest[] {
+  const chosen = values.jobs.length === 0 ? [...jobs.values()] : pickJobs(values.jobs, jobs);
+  const given = givenRetention(values);
+  const timezone = givenTimezone(values);
+  return chosen.map((job) => ({
+    job: job.name,
+    destinations: job.destinations,
+    retention: given ?? job.retention,
+    timezone: timezone ?? job.timezone,
+    abandonedAfterMs: job.abandonedAfterMs,
+    isDryRun: values.dryRun,
+  }));
+}
+
+/** Without a config nothing says what to keep, so the flags must. */
+async function adHocRequests(
+  values: Values,
+  config: Config | undefined,
+  session: Session,
+): Promise<PruneRequest[]> {
+  const destinations = await session.destinations(values.from);
+  const given = givenRetention(values);
+  const timezone = givenTimezone(values);
+  const names = values.jobs.length > 0
+    ? [...new Set(values.jobs)]
+    : await listJobs(destinations, session.job("prune"));
+  return names.map((job) => {
+    const known = config?.jobs.get(job);
+    const retention = given ?? known?.retention;
+    if (retention === undefined) {
+      throw new BackupError("usage/missing-retention", `Nothing says which of "${job}" to keep`, {
+        hint: "Give rules: --last 7, or --daily 7 --weekly 4 --monthly 12. --dry-run shows more.",
+      });
+    }
+    return {
+      job,
+      destinations,
+      retention,
+      timezone: timezone ?? known?.timezone ?? systemTimeZone(),
+      abandonedAfterMs: known?.abandonedAfterMs ?? defaultAbandonedAfterMs,
+      isDryRun: values.dryRun,
+    };
+  });
+}
+
+function givenRetention(values: Values): JobRetention | undefined {
+  const counts = Object.fromEntries(
+    countFlags.flatMap((name) => values[name] === undefined ? [] : [[name, values[name]]]),
+  );
+  const maxAge = values.maxAge === undefined ? {} : { maxAgeMs: maxAgeMs(values.maxAge) };
+  const policy: RetentionPolicy = { ...counts, ...maxAge };
+  return Object.keys(policy).length === 0 ? undefined : { policy, destinations: new Map() };
+}
+
+function maxAgeMs(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return ms;
+  throw new BackupError("usage/bad-value", `Cannot read --max-age "${text}"`, {
+    hint: "Write it like 90d or 12w.",
+  });
+}
+
+function givenTimezone({ timezone }: Values): string | undefined {
+  if (timezone === undefined || isTimeZone(timezone)) return timezone;
+  throw new BackupError("usage/bad-value", `There is no time zone "${timezone}"`, {
+    hint: "Write it like Europe/Berlin, or UTC.",
+  });
+}
+
+const columns: readonly Column[] = [
+  { title: "TIME" },
+  { title: "ID" },
+  { title: "KIND", maxWidth: 4 },
+  { title: "SIZE", isRight: true },
+  { title: "WHAT" },
+  { title: "WHY", maxWidth: 60 },
+];
+
+function describe(result: PruneResult, session: Session): string {
+  const { job, destination, location, backups, abandoned, swept } = result;
+  const place = destination === location ? location : `${destination} (${location})`;
+  const lines = [session.paint("bold", `${job} at ${place}`)];
+  const rows = [
+    ...backups.map(({ ref, reasons, outcome }) => [
+      formatTime(ref.createdAt),
+      ref.id,
+      ref.kind.slice(0, 4),
+      formatBytes(ref.storedBytes),
+      word(outcome),
+      reasons.join(", "),
+    ]),
+    ...abandoned.map(({ id, newestAt, storedBytes, reason, outcome }) => [
+      formatTime(newestAt),
+      id,
+      "none",
+      formatBytes(storedBytes),
+      word(outcome),
+      `unfinished: ${reason}`,
+    ]),
+  ];
+  lines.push(rows.length === 0 ? "No backups." : formatTable(columns, rows));
+  if (swept > 0) lines.push(`Removed ${swept} unfinished uploads.`);
+  return lines.join("\n");
+}
+
+function word(outcome: PruneOutcome): string {
+  switch (outcome.status) {
+    case "kept":
+      return "keep";
+    case "planned":
+      return "drop";
+    case "retained":
+      return `retained until ${formatTime(outcome.until)}`;
+    default:
+      return outcome.status;
+  }
+}
+
+function resultJson(result: PruneResult, isDryRun: boolean, session: Session): unknown {
+  const { job, destination, location, swept, error } = result;
+  return {
+    job,
+    destination,
+    location,
+    isDryRun,
+    backups: result.backups.map(({ ref, action, reasons, outcome }) => ({
+      id: ref.id,
+      kind: ref.kind,
+      parent: ref.parentId ?? null,
+      createdAt: ref.createdAt.toISOString(),
+      storedBytes: ref.storedBytes,
+      action,
+      reasons,
+      ...outcomeJson(outcome, session),
+    })),
+    abandoned: result.abandoned.map(({ outcome, reason, ...folder }) => ({
+      id: folder.id,
+      prefix: folder.prefix,
+      newestAt: folder.newestAt.toISOString(),
+      storedBytes: folder.storedBytes,
+      reasons: [reason],
+      ...outcomeJson(outcome, session),
+    })),
+    swept,
+    error: error === undefined ? null : errorJson(error, session.secrets),
+  };
+}
+
+function outcomeJson(outcome: PruneOutcome, session: Session) {
+  return {
+    status: outcome.status,
+    retainedUntil: outcome.status === "retained" ? outcome.until.toISOString() : null,
+    error: outcome.status === "failed" ? errorJson(outcome.error, session.secrets) : null,
+  };
+}

@@ -1,0 +1,63 @@
+import type { JobDefinition } from "../config/model.ts";
+import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
+import type { OpenDestination } from "./destinations.ts";
+import { pruneOpen } from "./prune.ts";
+import type { JobContext, PruneResult, RunResult } from "./types.ts";
+
+/**
+ * Prunes where a run has just committed its backup. The backup stands whatever comes of it: what
+ * cannot be deleted makes the run `partial`, so that a disk that fills up is told in time.
+ */
+export async function pruneAfter(
+  result: RunResult,
+  job: JobDefinition,
+  open: readonly OpenDestination[],
+  o: JobContext,
+): Promise<RunResult> {
+  const committed = new Set(
+    result.destinations.filter(({ status }) => status === "committed").map(({ name }) => name),
+  );
+  const request = {
+    job: job.name,
+    destinations: job.destinations,
+    retention: job.retention,
+    timezone: job.timezone,
+    abandonedAfterMs: job.abandonedAfterMs,
+    isDryRun: false,
+  };
+  try {
+    const pruned = await pruneOpen(request, open.filter(({ name }) => committed.has(name)), o);
+    for (const one of pruned) logPruned(one, o);
+    return withFailures(result, pruned);
+  } catch (error) {
+    const reason = toBackupError(o.signal.aborted ? o.signal.reason : error);
+    return withFailure(result, "its destinations", reason);
+  }
+}
+
+function logPruned({ backups, abandoned, location }: PruneResult, o: JobContext): void {
+  const dropped = [...backups, ...abandoned].filter(({ outcome }) => outcome.status === "dropped");
+  if (dropped.length === 0) return;
+  o.runtime.log.info("Pruned {dropped} folders at {location}", {
+    dropped: dropped.length,
+    location,
+  });
+}
+
+function withFailures(result: RunResult, pruned: readonly PruneResult[]): RunResult {
+  return pruned.reduce((whole, { error, location }) => {
+    if (error === undefined) return whole;
+    if (!hasCode(error, "locked/backups")) return withFailure(whole, location, error);
+    // Somebody restores or checks a backup just now; the next run prunes.
+    return { ...whole, warnings: [...whole.warnings, `Nothing was pruned: ${error.message}`] };
+  }, result);
+}
+
+function withFailure(result: RunResult, location: string, cause: BackupError): RunResult {
+  const message = `Backup ${result.run} is complete, but old ones could not be pruned at ` +
+    `${location}: ${cause.message}`;
+  const error = new BackupError("partial/prune", message, { cause, hint: cause.hint });
+  return result.error === undefined
+    ? { ...result, status: "partial", error }
+    : { ...result, warnings: [...result.warnings, message] };
+}
