@@ -1,5 +1,5 @@
-import { existsSync } from "node:fs";
-import { userInfo } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
+import process from "node:process";
 import { connectionLabel, resolveConnection, type TlsMode } from "../../contracts/connection.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Environment, Runtime } from "../../core/runtime.ts";
@@ -103,10 +103,12 @@ function usualSocket(): string | undefined {
   return usualSockets.find((path) => existsSync(path));
 }
 
+/** As the tools find it: by the user's id, since $USER may be somebody else's. */
 function ownName(env: Environment): string {
-  try {
-    return userInfo().username;
-  } catch {
-    return env["USER"] ?? "root";
-  }
+  const uid = process.getuid?.();
+  if (uid === 0) return "root";
+  const fallback = env["USER"] ?? env["LOGNAME"] ?? "root";
+  if (uid === undefined || !existsSync("/etc/passwd")) return fallback;
+  const lines = readFileSync("/etc/passwd", "utf8").split("\n").map((line) => line.split(":"));
+  return lines.find((fields) => fields[2] === String(uid))?.[0] ?? fallback;
 }

@@ -9,7 +9,7 @@ import type { Omission } from "../../contracts/manifest.ts";
 import { accountsFormat, readAccounts } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
-import { listDatabases, type Relation } from "./databases.ts";
+import { listDatabases, type Program, type Relation } from "./databases.ts";
 import { look } from "./inspect.ts";
 import {
   closedRoutines,
@@ -69,6 +69,7 @@ export async function dump(
     const bytes = ends.watch(output(tool, spec, o), onFirst);
     const { databases: seen } = await emit(head, withoutRows(bytes, tool, sight, plan.settings));
     inventories.push(...seen);
+    await assertWhole(client, address, server, sight, omitted, plan.settings, seen, tool, o);
     warnings.push(...await newDatabases(client, address, databases, o));
   }
 
@@ -201,6 +202,58 @@ async function* output({ name }: ClientTool, spec: ChildSpec, o: Context): Bytes
       hint: "Its whole output is in the log at --log-level debug.",
     });
   }
+}
+
+/**
+ * The tools exit 0 after some of their errors, so what was there before and after must be inside.
+ *
+ * @throws BackupError `dump/failed`
+ */
+async function assertWhole(
+  client: Client,
+  address: MysqlAddress,
+  server: Server,
+  before: Sight,
+  omitted: readonly Omission[],
+  settings: DumpSettings,
+  dumped: readonly DatabaseInventory[],
+  tool: ClientTool,
+  o: Abortable,
+): Promise<void> {
+  // Arguments of one's own may leave out anything.
+  if ((settings.dumpArgs ?? []).length > 0) return;
+  const after = objectsOf(await look(client, address, o));
+  const inside = new Set(
+    dumped.flatMap(({ database, objects }) =>
+      objects.map(({ type, name }) => JSON.stringify([database, type, name]))
+    ),
+  );
+  const skipped = new Set(leftOut(server, before, settings).map(keyOf));
+  // A table that is left out takes its triggers along, and they do not say whose they are here.
+  const hasTriggers = skipped.size === 0;
+  const isAccepted = (type: string) => omitted.some(({ name }) => name === `${type}s`);
+  const lost = [...objectsOf(before)].filter(([key, { type }]) =>
+    !inside.has(key) && !skipped.has(key) && after.has(key) && !isAccepted(type) &&
+    (type !== "trigger" || hasTriggers)
+  );
+  if (lost.length === 0) return;
+  const [, { type, database, name }] = lost[0]!;
+  throw new BackupError(
+    "dump/failed",
+    `${tool.name} left out ${lost.length} objects, first ${type} "${database}.${name}"`,
+    {
+      details: { lost: lost.map(([key]) => key) },
+      hint: "Its whole output is in the log at --log-level debug.",
+    },
+  );
+}
+
+function objectsOf({ relations, programs }: Sight): Map<string, Relation | Program> {
+  return new Map([...relations, ...programs].map((object) => [keyOf(object), object]));
+}
+
+function keyOf({ database, type, name }: Relation | Program): string {
+  return JSON.stringify([database, type, name]);
 }
 
 /** A database made after the dump began is in the next backup, and worth a word in this one. */
