@@ -208,7 +208,11 @@ function emptyUrl(scheme: string): ServerUrl {
 
 function readHost(text: string, url: string): [string | undefined, number | undefined] {
   if (text === "") return [undefined, undefined];
-  if (text.includes(",")) return [text, undefined];
+  const places = text.split(",").map((place) => readPlace(place, url));
+  return places.length === 1 ? places[0]! : [text, undefined];
+}
+
+function readPlace(text: string, url: string): [string | undefined, number | undefined] {
   const match = /^(\[[^\]]+\]|[^:]*)(?::(\d+))?$/.exec(text);
   const port = match?.[2] === undefined ? undefined : Number(match[2]);
   if (match === null || (port !== undefined && (port < 1 || port > 65_535))) {

@@ -197,7 +197,11 @@ function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running
   const closed = new Promise<ChildExit>((resolve) => {
     child.once("close", (code, signal) => resolve({ code, signal, stderr: whole() }));
   });
-  const onAbort = () => void kill(child, "SIGTERM");
+  let killing: ReturnType<typeof setTimeout> | undefined;
+  const onAbort = () => {
+    kill(child, "SIGTERM");
+    killing = setTimeout(() => kill(child, "SIGKILL"), killAfterMs);
+  };
   o.signal.addEventListener("abort", onAbort, { once: true });
   return {
     spec,
@@ -206,7 +210,10 @@ function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running
     stdin: child.stdin,
     exited: closed,
     stderr: whole,
-    detach: () => o.signal.removeEventListener("abort", onAbort),
+    detach() {
+      o.signal.removeEventListener("abort", onAbort);
+      clearTimeout(killing);
+    },
     stalled: false,
   };
 }
@@ -253,7 +260,11 @@ async function feed(child: Running, input: Bytes | undefined): Promise<void> {
   stdin.on("error", () => broken = true);
   try {
     for await (const chunk of input) {
-      if (broken || stdin.destroyed || child.process.exitCode !== null) break;
+      if (broken || stdin.destroyed || child.process.exitCode !== null) {
+        // One that has all it wants may stop; the rest is still read, for the checks on its way.
+        if ((await child.exited).code === 0) continue;
+        break;
+      }
       // The stream keeps the chunk until it is written, and its producer reuses it: so wait.
       await new Promise<void>((resolve) => {
         const gone = () => resolve();
@@ -273,7 +284,7 @@ async function feed(child: Running, input: Bytes | undefined): Promise<void> {
   }
 }
 
-/** Waits for the exit, and throws unless it was 0 and all input was taken. */
+/** Waits for the exit, and throws unless it was 0 and the input was sound to its end. */
 async function settle(child: Running, feeding: Promise<void>, signal: AbortSignal): Promise<void> {
   const exit = await child.exited;
   signal.throwIfAborted();
