@@ -4,13 +4,13 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, test } from "node:test";
-import { tryLock } from "../../src/core/lock.ts";
 import {
   assertNothingLeft,
   fails,
@@ -22,28 +22,35 @@ import {
   succeeds,
   until,
 } from "./support/cli.ts";
-import { fakeTool } from "./support/fake-tools.ts";
+import { type Engine, engines, freshDatabase, withTools } from "./support/engines.ts";
 import { makeSqlite } from "./support/sqlite.ts";
 import { needs } from "../support/needs.ts";
-import { postgres } from "../support/postgres.ts";
 
-// A dump that starts well, says so by making a file, and then goes on for ever.
-const endless = `
-touch "$HOME/dumping"
-printf 'PGDMP'
-while :; do sleep 0.1; done
-`;
-
-/** A place where `pg_dump` never ends, and the arguments of a backup with it. */
-async function endlessDump(name: string): Promise<{ at: Place; args: string[]; flag: string }> {
-  const server = await postgres(15);
-  const database = await server.createDatabase();
-  const tool = fakeTool("pg_dump", "pg_dump (PostgreSQL) 15.99", endless);
-  const at = place(name);
-  at.env["PATH"] = `${tool}:${at.env["PATH"]}`;
-  at.env["PGURL"] = server.url(database);
-  const args = ["backup", "--from", "env:PGURL", "--to", "./backups", "--job", "shop"];
-  return { at, args, flag: join(at.env["HOME"]!, "dumping") };
+/** A place whose dump starts well, says so by making a file, and then goes on for ever. */
+async function endlessDump(
+  engine: Engine,
+  name: string,
+): Promise<{ at: Place; args: string[]; flag: string; mend: () => void }> {
+  const server = await engine.server();
+  const database = freshDatabase();
+  await server.fill(database);
+  const at = place(`${name}-${engine.type}`, { SHOP_URL: server.url(database) });
+  const flag = join(at.env["HOME"]!, "dumping");
+  const toolsDir = withTools(server.toolsDir, {
+    [engine.dumpTool]:
+      `"$REAL" "$@" | head -c 400; touch "$HOME/dumping"; while :; do sleep 0.1; done`,
+  });
+  const write = (tools: string) =>
+    writeFileSync(
+      join(at.folder, "backup.config.yaml"),
+      `databases: { shop: { type: ${engine.type}, url: "\${SHOP_URL}", toolsDir: ${tools} } }
+destinations: { disk: { type: local, path: ./backups } }
+jobs: { shop: { database: shop, destinations: [disk] } }
+`,
+      { mode: 0o600 },
+    );
+  write(toolsDir);
+  return { at, args: ["backup", "shop"], flag, mend: () => write(server.toolsDir) };
 }
 
 /** Process ids of children of `pid` that still run. */
@@ -58,68 +65,139 @@ function childrenOf(pid: number): number[] {
   });
 }
 
+function isRunning(id: number): boolean {
+  try {
+    return statusOf(id).state !== "Z";
+  } catch {
+    return false;
+  }
+}
+
 function statusOf(id: number): { parent: number; state: string } {
   const text = readFileSync(`/proc/${id}/stat`, "utf8");
   const [state, parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return { parent: Number(parent), state: state! };
 }
 
-describe("an interrupted backup", () => {
-  const pgTest = needs("postgres15");
+for (const engine of engines) {
+  const test = needs(...engine.needs);
+  describe(`an interrupted backup of ${engine.name}`, () => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      test(`ends on ${signal} with 130, stops its children and leaves nothing`, async () => {
+        const { at, args, flag, mend } = await endlessDump(engine, `interrupt-${signal}`);
+        const { child, ended } = starts(at, args);
+        await until("the dump runs", () => existsSync(flag));
+        const children = childrenOf(child.pid!);
+        assert.ok(children.length > 0);
+        child.kill(signal);
+        const { code, stderr } = await ended;
+        assert.equal(code, 130, stderr);
+        assert.match(stderr, /interrupted\/signal/);
+        assertNothingLeft(join(at.folder, "backups"));
+        for (const id of children) assert.ok(!isRunning(id), `child ${id} still runs`);
+        mend();
+        await succeeds(at, args);
+      });
+    }
 
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    pgTest(`ends on ${signal} with 130, stops its children and leaves nothing`, async () => {
-      const { at, args, flag } = await endlessDump(`interrupt-${signal}`);
+    test("killed by SIGKILL leaves no backup, and the next run cleans up after it", async () => {
+      const { at, args, flag, mend } = await endlessDump(engine, "kill-9");
       const { child, ended } = starts(at, args);
       await until("the dump runs", () => existsSync(flag));
+      const second = await fails(at, args, "locked/job", 10);
+      assert.match(second.stderr, new RegExp(`process ${child.pid}`));
       const children = childrenOf(child.pid!);
-      assert.ok(children.length > 0);
-      child.kill(signal);
-      const { code, stderr } = await ended;
-      assert.equal(code, 130, stderr);
-      assert.match(stderr, /interrupted\/signal/);
-      assertNothingLeft(join(at.folder, "backups"));
-      for (const id of children) assert.ok(!existsSync(`/proc/${id}`), `child ${id} still runs`);
-      // The lock is free again: the next run gets to its dump.
-      for (
-        const lock of readdirSync(join(at.stateDir, "locks")).filter((n) => n.endsWith("lock"))
-      ) {
-        (await tryLock(join(at.stateDir, "locks", lock)))!.release();
+      child.kill("SIGKILL");
+      await ended;
+      for (const id of children) process.kill(-id, "SIGKILL");
+      if (existsSync(join(at.folder, "backups"))) {
+        assert.deepEqual(await listed(at, "./backups"), []);
       }
+
+      // The holder's note with its process id is still there, and means nothing: ids are reused.
+      mend();
+      await succeeds(at, args);
+      const folders = new Set(filesBelow(join(at.folder, "backups")).map((f) => f.split("/")[1]));
+      assert.equal(folders.size, 1, "what the killed run left is gone");
     });
+  });
+}
+
+describe("the lock of a job", () => {
+  /** A config in TypeScript whose destination waits, as long as a file is there. */
+  function holding(name: string): { at: Place; gate: string; reached: string } {
+    const at = place(name);
+    makeSqlite(join(at.folder, "shop.db"));
+    const [gate, reached] = [join(at.folder, "gate"), join(at.folder, "reached")];
+    writeFileSync(gate, "");
+    writeFileSync(
+      join(at.folder, "backup.config.ts"),
+      `
+import { existsSync, writeFileSync } from "node:fs";
+import { defineConfig, defineStorage, local, sqlite, z } from "dbbackup";
+const inner = local({ path: "." }).kind;
+const held = defineStorage({
+  ...inner,
+  kind: "held",
+  schemes: [],
+  async open(options, o) {
+    const storage = await inner.open(options, o);
+    return {
+      ...storage,
+      async put(key, body, o) {
+        writeFileSync(${JSON.stringify(reached)}, "");
+        while (existsSync(${JSON.stringify(gate)})) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          o.signal.throwIfAborted();
+        }
+        return await storage.put(key, body, o);
+      },
+    };
+  },
+});
+export default defineConfig({
+  databases: { shop: sqlite({ path: "./shop.db" }) },
+  destinations: { disk: held({ path: "./backups" }), other: local({ path: "./other" }) },
+  jobs: {
+    shop: { database: "shop", destinations: ["disk"] },
+    other: { database: "shop", destinations: ["other"] },
+  },
+});
+`,
+      { mode: 0o600 },
+    );
+    return { at, gate, reached };
   }
 
-  pgTest("killed by SIGKILL leaves no backup, and the next run cleans up after it", async () => {
-    const { at, args, flag } = await endlessDump("kill-9");
-    const { child, ended } = starts(at, args);
-    await until("the dump runs", () => existsSync(flag));
-    const children = childrenOf(child.pid!);
-    child.kill("SIGKILL");
-    await ended;
-    for (const id of children) process.kill(id, "SIGKILL");
-    assert.deepEqual(await listed(at, "./backups"), []);
-
-    const path = at.env["PATH"]!;
-    at.env["PATH"] = path.slice(path.indexOf(":") + 1);
-    await succeeds(at, args.slice());
-    const folders = new Set(filesBelow(join(at.folder, "backups")).map((f) => f.split("/")[1]));
-    assert.equal(folders.size, 1, "what the killed run left is gone");
+  test("is held through a run: no second run, no restore into its database", async () => {
+    const { at, gate, reached } = holding("lock");
+    const { ended } = starts(at, ["backup", "shop"]);
+    await until("the run writes", () => existsSync(reached));
+    await fails(at, ["backup", "shop"], "locked/job", 10);
+    await succeeds(at, ["backup", "other"]);
+    const [other] = await listed(at, "./other");
+    const restore = ["restore", other!.id, "--to", "shop", "--overwrite", "--yes"];
+    await fails(at, restore, "locked/job", 10);
+    rmSync(gate);
+    const { code, stderr } = await ended;
+    assert.equal(code, 0, stderr);
+    await succeeds(at, ["backup", "shop"]);
   });
 
-  pgTest("holds the job's lock against a second run, until it dies", async () => {
-    const { at, args, flag } = await endlessDump("lock");
-    const { child, ended } = starts(at, args);
-    await until("the dump runs", () => existsSync(flag));
-    const second = await fails(at, args, "locked/job", 10);
-    assert.match(second.stderr, new RegExp(`process ${child.pid}`));
-    const children = childrenOf(child.pid!);
+  test("is free when its holder was killed, though another process has its id now", async () => {
+    const { at, gate, reached } = holding("lock-reused");
+    const { child, ended } = starts(at, ["backup", "shop"]);
+    await until("the run writes", () => existsSync(reached));
     child.kill("SIGKILL");
     await ended;
-    for (const id of children) process.kill(id, "SIGKILL");
-    // The holder's note with its process id is still there, and means nothing: ids are reused.
-    const path = at.env["PATH"]!;
-    at.env["PATH"] = path.slice(path.indexOf(":") + 1);
-    await succeeds(at, args);
+    rmSync(gate);
+    const locks = join(at.stateDir, "locks");
+    const note = readdirSync(locks).find((name) => name.endsWith(".holder"))!;
+    const facts = JSON.parse(readFileSync(join(locks, note), "utf8"));
+    assert.equal(facts.pid, child.pid);
+    writeFileSync(join(locks, note), JSON.stringify({ ...facts, pid: process.pid }));
+    await succeeds(at, ["backup", "shop"]);
+    assert.equal((await listed(at, "./backups")).length, 1);
   });
 });
 
