@@ -44,14 +44,20 @@ export interface Engine {
   /** True where a restore swaps by rename; false where it replaces after a check of every byte. */
   readonly swaps: boolean;
   server(): Promise<EngineServer>;
+  /**
+   * A server older than the one that is dumped; without one, the manifest is made to say that its
+   * server was newer than any.
+   */
+  readonly older?: () => Promise<EngineServer>;
 }
 
 /** Every kind of server that there is. */
 export const engines: readonly Engine[] = [
   postgresEngine(15, { needs: ["postgres15"] }),
   postgresEngine(18, {
-    needs: ["postgres18"],
+    needs: ["postgres18", "postgres15"],
     oldVersion: "pg_dump (PostgreSQL) 12.3",
+    older: async () => await postgresServer(15),
   }),
   {
     name: "MariaDB",
@@ -124,7 +130,7 @@ export function withOldTool(toolsDir: string, name: string, version: string): st
 
 function postgresEngine(
   version: PostgresVersion,
-  o: { needs: readonly Need[]; oldVersion?: string },
+  o: Pick<Engine, "needs" | "oldVersion" | "older">,
 ): Engine {
   return {
     name: `PostgreSQL ${version}`,
@@ -133,38 +139,40 @@ function postgresEngine(
     restoreTool: "pg_restore",
     swaps: true,
     ...o,
-    async server() {
-      const { binDir, password, url, psql, createDatabase, host, port, user } = await postgres(
-        version,
-      );
-      const create = async (database: string, sql: string) => {
-        await createDatabase(database.replaceAll('"', '""'));
-        await psql(database, sql);
-      };
-      return {
-        toolsDir: binDir,
-        password,
-        url,
-        fill: (database, rows = 100) =>
-          create(
-            database,
-            `CREATE TABLE orders (id int PRIMARY KEY, noise text);
+    server: async () => await postgresServer(version),
+  };
+}
+
+async function postgresServer(version: PostgresVersion): Promise<EngineServer> {
+  const { binDir, password, url, psql, createDatabase, host, port, user } = await postgres(
+    version,
+  );
+  const create = async (database: string, sql: string) => {
+    await createDatabase(database.replaceAll('"', '""'));
+    await psql(database, sql);
+  };
+  return {
+    toolsDir: binDir,
+    password,
+    url,
+    fill: (database, rows = 100) =>
+      create(
+        database,
+        `CREATE TABLE orders (id int PRIMARY KEY, noise text);
              INSERT INTO orders SELECT n, string_agg(md5(random()::text), '')
              FROM generate_series(1, ${rows}) n, generate_series(1, 30) GROUP BY n`,
-          ),
-        fillPrecious: (database) =>
-          create(
-            database,
-            "CREATE TABLE orders (id int PRIMARY KEY, noise text);" +
-              "INSERT INTO orders VALUES (1, 'precious')",
-          ),
-        rows: (database) => psql(database, "SELECT * FROM orders ORDER BY id"),
-        drop: async (database) => void await psql("postgres", `DROP DATABASE "${database}"`),
-        prepareShell: () => ({
-          ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password },
-        }),
-      };
-    },
+      ),
+    fillPrecious: (database) =>
+      create(
+        database,
+        "CREATE TABLE orders (id int PRIMARY KEY, noise text);" +
+          "INSERT INTO orders VALUES (1, 'precious')",
+      ),
+    rows: (database) => psql(database, "SELECT * FROM orders ORDER BY id"),
+    drop: async (database) => void await psql("postgres", `DROP DATABASE "${database}"`),
+    prepareShell: () => ({
+      ...{ PGHOST: host, PGPORT: String(port), PGUSER: user, PGPASSWORD: password },
+    }),
   };
 }
 

@@ -17,7 +17,7 @@ export const archiveFormat: ArtifactFormat = {
 
 /** Has pg_restore read the whole archive and print its SQL to nowhere: `-l` reads only the head. */
 async function nativeCheck(bytes: Bytes, o: Abortable & { runtime: Runtime }): Promise<void> {
-  const { folder } = newestTools(await findToolSets(undefined, o), "pg_restore");
+  const { folder, version } = newestTools(await findToolSets(undefined, o), "pg_restore");
   const spec = {
     command: join(folder, "pg_restore"),
     args: ["--file=/dev/null"],
@@ -27,6 +27,14 @@ async function nativeCheck(bytes: Bytes, o: Abortable & { runtime: Runtime }): P
     await childText(spec, o);
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
+    // What this tool cannot look into is not damaged by that.
+    if (error.exit.signal !== null || /unsupported version/.test(error.exit.stderr)) {
+      throw new BackupError(
+        "dump/tool-too-old",
+        `pg_restore ${version} cannot look into the archive: ${complaint(error)}`,
+        { cause: error, hint: "Install the PostgreSQL client of the version that was dumped." },
+      );
+    }
     throw new BackupError(
       "verification/native-check",
       `pg_restore cannot read the archive: ${complaint(error)}`,
