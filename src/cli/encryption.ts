@@ -4,7 +4,7 @@ import type { InferValue } from "@optique/core/parser";
 import { badRecipient, isRecipient, parseIdentities, parseRecipients } from "../codecs/age-keys.ts";
 import type { EncryptionSettings } from "../config/model.ts";
 import type { Keyring } from "../contracts/codec.ts";
-import { BackupError } from "../core/errors.ts";
+import { BackupError, toBackupError } from "../core/errors.ts";
 import { env, file, type Secret } from "../core/secret.ts";
 import { listOption, object, textOption } from "./command.ts";
 import type { Session } from "./session.ts";
@@ -99,10 +99,23 @@ async function findIdentities(paths: readonly string[], session: Session): Promi
     return hidden(parseIdentities(named, identityVariable), session);
   }
   if (given.length === 0 && named !== "") given.push(file(resolve(session.host.cwd, named)));
-  const secrets = given.length > 0 ? given : session.loadedConfig()?.identities ?? [];
-  const found: string[] = [];
-  for (const secret of secrets) found.push(...await resolveIdentities(secret, session));
+  const found = given.length > 0
+    ? (await Promise.all(given.map((one) => resolveIdentities(one, session)))).flat()
+    : await declaredIdentities(session);
   return [...new Set(found)];
+}
+
+/** Those of the config that can be had here: a key may well be kept where this machine is not. */
+async function declaredIdentities(session: Session): Promise<string[]> {
+  const found: string[] = [];
+  for (const secret of session.loadedConfig()?.identities ?? []) {
+    try {
+      found.push(...await resolveIdentities(secret, session));
+    } catch (error) {
+      session.warn(`An identity of the config cannot be had: ${toBackupError(error).message}`);
+    }
+  }
+  return found;
 }
 
 async function findPassphrases(flags: KeyFlags | undefined, session: Session): Promise<string[]> {

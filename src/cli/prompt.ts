@@ -15,8 +15,9 @@ export interface AskOptions {
 export async function askOnTerminal(question: string, o: AskOptions): Promise<string> {
   const { stdin, stderr } = process;
   o.signal.throwIfAborted();
-  stderr.write(question);
+  // Before the question, or what is typed at once would still be shown.
   if (o.isHidden) stdin.setRawMode(true);
+  stderr.write(question);
   stdin.setEncoding("utf8");
   stdin.resume();
   try {

@@ -26,12 +26,12 @@ const compression = z.union([
 // A key written into a config would go wherever the config goes, so only a reference will do.
 const reference = z.instanceof(Secret, {
   error: "expected a reference: env(…) or file(…), in YAML ${X} or ${file:…}",
-});
+}).meta({ type: "string", pattern: "\\$\\{.+\\}" });
 
 const encryption = z.union([
   z.literal("none"),
   z.strictObject({
-    recipients: z.array(z.string().min(1)).min(1).optional()
+    recipients: z.array(z.string().min(1).meta({ pattern: "^age1[a-z0-9]{58}$" })).min(1).optional()
       .describe("Public keys, age1…; each of their owners can read the backups."),
     passphrase: reference.optional().describe("Who knows it can read the backups: ${X}."),
   }),

@@ -23,6 +23,8 @@ export default defineConfig({
   defaults: {
     destinations: ["disk"],
     compression: "zstd", // "gzip" is the default; "none"; { codec: "zstd", level: 9 }
+    // The public key that \`dbbackup key new\` prints; or { passphrase: env("BACKUP_PASSPHRASE") }.
+    // encryption: { recipients: ["age1…"] },
   },
 
   jobs: {
@@ -38,6 +40,9 @@ export default defineConfig({
       // accept: [], // what a dump leaves out and may; \`dbbackup doctor\` tells the names
     },
   },
+
+  // What opens encrypted backups, where it is at hand; else give --identity when you restore.
+  // identities: [file("/root/backup-key.txt")],
 
   // stateDir: "/var/lib/dbbackup",
   // tempDir: "/var/tmp",
@@ -68,6 +73,8 @@ destinations:
 defaults:
   destinations: [disk]
   compression: zstd # gzip is the default; none; { codec: zstd, level: 9 }
+  # The public key that \`dbbackup key new\` prints; or { passphrase: "\${BACKUP_PASSPHRASE}" }.
+  # encryption: { recipients: [age1…] }
 
 jobs:
   shop:
@@ -80,6 +87,9 @@ jobs:
     # exclude: [audit.*]
     # excludeData: [public.sessions]
     # accept: [] # what a dump leaves out and may; \`dbbackup doctor\` tells the names
+
+# What opens encrypted backups, where it is at hand; else give --identity when you restore.
+# identities: ["\${file:/root/backup-key.txt}"]
 
 # stateDir: /var/lib/dbbackup
 # tempDir: /var/tmp

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { needs } from "../support/needs.ts";
@@ -309,6 +309,25 @@ export default defineConfig({
     }
     const results = (await succeeds(at, ["verify", "--deep", "--json"])).json() as VerifyJson[];
     assert.deepEqual(results.map(({ notes }) => notes), [[], [], []]);
+
+    rmSync(join(at.folder, "own.txt"));
+    const keyless = await succeeds(at, ["verify", "shop", "--deep", "--json"]);
+    assert.match(keyless.stderr, /identity of the config cannot be had: .*own\.txt/);
+    assert.deepEqual((keyless.json() as VerifyJson[])[0]!.checks, ["sizes", "digests"]);
+  });
+
+  test("gives way to the flags of one run", async () => {
+    const at = shop("flags-win");
+    const { recipient } = await newPair(at, "own.txt");
+    const other = await newPair(at, "other.txt");
+    writeFileSync(join(at.folder, "backup.config.ts"), config(recipient));
+    for (const job of ["public", "shop"]) {
+      await succeeds(at, ["backup", job, "--recipient", other.recipient]);
+    }
+    const listed = (await succeeds(at, ["list", "--json"])).json() as { encryption: unknown }[];
+    for (const { encryption } of listed) {
+      assert.deepEqual(encryption, { recipients: [other.recipient] });
+    }
   });
 
   test("is checked: keys that cannot be had are told, and nothing is backed up in the clear", async () => {
