@@ -36,7 +36,8 @@ async function hold(path: string, transaction: string): Promise<Lock | undefined
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path);
-    database.exec(`PRAGMA busy_timeout = 0; ${transaction}`);
+    // In memory, because a journal beside the file would need space on the disk.
+    database.exec(`PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; ${transaction}`);
   } catch (error) {
     database?.close();
     if (/database is locked|SQLITE_BUSY/.test(String(error))) return undefined;

@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
 import fc from "fast-check";
 import { createSecrets, env, file, known } from "../../src/core/secret.ts";
 import { errorJson, errorText } from "../../src/cli/errors.ts";
-import { BackupError } from "../../src/core/errors.ts";
+import { BackupError, type ErrorCode, hasCode } from "../../src/core/errors.ts";
+import { Secret } from "../../src/core/secret.ts";
+import { tempDir } from "../support/workspace.ts";
 
 /** Passwords as people have them; very short ones are left out, as redaction does. */
 const passwords = fc.string({ unit: "grapheme", minLength: 4, maxLength: 40 })
@@ -76,5 +80,48 @@ describe("a secret", () => {
     const secrets = createSecrets({ DB_HOST: "db.internal" });
     assert.equal(await secrets.resolve(env("DB_HOST"), { isPublic: true }), "db.internal");
     assert.equal(secrets.redact("no route to db.internal"), "no route to db.internal");
+  });
+});
+
+describe("a reference", () => {
+  const secrets = createSecrets({ SET: "from-env", EMPTY: "" });
+  const fails = (code: ErrorCode, name: string) => (error: unknown) =>
+    hasCode(error, code) && error.message.includes(name) && error.hint !== undefined;
+
+  test("to a variable is its value, or the default when it is unset or empty", async () => {
+    assert.equal(await secrets.resolve(env("SET")), "from-env");
+    assert.equal(await secrets.resolve(env("SET", "other")), "from-env");
+    assert.equal(await secrets.resolve(env("UNSET", "default")), "default");
+    assert.equal(await secrets.resolve(env("EMPTY", "default")), "default");
+    await assert.rejects(secrets.resolve(env("UNSET")), fails("config/env-missing", "UNSET"));
+    await assert.rejects(secrets.resolve(env("EMPTY")), fails("config/env-empty", "EMPTY"));
+  });
+
+  test("to a file is its content but for one line break at the end", async () => {
+    const name = path.join(tempDir(), "secret");
+    for (
+      const [content, value] of [["a\n", "a"], ["a\r\n", "a"], ["a\n\n", "a\n"], [" a ", " a "]]
+    ) {
+      writeFileSync(name, content!);
+      assert.equal(await secrets.resolve(file(name)), value);
+    }
+    const missing = path.join(tempDir(), "missing");
+    await assert.rejects(secrets.resolve(file(missing)), fails("config/secret-file", missing));
+  });
+
+  test("inside a text becomes part of it, and both are secret", async () => {
+    const own = createSecrets({ PASSWORD: "canary" });
+    const mixed = new Secret([{ text: "db://app:" }, { env: "PASSWORD" }, { text: "@host" }]);
+    assert.equal(await own.resolve(mixed), "db://app:canary@host");
+    assert.equal(own.redact("canary, db://app:canary@host"), "[redacted], [redacted]");
+    assert.equal(own.redact("db://app:"), "db://app:", "the plain part alone is no secret");
+    assert.equal(mixed.describe(), '"…" + env("PASSWORD") + "…"');
+  });
+
+  test("that is plain text comes back as it is and is no secret", async () => {
+    assert.equal(await secrets.resolve("plain text"), "plain text");
+    assert.equal(secrets.redact("plain text"), "plain text");
+    secrets.hide("abc");
+    assert.equal(secrets.redact("abcd"), "abcd", "too short to be hidden");
   });
 });
