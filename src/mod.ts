@@ -11,6 +11,7 @@ import { sqlite as sqliteKind } from "./connectors/sqlite/mod.ts";
 import { azure as azureKind } from "./storage/azure/mod.ts";
 import { gcs as gcsKind } from "./storage/gcs/mod.ts";
 import { local as localKind } from "./storage/local/mod.ts";
+import { s3 as s3Kind } from "./storage/s3/mod.ts";
 
 export { defineConfig, defineConnector, defineStorage } from "./config/declare.ts";
 export type {
@@ -38,6 +39,8 @@ export const mongodb = defineConnector(mongodbKind);
 export const sqlite = defineConnector(sqliteKind);
 /** A folder of this machine, or one that is mounted. */
 export const local = defineStorage(localKind);
+/** A bucket of Amazon S3, or of what speaks its language. */
+export const s3 = defineStorage(s3Kind);
 /** A Google Cloud Storage bucket. */
 export const gcs = defineStorage(gcsKind);
 /** An Azure Blob Storage container. */

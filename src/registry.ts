@@ -7,6 +7,7 @@ import type { StorageKind } from "./contracts/storage.ts";
 import { azure } from "./storage/azure/mod.ts";
 import { gcs } from "./storage/gcs/mod.ts";
 import { local } from "./storage/local/mod.ts";
+import { s3 } from "./storage/s3/mod.ts";
 
 /** Every built-in kind of database, in the order in which users read of them. */
 export const connectorKinds: readonly ConnectorKind[] = [
@@ -20,6 +21,7 @@ export const connectorKinds: readonly ConnectorKind[] = [
 /** Every built-in kind of destination. */
 export const storageKinds: readonly StorageKind[] = [
   local,
+  s3,
   gcs,
   azure,
 ];

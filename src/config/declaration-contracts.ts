@@ -544,6 +544,7 @@ export const contracts = `
    *
    * Errors are BackupErrors: \`storage/not-found\`, \`storage/exists\`, \`storage/denied\`, \`storage/full\`,
    * \`storage/read-only\`, \`storage/retained\`, \`storage/bad-key\`, \`storage/unavailable\` (worth a retry)
+   * \`storage/checksum\` (the store has other bytes than it was sent)
    * and \`storage/failed\`. Operations are retried inside only where the bytes can be had again.
    */
   export interface Storage {

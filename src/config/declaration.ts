@@ -70,6 +70,40 @@ const configuration = `
   }): DatabaseDeclaration;
   /** A folder of this machine. */
   export function local(options: { path: Text }): DestinationDeclaration;
+  /** A bucket of Amazon S3 or of what speaks its language, by the names that the AWS SDK has. */
+  export function s3(options: {
+    bucket: Text;
+    /** Put before every key. */
+    prefix?: Text | undefined;
+    /** Default AWS_REGION or the profile's; "us-east-1" where an endpoint is set. */
+    region?: Text | undefined;
+    /** The URL of a store other than AWS; default AWS_ENDPOINT_URL_S3, else AWS. */
+    endpoint?: Text | undefined;
+    /** The bucket in the path instead of the host name; default true where an endpoint is set. */
+    forcePathStyle?: boolean | undefined;
+    /** A profile of the AWS configuration files. */
+    profile?: Text | undefined;
+    /** Static keys; default the SDK's own search: environment, profile, SSO, roles. */
+    accessKeyId?: Text | undefined;
+    secretAccessKey?: Text | undefined;
+    sessionToken?: Text | undefined;
+    /** Default the bucket's. */
+    storageClass?:
+      | "STANDARD"
+      | "STANDARD_IA"
+      | "ONEZONE_IA"
+      | "INTELLIGENT_TIERING"
+      | "GLACIER_IR"
+      | "REDUCED_REDUNDANCY"
+      | undefined;
+    /** Default the bucket's. */
+    serverSideEncryption?: "AES256" | "aws:kms" | "aws:kms:dsse" | undefined;
+    sseKmsKeyId?: Text | undefined;
+    /** Bytes of a part, of which an object has at most 10,000; default 12 MiB. */
+    partSize?: number | undefined;
+    /** Locks every object for this long; the bucket must have object lock. */
+    retention?: { mode: "governance" | "compliance"; days: number } | undefined;
+  }): DestinationDeclaration;
   /** A Google Cloud Storage bucket, by the names that Google's own client has. */
   export function gcs(options: {
     bucket: Text;

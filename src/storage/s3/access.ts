@@ -1,0 +1,96 @@
+import type { S3Client, ServerSideEncryption, StorageClass } from "@aws-sdk/client-s3";
+import { type RetryPolicy, withRetry } from "../../core/retry.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type { Keys } from "../keys.ts";
+import type { PartBuffers } from "../part-buffers.ts";
+import { verdictOf } from "../verdict.ts";
+import { s3Error } from "./errors.ts";
+
+/** What the SDK exports; imported when a bucket is opened, for it is large. */
+export type Sdk = typeof import("@aws-sdk/client-s3");
+
+/** An open bucket, as the operations see it. */
+export interface Access {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+  readonly bucket: string;
+  readonly keys: Keys;
+  /** `s3://bucket/prefix`. */
+  readonly location: string;
+  readonly runtime: Runtime;
+  readonly policy: RetryPolicy;
+  readonly buffers: PartBuffers;
+  /** Headers of every upload. */
+  readonly upload: UploadSettings;
+  /** Learnt on the way. */
+  readonly learnt: Learnt;
+}
+
+/** What every object of a destination is stored with. */
+export interface UploadSettings {
+  readonly storageClass: StorageClass | undefined;
+  readonly serverSideEncryption: ServerSideEncryption | undefined;
+  readonly sseKmsKeyId: string | undefined;
+  readonly retention: { readonly mode: "governance" | "compliance"; readonly days?: number };
+}
+
+/** What only the store's answers tell. */
+export interface Learnt {
+  /** Whether it takes `If-None-Match: *`: "trusted" for AWS, which does. */
+  conditionalWrites: "trusted" | "hoped" | "missing";
+  /** Whether the bucket keeps versions; undefined before it was asked. */
+  isVersioned: boolean | undefined;
+}
+
+// Enough for any answer without a body to speak of.
+const callTimeoutMs = 60_000;
+// A part gets longer: it may have to go through a line of half a megabit per second, thrice.
+const slowestBytesPerMs = 50;
+
+/** Options of {@link call}. */
+export interface CallOptions {
+  readonly signal: AbortSignal;
+  /** What is being done, as the rest of "Cannot …": `write "s3://bucket/key"`. */
+  readonly doing: string;
+  /** How many bytes have to pass before the answer. */
+  readonly bytes?: number;
+  readonly timeoutMs?: number;
+  readonly judge?: typeof verdictOf;
+}
+
+/**
+ * Calls the store, again where that is worth it, with every error turned into ours.
+ *
+ * @throws BackupError `storage/…`; the signal's reason
+ */
+export async function call<T>(
+  access: Access,
+  run: (signal: AbortSignal, nth: number) => Promise<T>,
+  o: CallOptions,
+): Promise<T> {
+  const { policy, runtime } = access;
+  const attemptTimeoutMs = (o.timeoutMs ?? callTimeoutMs) + (o.bytes ?? 0) / slowestBytesPerMs;
+  return await withRetry(async (signal, nth) => {
+    try {
+      return await run(signal, nth);
+    } catch (error) {
+      throw s3Error(error, o.doing, runtime);
+    }
+  }, {
+    signal: o.signal,
+    runtime,
+    policy,
+    judge: o.judge ?? verdictOf,
+    attemptTimeoutMs,
+    onRetry: (error, waitMs) =>
+      runtime.log.info("{error}; trying again in {waitMs} ms", {
+        error: error instanceof Error ? error.message : String(error),
+        waitMs,
+      }),
+  });
+}
+
+/** The URL of an object, for messages. */
+export function urlOf(access: Access, name: string): string {
+  return `s3://${access.bucket}/${name}`;
+}

@@ -1,0 +1,109 @@
+import type { ObjectInfo } from "../../contracts/storage.ts";
+import type { Abortable } from "../../core/bytes.ts";
+import { type Access, call } from "./access.ts";
+import { isNotImplemented, nameOf } from "./errors.ts";
+
+/** Every object under a prefix, page by page. */
+export async function* listObjects(
+  access: Access,
+  prefix: string,
+  o: Abortable,
+): AsyncGenerator<ObjectInfo> {
+  const { ListObjectsV2Command } = access.sdk;
+  const Prefix = access.keys.toPrefix(prefix);
+  let ContinuationToken: string | undefined;
+  do {
+    const page = await call(
+      access,
+      (abortSignal) =>
+        access.client.send(
+          new ListObjectsV2Command({ Bucket: access.bucket, Prefix, ContinuationToken }),
+          { abortSignal },
+        ),
+      { signal: o.signal, doing: `list "${access.location}/${prefix}"` },
+    );
+    for (const { Key, Size, LastModified } of page.Contents ?? []) {
+      const key = Key === undefined ? undefined : access.keys.toKey(Key);
+      if (key === undefined) continue;
+      yield { key, bytes: Size ?? 0, modifiedAt: LastModified ?? new Date(0) };
+    }
+    ContinuationToken = page.IsTruncated === true ? page.NextContinuationToken : undefined;
+  } while (ContinuationToken !== undefined);
+}
+
+/**
+ * Aborts every unfinished multipart upload under a prefix.
+ *
+ * @returns how many there were; 0 where the store cannot list them
+ */
+export async function sweepUploads(access: Access, prefix: string, o: Abortable): Promise<number> {
+  const uploads = await unfinishedUploads(access, prefix, o);
+  for (const { Key, UploadId } of uploads) await abortUpload(access, Key, UploadId, o);
+  return uploads.length;
+}
+
+interface Upload {
+  readonly Key: string;
+  readonly UploadId: string;
+}
+
+async function unfinishedUploads(access: Access, prefix: string, o: Abortable): Promise<Upload[]> {
+  const { ListMultipartUploadsCommand } = access.sdk;
+  const Prefix = access.keys.toPrefix(prefix);
+  const found: Upload[] = [];
+  let next: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {};
+  while (next !== undefined) {
+    const marker: { KeyMarker?: string; UploadIdMarker?: string } = next;
+    try {
+      const page = await call(
+        access,
+        (abortSignal) =>
+          access.client.send(
+            new ListMultipartUploadsCommand({ Bucket: access.bucket, Prefix, ...marker }),
+            { abortSignal },
+          ),
+        {
+          signal: o.signal,
+          doing: `list the unfinished uploads in "${access.location}/${prefix}"`,
+        },
+      );
+      for (const { Key, UploadId } of page.Uploads ?? []) {
+        if (Key === undefined || UploadId === undefined) continue;
+        if (access.keys.toKey(Key) !== undefined) found.push({ Key, UploadId });
+      }
+      next = page.IsTruncated === true && page.NextKeyMarker !== undefined
+        ? {
+          KeyMarker: page.NextKeyMarker,
+          ...(page.NextUploadIdMarker ? { UploadIdMarker: page.NextUploadIdMarker } : {}),
+        }
+        : undefined;
+    } catch (error) {
+      if (isNotImplemented(error)) return [];
+      throw error;
+    }
+  }
+  return found;
+}
+
+/** Aborts an upload; one that is gone is fine. */
+export async function abortUpload(
+  access: Access,
+  name: string,
+  UploadId: string,
+  o: Abortable,
+): Promise<void> {
+  const { AbortMultipartUploadCommand } = access.sdk;
+  try {
+    await call(
+      access,
+      (abortSignal) =>
+        access.client.send(
+          new AbortMultipartUploadCommand({ Bucket: access.bucket, Key: name, UploadId }),
+          { abortSignal },
+        ),
+      { signal: o.signal, doing: `abort an upload to "s3://${access.bucket}/${name}"` },
+    );
+  } catch (error) {
+    if (nameOf(error) !== "NoSuchUpload") throw error;
+  }
+}

@@ -1,0 +1,155 @@
+import { z } from "zod";
+import { textSchema } from "../../contracts/connection.ts";
+import type { Storage, StorageKind } from "../../contracts/storage.ts";
+import { BackupError } from "../../core/errors.ts";
+import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import { createKeys } from "../keys.ts";
+import { createPartBuffers } from "../part-buffers.ts";
+import { readUrl } from "../url.ts";
+import type { Access } from "./access.ts";
+import { clientConfig } from "./client.ts";
+import { deleteObject } from "./delete.ts";
+import { getObject } from "./get.ts";
+import { listObjects, sweepUploads } from "./list.ts";
+import { statObject } from "./object.ts";
+import { putObject } from "./put.ts";
+
+const mebibyte = 1024 * 1024;
+const storageClasses = [
+  "STANDARD",
+  "STANDARD_IA",
+  "ONEZONE_IA",
+  "INTELLIGENT_TIERING",
+  "GLACIER_IR",
+  "REDUCED_REDUNDANCY",
+] as const;
+
+/** Options of an S3 destination, by the names that the AWS SDK has. */
+export const s3Options = z.strictObject({
+  bucket: textSchema,
+  /** Put before every key, with a "/" between; default none. */
+  prefix: textSchema.optional(),
+  /** Default AWS_REGION or the profile's; "us-east-1" where an endpoint is set. */
+  region: textSchema.optional(),
+  /** The URL of a store other than AWS; default AWS_ENDPOINT_URL_S3, else AWS. */
+  endpoint: textSchema.optional(),
+  /** The bucket in the path instead of the host name; default true where an endpoint is set. */
+  forcePathStyle: z.boolean().optional(),
+  /** A profile of the AWS configuration files, for credentials and region. */
+  profile: textSchema.optional(),
+  /** Static keys. Default: the environment, the profile, SSO, a role of the machine or pod. */
+  accessKeyId: textSchema.optional(),
+  secretAccessKey: textSchema.optional(),
+  sessionToken: textSchema.optional(),
+  /** Default the bucket's. The classes of an archive are not here: manifests must be readable. */
+  storageClass: z.enum(storageClasses).optional(),
+  /** Default the bucket's. */
+  serverSideEncryption: z.enum(["AES256", "aws:kms", "aws:kms:dsse"]).optional(),
+  /** The key of `aws:kms`; default the account's own. */
+  sseKmsKeyId: textSchema.optional(),
+  /**
+   * Bytes of a part; default 12 MiB. A store takes at most 10,000 of them, so that this limits the
+   * size of one object (the job's `volumeSize`); three are held in memory.
+   */
+  partSize: z.number().int().min(5 * mebibyte).max(5120 * mebibyte).optional(),
+  /**
+   * Locks every object against deletion for this many days. The bucket must have object lock. Who
+   * may bypass governance can lift such a lock; nobody can lift one in compliance mode.
+   */
+  retention: z.strictObject({
+    mode: z.enum(["governance", "compliance"]),
+    days: z.number().int().min(1).max(36_500),
+  }).optional(),
+});
+/** See {@link s3Options}. */
+export type S3Options = z.infer<typeof s3Options>;
+
+// 10,000 of them hold the format's volumes of 100 GiB.
+const defaultPartBytes = 12 * mebibyte;
+// One part is gathered, or on its way, and these are on their way.
+const spareParts = 2;
+
+/** Amazon S3 and what speaks its language: MinIO, Ceph, R2, B2, Wasabi, … */
+export const s3: StorageKind<S3Options> = {
+  kind: "s3",
+  schemes: ["s3"],
+  options: s3Options,
+  fromUrl(url) {
+    const { host, path, parameters } = readUrl(url, {
+      form: "s3://BUCKET/PREFIX",
+      parameters: [...urlTexts, "forcePathStyle"],
+    });
+    const { forcePathStyle, ...texts } = parameters;
+    const options = s3Options.safeParse({
+      bucket: host,
+      ...(path === "" ? {} : { prefix: path }),
+      ...texts,
+      ...(forcePathStyle === undefined ? {} : { forcePathStyle: booleans[forcePathStyle] ?? null }),
+    });
+    if (options.success) return options.data;
+    throw new BackupError("usage/bad-url", `Cannot read the options in the destination "${url}"`, {
+      hint:
+        "forcePathStyle is true or false, serverSideEncryption AES256, aws:kms or aws:kms:dsse.",
+    });
+  },
+  open: (options, { runtime }) => openS3(options, { runtime }),
+};
+
+// Keys are not among them: a URL is for everybody to see.
+const urlTexts = [
+  "region",
+  "endpoint",
+  "profile",
+  "storageClass",
+  "serverSideEncryption",
+  "sseKmsKeyId",
+] as const;
+const booleans: Readonly<Record<string, boolean>> = { true: true, false: false };
+
+/** Opens a bucket. Tests give a `policy` that is quicker to give up. */
+export async function openS3(
+  options: S3Options,
+  { runtime, policy = defaultRetryPolicy }: { runtime: Runtime; policy?: RetryPolicy },
+): Promise<Storage> {
+  const { secrets } = runtime;
+  const resolve = async (text: S3Options["prefix"]) =>
+    text === undefined ? undefined : await secrets.resolve(text);
+  const bucket = await secrets.resolve(options.bucket);
+  const keys = createKeys(await resolve(options.prefix));
+  const config = await clientConfig(options, runtime);
+  const sdk = await import("@aws-sdk/client-s3");
+  const client = new sdk.S3Client(config);
+  const access: Access = {
+    sdk,
+    client,
+    bucket,
+    keys,
+    location: keys.location(`s3://${bucket}`),
+    runtime,
+    policy,
+    buffers: createPartBuffers(options.partSize ?? defaultPartBytes, spareParts),
+    upload: {
+      storageClass: options.storageClass,
+      serverSideEncryption: options.serverSideEncryption,
+      sseKmsKeyId: await resolve(options.sseKmsKeyId),
+      retention: options.retention ?? { mode: "governance" },
+    },
+    learnt: {
+      conditionalWrites: config.endpoint === undefined ? "trusted" : "hoped",
+      isVersioned: undefined,
+    },
+  };
+  return {
+    location: access.location,
+    put: (key, body, o) => putObject(access, key, body, o),
+    get: (key, o) => getObject(access, key, o),
+    stat: (key, o) => statObject(access, key, o),
+    list: (prefix, o) => listObjects(access, prefix, o),
+    delete: (key, o) => deleteObject(access, key, o),
+    sweep: (prefix, o) => sweepUploads(access, prefix, o),
+    async close() {
+      client.destroy();
+    },
+  } satisfies Storage;
+}
