@@ -70,15 +70,41 @@ export async function* openStored(
     // With a single volume, its digest is the whole's.
     const digest = more.length === 0 ? whole : createDigest();
     const digests = more.length === 0 ? [whole] : [whole, digest];
-    yield* checked(
-      digested(present(storage, key, o), ...digests),
-      () => assertVolume(key, volume, digest),
-    );
+    yield* checkedVolume(storage, key, volume, digests, o);
   }
   if (whole.bytes === artifact.storedBytes && whole.hex() === artifact.storedSha256) return;
   throw damaged(
     "verification/digest",
     `The volumes of "${prefix}${first!.name}" are not together what the manifest says`,
+  );
+}
+
+/**
+ * The bytes of one stored volume, checked as they pass: the end throws when they are not what the
+ * manifest says.
+ *
+ * @throws as {@link openStored}
+ */
+export function openVolume(
+  storage: Storage,
+  prefix: string,
+  volume: Volume,
+  o: Abortable,
+): Bytes {
+  return checkedVolume(storage, prefix + volume.name, volume, [createDigest()], o);
+}
+
+/** @param digests of the volume, last, and of whatever it is a part of. */
+function checkedVolume(
+  storage: Storage,
+  key: string,
+  volume: Volume,
+  digests: readonly Digest[],
+  o: Abortable,
+): Bytes {
+  return checked(
+    digested(present(storage, key, o), ...digests),
+    () => assertVolume(key, volume, digests.at(-1)!),
   );
 }
 

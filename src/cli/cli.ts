@@ -13,6 +13,7 @@ import {
   configShow,
   configTypes,
 } from "./commands/config.ts";
+import { copy } from "./commands/copy.ts";
 import { doctor } from "./commands/doctor.ts";
 import { keyNew } from "./commands/key.ts";
 import { hold, release } from "./commands/hold.ts";
@@ -48,6 +49,7 @@ export const commands: readonly Command[] = [
   show,
   restore,
   verify,
+  copy,
   prune,
   hold,
   release,
@@ -83,6 +85,7 @@ const parser = or(
   show.parser,
   restore.parser,
   verify.parser,
+  copy.parser,
   prune.parser,
   hold.parser,
   release.parser,

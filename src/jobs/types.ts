@@ -191,6 +191,37 @@ export interface PruneResult {
  */
 export type PruneBackups = (request: PruneRequest, o: JobContext) => Promise<PruneResult[]>;
 
+/** What to copy. */
+export interface CopyRequest {
+  /** Where the backups are read, in this order. */
+  readonly sources: readonly DestinationDefinition[];
+  readonly to: DestinationDefinition;
+  /** Names of jobs and ids, shortened while unique; everything when empty. */
+  readonly wanted: readonly string[];
+}
+
+/** What became of one backup. */
+export interface CopyResult {
+  readonly id: string;
+  readonly job: string;
+  /** `healed`: it was there and damaged, and is whole now. */
+  readonly status: "present" | "copied" | "healed" | "failed";
+  /** The destination it was read from; undefined where nothing was read. */
+  readonly from?: string;
+  /** How many were written. */
+  readonly bytes: number;
+  readonly error?: BackupError;
+}
+
+/**
+ * `copy`: brings a destination up to date. What is there already is left alone, what is damaged there
+ * is replaced, and a copy that was cut short goes on where it was.
+ */
+export type CopyBackups = (
+  request: CopyRequest,
+  o: JobContext & { onResult?: (result: CopyResult) => void },
+) => Promise<CopyResult[]>;
+
 /** What came of a hold or release at one destination. */
 export interface HoldResult {
   readonly destination: string;

@@ -1,10 +1,17 @@
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
-import type { DestinationDefinition } from "../../src/config/model.ts";
+import { markName, parseMarkName } from "../../src/catalog/mark-names.ts";
+import { backupPrefix } from "../../src/catalog/names.ts";
+import { adHocJob, databaseFromUrl } from "../../src/config/adhoc.ts";
+import type { DestinationDefinition, JobDefinition } from "../../src/config/model.ts";
 import type { Storage } from "../../src/contracts/storage.ts";
 import type { BackupRef } from "../../src/contracts/strategy.ts";
-import { markName } from "../../src/catalog/mark-names.ts";
+import { runBackup } from "../../src/jobs/backup.ts";
 import type { JobContext } from "../../src/jobs/types.ts";
+import { connectorKinds } from "../../src/registry.ts";
+import { makeSqlite } from "../e2e/support/sqlite.ts";
 import type { MemoryStorage } from "../support/memoryStorage.ts";
 import { never, testRuntime } from "../support/runtime.ts";
 import { tempDir } from "../support/workspace.ts";
@@ -46,4 +53,50 @@ export function store(storage: MemoryStorage, ...refs: readonly BackupRef[]): vo
       storage.objects.set(prefix + name, { body: new Uint8Array(1), modifiedAt: createdAt });
     }
   }
+}
+
+/** A job that backs a small SQLite database up to these storages, in blocks without compression. */
+export function jobOf(
+  storages: Readonly<Record<string, Storage>>,
+  over: Partial<JobDefinition> = {},
+): JobDefinition {
+  const path = join(tempDir("database"), "shop.db");
+  makeSqlite(path, 1);
+  const destinations = Object.entries(storages).map(([name, one]) => destinationOf(name, one));
+  const database = databaseFromUrl(`sqlite:${path}`, connectorKinds);
+  const compression = { codec: "none" };
+  return {
+    ...adHocJob(database, destinations, { name: "shop", compression, accept: [] }),
+    volumeBytes: 300_000,
+    ...over,
+  };
+}
+
+/** Runs a job, which has to succeed, and returns the folder of its backup. */
+export async function backUp(job: JobDefinition, o: JobContext): Promise<string> {
+  const result = await runBackup(job, o);
+  assert.equal(result.status, "success", result.error?.message);
+  const { id, startedAt, kind, source: { tag: sourceTag } } = result.manifest!;
+  const name = { startedAt: new Date(startedAt), kind, id, sourceTag, parentId: undefined };
+  return backupPrefix({ job: job.name, ...name });
+}
+
+/** The keys of a storage with their content, without marks. */
+export function contentOf({ objects }: MemoryStorage): Record<string, string> {
+  return Object.fromEntries(
+    [...objects].filter(([key]) => parseMarkName(key.split("/").at(-1)!) === undefined)
+      .sort(([a], [b]) => a < b ? -1 : 1)
+      .map(([key, { body }]) => [key, createHash("sha256").update(body).digest("hex")]),
+  );
+}
+
+/** The types of the marks in a folder. */
+export function marksIn({ objects }: MemoryStorage, prefix: string): string[] {
+  return [...objects.keys()].filter((key) => key.startsWith(prefix))
+    .flatMap((key) => parseMarkName(key.slice(prefix.length))?.type ?? []);
+}
+
+/** Turns one bit of an object over. */
+export function flipBit({ objects }: MemoryStorage, key: string, offset = 1000): void {
+  objects.get(key)!.body[offset]! ^= 1;
 }

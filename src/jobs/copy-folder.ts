@@ -1,0 +1,229 @@
+import { openVolume } from "../catalog/artifact-reader.ts";
+import { parseManifest } from "../catalog/manifest.ts";
+import { parseMarkName } from "../catalog/mark-names.ts";
+import { removeMark } from "../catalog/marks.ts";
+import { restoreTextName } from "../catalog/restore-text.ts";
+import { type Manifest, manifestName, type Volume } from "../contracts/manifest.ts";
+import type { ObjectInfo, Storage } from "../contracts/storage.ts";
+import type { BackupRef } from "../contracts/strategy.ts";
+import { type Bytes, collect, drain, tapped } from "../core/bytes.ts";
+import { BackupError, hasCode } from "../core/errors.ts";
+import type { Meter } from "./progress.ts";
+import type { JobContext } from "./types.ts";
+
+/** Wraps what went wrong with the copy that is read, so that another one can be tried. */
+export class SourceFailure extends Error {
+  constructor(cause: unknown) {
+    super("The source failed", { cause });
+  }
+}
+
+/**
+ * Makes a backup's folder at `target` what it is at `source`: artifacts, then the manifest, byte by
+ * byte. Objects that are there already and have the right digest are kept, others are replaced; in a
+ * damaged backup nothing is deleted before the source has proven to be whole.
+ *
+ * @returns how many bytes were written
+ * @throws SourceFailure; the storage errors of the target
+ */
+export async function transfer(
+  source: Storage,
+  target: Storage,
+  ref: BackupRef,
+  meter: Meter,
+  o: JobContext,
+): Promise<number> {
+  const { prefix } = ref;
+  const { text, manifest } = await readSource(source, ref, o);
+  const volumes = manifest.artifacts.flatMap((artifact) => artifact.volumes);
+  meter.stage(`copy ${ref.id}`, volumes.reduce((sum, { bytes }) => sum + bytes, 0));
+  const there = await objectsIn(target, prefix, o);
+
+  const missing: Volume[] = [];
+  const wrong: ObjectInfo[] = [];
+  for (const volume of volumes) {
+    const object = there.get(volume.name);
+    if (object !== undefined && await isRight(target, prefix, volume, object, o)) continue;
+    missing.push(volume);
+    if (object !== undefined) wrong.push(object);
+  }
+  const oldManifest = there.get(manifestName);
+  const isSame = oldManifest !== undefined && await hasText(target, oldManifest, text, o);
+  if (oldManifest !== undefined) {
+    for (const volume of missing) await proven(openVolume(source, prefix, volume, o));
+    if (!isSame || missing.length > 0) wrong.unshift(oldManifest);
+  }
+  await replaceable(wrong, target, o);
+  for (const object of wrong) await remove(object, target, o);
+
+  let bytes = 0;
+  for (const volume of missing) {
+    await putVolume(source, target, prefix, volume, meter, o);
+    bytes += volume.bytes;
+  }
+  bytes += await putText(source, target, ref, there, o);
+  if (!isSame || missing.length > 0) {
+    await putOnce(target, prefix + manifestName, text, o);
+    bytes += text.byteLength;
+  }
+  // Every byte has been read or written just now.
+  const damaged = [...there.keys()].map(parseMarkName).filter((mark) => mark?.type === "damaged");
+  for (const mark of damaged) await removeMark(target, ref, mark!, o);
+  return bytes;
+}
+
+/** The manifest as it is stored: a child names its parent's by its digest. */
+async function readSource(
+  source: Storage,
+  { prefix, id }: BackupRef,
+  o: JobContext,
+): Promise<{ text: Uint8Array; manifest: Manifest }> {
+  const key = prefix + manifestName;
+  try {
+    const text = await collect(source.get(key, o));
+    const manifest = parseManifest(text, key);
+    if (manifest.id === id) return { text, manifest };
+    throw new BackupError("verification/manifest", `"${key}" is of backup ${manifest.id}`);
+  } catch (error) {
+    throw new SourceFailure(error);
+  }
+}
+
+async function objectsIn(
+  storage: Storage,
+  prefix: string,
+  o: JobContext,
+): Promise<Map<string, ObjectInfo>> {
+  const objects = new Map<string, ObjectInfo>();
+  for await (const object of storage.list(prefix, o)) {
+    objects.set(object.key.slice(prefix.length), object);
+  }
+  return objects;
+}
+
+/** Whether an object that is there, from a run or a copy that was cut short, can stay. */
+async function isRight(
+  target: Storage,
+  prefix: string,
+  volume: Volume,
+  { bytes }: ObjectInfo,
+  o: JobContext,
+): Promise<boolean> {
+  if (bytes !== volume.bytes) return false;
+  try {
+    await drain(openVolume(target, prefix, volume, o));
+    return true;
+  } catch (error) {
+    if (hasCode(error, "verification/")) return false;
+    throw error;
+  }
+}
+
+async function hasText(
+  target: Storage,
+  { key, bytes }: ObjectInfo,
+  text: Uint8Array,
+  o: JobContext,
+): Promise<boolean> {
+  if (bytes !== text.byteLength) return false;
+  const there = await collect(target.get(key, o));
+  return there.every((byte, index) => byte === text[index]);
+}
+
+async function proven(bytes: Bytes): Promise<void> {
+  try {
+    await drain(bytes);
+  } catch (error) {
+    throw new SourceFailure(error);
+  }
+}
+
+/** Asked before the first is deleted, so that nothing is left half deleted. */
+async function replaceable(wrong: readonly ObjectInfo[], target: Storage, o: JobContext) {
+  for (const { key } of wrong) {
+    const until = (await target.stat(key, o))?.retainedUntil;
+    if (until === undefined || until <= o.runtime.now()) continue;
+    throw new BackupError(
+      "storage/retained",
+      `"${key}" at ${target.location} is damaged and retained until ${until.toISOString()}`,
+      { hint: "It can be replaced after that. The other copies are as good as before." },
+    );
+  }
+}
+
+async function remove({ key }: ObjectInfo, target: Storage, o: JobContext): Promise<void> {
+  const version = (await target.stat(key, o))?.version;
+  await target.delete(key, version === undefined ? o : { ...o, version });
+}
+
+async function putVolume(
+  source: Storage,
+  target: Storage,
+  prefix: string,
+  volume: Volume,
+  meter: Meter,
+  o: JobContext,
+): Promise<void> {
+  let failure: { readonly error: unknown } | undefined;
+  async function* read(): Bytes {
+    try {
+      const bytes = openVolume(source, prefix, volume, o);
+      yield* tapped(bytes, (chunk) => {
+        meter.raw(chunk.byteLength);
+        meter.stored(chunk.byteLength);
+      });
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  }
+  const key = prefix + volume.name;
+  try {
+    const { bytes } = await target.put(key, read(), o);
+    if (bytes === volume.bytes) return;
+    throw new BackupError(
+      "storage/failed",
+      `"${target.location}" stored ${bytes} of ${volume.bytes} bytes of "${key}"`,
+      { hint: "Look into the store: it acknowledged an object that is not whole." },
+    );
+  } catch (error) {
+    if (failure !== undefined) throw new SourceFailure(failure.error);
+    if (!hasCode(error, "storage/exists")) throw error;
+    // Somebody else copies the same backup: what is there has to be right.
+    await drain(openVolume(target, prefix, volume, o));
+  }
+}
+
+/** RESTORE.txt has no digest in the manifest, and nothing but people depends on it. */
+async function putText(
+  source: Storage,
+  target: Storage,
+  { prefix, files }: BackupRef,
+  there: ReadonlyMap<string, ObjectInfo>,
+  o: JobContext,
+): Promise<number> {
+  const old = there.get(restoreTextName);
+  const bytes = files.get(restoreTextName);
+  if (bytes === undefined || old?.bytes === bytes) return 0;
+  const key = prefix + restoreTextName;
+  let text: Uint8Array;
+  try {
+    text = await collect(source.get(key, o));
+  } catch (error) {
+    throw new SourceFailure(error);
+  }
+  if (old !== undefined) await remove(old, target, o);
+  await putOnce(target, key, text, o);
+  return text.byteLength;
+}
+
+/** Puts a small object; the same one there already is fine. */
+async function putOnce(target: Storage, key: string, text: Uint8Array, o: JobContext) {
+  try {
+    await target.put(key, text, o);
+  } catch (error) {
+    if (!hasCode(error, "storage/exists")) throw error;
+    const info = await target.stat(key, o);
+    if (info === undefined || !await hasText(target, info, text, o)) throw error;
+  }
+}

@@ -1,0 +1,163 @@
+import { resolveBackup, surveyCatalog, type SurveyedBackup } from "../catalog/catalog.ts";
+import { parseMarkName } from "../catalog/mark-names.ts";
+import { addMark } from "../catalog/marks.ts";
+import type { BackupRef } from "../contracts/strategy.ts";
+import { BackupError, toBackupError } from "../core/errors.ts";
+import { SourceFailure, transfer } from "./copy-folder.ts";
+import { type OpenDestination, withDestinations } from "./destinations.ts";
+import { findBackups, type FoundBackup } from "./list.ts";
+import { withBackupsKept } from "./lock.ts";
+import { isDamage, markDamaged, undamagedFirst } from "./damaged-copy.ts";
+import { createMeter, type Meter } from "./progress.ts";
+import type { CopyBackups, CopyResult, JobContext } from "./types.ts";
+
+/** Copies backups to a destination that lacks them. See {@link CopyBackups}. */
+export const copyBackups: CopyBackups = (request, o) =>
+  withDestinations([request.to], o, async ([target], [unreachable]) => {
+    if (target === undefined) throw unreachable!.error;
+    return await withDestinations(request.sources, o, async (open, unopened) => {
+      const { found, failed } = await findBackups(open, o);
+      const unread = [...unopened, ...failed];
+      if (unread.length === request.sources.length) throw unread[0]!.error;
+      for (const { name, error } of unread) {
+        o.runtime.log.warn("Destination {destination} is left out: {error}", {
+          destination: name,
+          error: error.message,
+        });
+      }
+      const there = new Map<string, SurveyedBackup>();
+      const survey = await surveyCatalog(target.storage, o);
+      for (const ref of survey.backups) there.set(ref.prefix, ref);
+      const meter = createMeter(o);
+      const results: CopyResult[] = [];
+      for (const one of choose(found, request.wanted)) {
+        const result = await copyOne(one, target, there, meter, o);
+        results.push(result);
+        o.onResult?.(result);
+      }
+      return results;
+    });
+  });
+
+/** What is wanted and all that it builds on, parents before children. */
+function choose(found: readonly FoundBackup[], wanted: readonly string[]): FoundBackup[] {
+  const refs = found.map(({ ref }) => ref);
+  const parentOf = ({ parentId, job, sourceTag }: BackupRef) =>
+    found.find(({ ref }) => ref.id === parentId && ref.job === job && ref.sourceTag === sourceTag);
+  const chosen = new Set<FoundBackup>();
+  const add = (one: FoundBackup) => {
+    if (chosen.has(one)) return;
+    chosen.add(one);
+    const parent = one.ref.parentId === undefined ? undefined : parentOf(one.ref);
+    if (parent === undefined) return;
+    add(parent);
+    // A set keeps the order of adding, and the parent must come first.
+    chosen.delete(one);
+    chosen.add(one);
+  };
+  for (const one of wanted.length === 0 ? found : wantedOf(found, refs, wanted)) add(one);
+  return [...chosen];
+}
+
+function wantedOf(
+  found: readonly FoundBackup[],
+  refs: readonly BackupRef[],
+  wanted: readonly string[],
+): FoundBackup[] {
+  return wanted.flatMap((word) => {
+    const ofJob = found.filter(({ ref }) => ref.job === word);
+    if (ofJob.length > 0) return ofJob;
+    const { prefix } = resolveBackup(refs, word);
+    return found.filter(({ ref }) => ref.prefix === prefix);
+  });
+}
+
+async function copyOne(
+  { ref, copies }: FoundBackup,
+  target: OpenDestination,
+  there: Map<string, SurveyedBackup>,
+  meter: Meter,
+  o: JobContext,
+): Promise<CopyResult> {
+  const base = { id: ref.id, job: ref.job, bytes: 0 };
+  const locations = [target, ...copies.map(({ destination }) => destination)]
+    .map(({ storage }) => storage.location);
+  try {
+    return await withBackupsKept(
+      { job: ref.job, locations: [...new Set(locations)] },
+      o,
+      async () => {
+        const before = there.get(ref.prefix);
+        const isHeld = copies.some((copy) => copy.ref.marks.some(({ type }) => type === "hold"));
+        if (before !== undefined && isWhole(before, copies)) {
+          if (isHeld) await addMark(target.storage, before, { type: "hold" }, o);
+          return { ...base, status: "present" as const };
+        }
+        assertParent(ref, there);
+        const { from, bytes } = await fromAny(copies, target, meter, o);
+        if (isHeld) await addMark(target.storage, ref, { type: "hold" }, o);
+        there.set(ref.prefix, { ...ref, marks: [], objects: new Map() });
+        const status = before === undefined ? "copied" as const : "healed" as const;
+        return { ...base, status, from, bytes };
+      },
+    );
+  } catch (error) {
+    o.signal.throwIfAborted();
+    return { ...base, status: "failed", error: toBackupError(error) };
+  }
+}
+
+/** As far as a LIST tells: not marked damaged, and with the files and sizes of a copy elsewhere. */
+function isWhole(there: SurveyedBackup, copies: FoundBackup["copies"]): boolean {
+  if (there.marks.some(({ type }) => type === "damaged")) return false;
+  return copies.some(({ ref }) =>
+    [...ref.files].every(([name, bytes]) =>
+      parseMarkName(name) !== undefined || there.files.get(name) === bytes
+    )
+  );
+}
+
+/** A backup without what it builds on cannot be restored, so it is no backup there. */
+function assertParent(
+  { id, parentId, job, sourceTag }: BackupRef,
+  there: ReadonlyMap<string, BackupRef>,
+): void {
+  if (parentId === undefined) return;
+  const isThere = [...there.values()].some((ref) =>
+    ref.id === parentId && ref.job === job && ref.sourceTag === sourceTag
+  );
+  if (isThere) return;
+  throw new BackupError(
+    "verification/broken-chain",
+    `Backup ${id} was not copied, because ${parentId}, which it builds on, is not there`,
+    { hint: `Copy ${parentId} first, from wherever it is whole.` },
+  );
+}
+
+/** Takes the first copy that turns out whole; the damaged ones that it meets are marked. */
+async function fromAny(
+  copies: FoundBackup["copies"],
+  target: OpenDestination,
+  meter: Meter,
+  o: JobContext,
+): Promise<{ from: string; bytes: number }> {
+  let failure: unknown;
+  for (const copy of undamagedFirst(copies)) {
+    const { destination, ref } = copy;
+    try {
+      const bytes = await transfer(destination.storage, target.storage, ref, meter, o);
+      return { from: destination.name, bytes };
+    } catch (error) {
+      if (!(error instanceof SourceFailure)) throw error;
+      o.signal.throwIfAborted();
+      failure = error.cause;
+      if (isDamage(failure)) await markDamaged(copy, o);
+      o.runtime.log.warn("The copy of {id} at {destination} cannot be used: {error}", {
+        id: ref.id,
+        destination: destination.name,
+        error: toBackupError(failure).message,
+      });
+    }
+  }
+  throw failure;
+}
