@@ -33,6 +33,12 @@ export interface Cloud {
 /** An empty bucket behind a {@link FaultProxy}. */
 export interface CloudPlace {
   readonly proxy: FaultProxy;
+  /** The destination's URL, through the proxy. */
+  readonly url: string;
+  /** The same in a config, as YAML. */
+  readonly yaml: string;
+  /** The variables by which the binary finds the keys. */
+  readonly env: Readonly<Record<string, string>>;
   /** Opens it. `endpoint` leads elsewhere than to the proxy. */
   open(o?: {
     readonly timeoutMs?: number;
@@ -98,6 +104,9 @@ const googleCloud: Cloud = {
     const proxy = await faultProxy(server.port);
     return {
       proxy,
+      url: `gs://${own}/p?apiEndpoint=${proxy.url}`,
+      yaml: `{ type: gcs, bucket: ${own}, prefix: p, apiEndpoint: "${proxy.url}" }`,
+      env: {},
       open: ({ timeoutMs, retry = quickRetry, endpoint = proxy.url, bucket = own } = {}) =>
         openGcs({ bucket, prefix: "p", apiEndpoint: endpoint, timeout: timeoutMs }, {
           runtime: testRuntime(),
@@ -166,8 +175,12 @@ const azureBlob: Cloud = {
     const { accountName, accountKey } = server;
     const container = await server.createContainer();
     const proxy = await faultProxy(server.port);
+    const place = `accountName: ${accountName}, container: ${container}, prefix: p`;
     return {
       proxy,
+      url: `az://${accountName}/${container}/p?endpoint=${proxy.url}/${accountName}`,
+      yaml: `{ type: azure, ${place}, endpoint: "${proxy.url}/${accountName}" }`,
+      env: { AZURE_STORAGE_KEY: accountKey },
       open({ timeoutMs, retry = quickRetry, endpoint = proxy.url, bucket = container } = {}) {
         return openAzure({
           container: bucket,

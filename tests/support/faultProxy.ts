@@ -40,6 +40,8 @@ export type Fault =
   | { readonly kind: "alter-answer"; alter(answer: Required<Answer>): Answer }
   /** One bit of the request's body is turned over at this place, as bad memory does. */
   | { readonly kind: "flip-request"; readonly offset: number }
+  /** One bit of the answer's body is turned over. */
+  | { readonly kind: "flip-answer"; readonly offset: number }
   /** Told of the request, which then goes on as if nothing were. */
   | { readonly kind: "watch"; seen(): void | Promise<void> };
 
@@ -357,6 +359,7 @@ async function receive(
   let received = 0;
   for await (const chunk of body) {
     const piece = chunk.subarray(0, limit - received);
+    if (fault?.kind === "flip-answer") flip(piece, fault.offset - received);
     await write(client, piece, fault);
     received += piece.byteLength;
     if (received >= limit) break;

@@ -183,6 +183,7 @@ function withFlags(
     ...adHoc,
     timeoutMs: changed.timeoutMs ?? job.timeoutMs,
     stallTimeoutMs: changed.stallTimeoutMs ?? job.stallTimeoutMs,
+    destinationStallTimeoutMs: job.destinationStallTimeoutMs,
     volumeBytes: changed.volumeBytes ?? job.volumeBytes,
     retention: job.retention,
     timezone: job.timezone,
