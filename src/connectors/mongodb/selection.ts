@@ -69,7 +69,7 @@ function noSuch(what: string, name: string, known: readonly string[]): BackupErr
   const near = nearest(name, known);
   return new BackupError("restore/no-such-object", `The backup has no ${what} "${name}"`, {
     hint: near === undefined
-      ? `It has ${known.slice(0, 20).join(", ") || "none"}.`
+      ? `It has ${known.slice(0, 20).map((one) => JSON.stringify(one)).join(", ") || "none"}.`
       : `Did you mean "${near}"?`,
   });
 }

@@ -94,7 +94,7 @@ async function planDatabase(
   if (present.length === 0) return { from, to, mode: "create" };
   if (inTheWay.length === 0) return { from, to, mode: "fill" };
   if (!options.isOverwrite) {
-    const named = inTheWay.slice(0, 5).map((name) => `"${name}"`).join(", ");
+    const named = inTheWay.slice(0, 5).map((name) => JSON.stringify(name)).join(", ");
     throw new BackupError(
       "restore/not-empty",
       `Database "${to}" has ${inTheWay.length} collections already: ${named}`,
@@ -134,7 +134,9 @@ async function lossOf(
     names.map((name) => db.collection(name).estimatedDocumentCount().catch(() => 0)),
   );
   const documents = counts.reduce((sum, count) => sum + count, 0);
-  const what = selection.isPartial ? `Collections ${names.join(", ")} of` : "All of";
+  const what = selection.isPartial
+    ? `Collections ${names.map((name) => JSON.stringify(name)).join(", ")} of`
+    : "All of";
   return `${what} database "${to}" is dropped first: ${names.length} collections with about ` +
     `${documents} documents. MongoDB cannot rename a database, so nothing of it is kept`;
 }

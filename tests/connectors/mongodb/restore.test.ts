@@ -101,7 +101,7 @@ needs("mongo", "mongotools").describe("mongodb restore", () => {
         only: [`${from}.customers`],
         isOverwrite: true,
       });
-      assert.match(replaced.plan.steps[0]?.loses ?? "", /^Collections customers of database/);
+      assert.match(replaced.plan.steps[0]?.loses ?? "", /^Collections "customers" of database/);
       assert.equal(await db.collection("customers").countDocuments(), 2);
       assert.equal(await db.collection("orders.old").countDocuments(), 2);
       await assert.rejects(
