@@ -10,6 +10,8 @@ import { complaint, type ToolSet, toolSpec } from "./tools.ts";
 
 const head = "-- PostgreSQL database cluster dump";
 const trailer = "-- PostgreSQL database cluster dump complete";
+// The head is among the first bytes.
+const headBytes = 200;
 // Only line breaks and psql's \unrestrict come after the trailer.
 const tailBytes = 4096;
 // The roles of a server are a matter of kilobytes.
@@ -24,11 +26,13 @@ export const accountsFormat: ArtifactFormat = {
     let tail = Buffer.alloc(0);
     return {
       push(chunk) {
-        if (start.length < 200) start += Buffer.from(chunk.subarray(0, 200)).toString("latin1");
+        if (start.length < headBytes) {
+          start += Buffer.from(chunk.subarray(0, headBytes)).toString("latin1");
+        }
         tail = Buffer.concat([tail, chunk.subarray(-tailBytes)]).subarray(-tailBytes);
       },
       end() {
-        if (start !== "" && !start.includes(head)) {
+        if (start.length >= headBytes && !start.includes(head)) {
           throw new BackupError("verification/structure", "The roles do not begin as they should", {
             hint: "The bytes are not what pg_dumpall wrote; use another backup.",
           });
