@@ -1,6 +1,7 @@
 import type { Identity, Recipient, Stanza } from "age-encryption";
 import { Buffer } from "node:buffer";
 import { scrypt } from "node:crypto";
+import { bun } from "../core/bun.ts";
 import { BackupError } from "../core/errors.ts";
 import { importKey, open, seal } from "./chacha.ts";
 
@@ -71,6 +72,8 @@ function deriveKey(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const derive = () =>
     new Promise<Uint8Array<ArrayBuffer>>((resolve, reject) => {
+      // Makes room first: what the stream before has left behind comes to as much.
+      bun?.gc(true);
       const options = { N: 2 ** factor, r: 8, p: 1, maxmem: 2 ** (factor + 10) + 2 ** 20 };
       const salted = Buffer.concat([Buffer.from(label), salt]);
       scrypt(passphrase, salted, 32, options, (error, key) => {
