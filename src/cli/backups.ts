@@ -7,6 +7,8 @@ import { listBackups } from "../jobs/list.ts";
 import type { ListedBackup } from "../jobs/types.ts";
 import { errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";
+import { BackupError } from "../core/errors.ts";
+import { suggestion } from "../core/text.ts";
 
 /** Raw bytes of a backup: what came from the database, without our own inventory. */
 export function rawBytesOf(manifest: Manifest): number {
@@ -85,7 +87,14 @@ export async function jobOrBackup(
   if (config?.jobs.has(word) === true) return { job: word };
   const { backups } = await listBackups(destinations, session.job("list"));
   session.clearProgress();
-  return backups.some(({ job }) => job === word) ? { job: word } : { backup: word };
+  if (backups.some(({ job }) => job === word)) return { job: word };
+  if (backups.some(({ id }) => id.startsWith(word.toLowerCase()))) return { backup: word };
+  const jobs = [...new Set([...config?.jobs.keys() ?? [], ...backups.map(({ job }) => job)])];
+  throw new BackupError("usage/no-such-backup", `There is no job or backup "${word}"`, {
+    hint: backups.length === 0
+      ? "There is no backup here at all: check the destination."
+      : `${suggestion(word, jobs)} \`dbbackup list\` shows jobs and ids.`,
+  });
 }
 
 function timeOf(mark: Mark): number {

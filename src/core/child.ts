@@ -324,6 +324,8 @@ function kill(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): void {
 
 function describeExit(exit: ChildExit): string {
   const how = exit.signal === null ? `exited with status ${exit.code}` : `died of ${exit.signal}`;
-  const lastLine = exit.stderr.split("\n").filter((line) => line.trim() !== "").at(-1);
+  const lines = exit.stderr.split("\n").filter((line) => line.trim() !== "");
+  // `Try "pg_dump --help"` is what comes last, and not what is wrong.
+  const lastLine = lines.findLast((line) => !/\bhint:|--help\b/i.test(line)) ?? lines.at(-1);
   return lastLine === undefined ? how : `${how}: ${lastLine.trim()}`;
 }

@@ -117,7 +117,7 @@ async function runRecorded(
     await writer.putInventory(dump.inventory);
     const manifest = describe(order, writer, { info, plan, tag, dump }, o.runtime.now());
     await writer.commit(manifest);
-    return ended(order, manifest, writer.outcomes(), [...info.warnings, ...dump.warnings], o);
+    return ended(order, manifest, writer.outcomes(), warningsOf(info, dump), o);
   } catch (error) {
     await writer.abandon();
     throw error;
@@ -153,6 +153,11 @@ async function dumpInto(
   meter.stage("dump", info.estimatedBytes);
   const dumpPlan = { kind, settings: job.settings, stallMs: job.stallTimeoutMs };
   return await connector.dump(dumpPlan, writer.putArtifact, o);
+}
+
+/** Each once: a connector may say the same before the dump and after it. */
+function warningsOf(info: SourceInfo, dump: DumpResult): string[] {
+  return [...new Set([...info.warnings, ...dump.warnings])];
 }
 
 function describe(
@@ -193,7 +198,7 @@ function describe(
     clockOffsetMs: info.clockOffsetMs,
     settings: { ...job.settings } as Manifest["settings"],
     omitted: [...dump.omitted],
-    warnings: [...info.warnings, ...dump.warnings],
+    warnings: warningsOf(info, dump),
     artifacts: [...writer.artifacts],
   };
 }

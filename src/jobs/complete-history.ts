@@ -1,7 +1,7 @@
 import { readCatalog } from "../catalog/catalog.ts";
 import { goodBackups } from "../catalog/choose.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
-import { toBackupError } from "../core/errors.ts";
+import { hasCode, toBackupError } from "../core/errors.ts";
 import type { OpenDestination } from "./destinations.ts";
 import type { JobContext } from "./types.ts";
 
@@ -25,6 +25,8 @@ export async function completeHistory(
       common = common?.filter(({ prefix }) => here.has(prefix)) ?? good;
     } catch (error) {
       o.signal.throwIfAborted();
+      // The first backup makes it.
+      if (hasCode(error, "storage/not-found")) return [];
       o.runtime.log.warn("Cannot list destination {destination}: {error}. A full backup it is.", {
         destination: name,
         error: toBackupError(error).message,

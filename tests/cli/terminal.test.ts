@@ -2,8 +2,10 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { binary, type Place, place, succeeds } from "../e2e/support/cli.ts";
+import { binary, fails, type Place, place, succeeds } from "../e2e/support/cli.ts";
 import { makeSqlite, ordersOf } from "../e2e/support/sqlite.ts";
+import { needs } from "../support/needs.ts";
+import { postgres } from "../support/postgres.ts";
 import { type Answers, commandOnTerminal, withoutTerminal } from "../support/terminal.ts";
 
 /** Runs the binary on a terminal of its own; see {@link commandOnTerminal}. */
@@ -57,10 +59,27 @@ describe("on a terminal", { skip: withoutTerminal }, () => {
   });
 });
 
+describe("the prompt for a password", { skip: withoutTerminal }, () => {
+  needs("postgres15")("takes a hard one, shows nothing of it, and asks only people", async () => {
+    const server = await postgres(15);
+    const url = new URL(server.url(await server.createDatabase()));
+    url.password = "";
+    const at = place("prompt");
+    const args = ["backup", "--from", url.href, "--to", "./backups"];
+    const { code, screen } = await onTerminal(at, args, [[/Password/, `${server.password}\n`]]);
+    assert.equal(code, 0, screen);
+    assert.ok(!screen.includes(server.password.slice(0, 4)), screen);
+    const wrong = await onTerminal(at, args, [[/Password/, "wrong-canary\n"]]);
+    assert.equal(wrong.code, 4, wrong.screen);
+    assert.match(wrong.screen, /connection\/authentication/);
+    assert.doesNotMatch(wrong.screen, /wrong-canary/);
+    await fails(at, args, "connection/authentication", 4);
+  });
+});
+
 describe("without a terminal", () => {
   test("a restore that nobody can confirm is refused", async () => {
     const at = await backedUp("unconfirmed");
-    const { fails } = await import("../e2e/support/cli.ts");
     const args = ["restore", "--from", "./backups", "--to", "sqlite:back.db"];
     await fails(at, args, "usage/confirmation", 2, { input: "y\n" });
     assert.ok(!existsSync(join(at.folder, "back.db")));

@@ -62,6 +62,7 @@ const wrong: readonly [args: string[], code: string, told: RegExp][] = [
   ],
   [["restore", "--from", ".", "--password-file", "x"], "usage/password-file", /--to/],
   [["restore", "--from", "."], "usage/missing-target", /--to URL/],
+  [["restore", "zzzz", "--from", ".", "--to", "sqlite:r.db"], "usage/no-such-backup", /zzzz/],
   [["completions", "tcsh"], "usage/bad-value", /tcsh/],
 ];
 
