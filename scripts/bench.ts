@@ -22,7 +22,11 @@ const gigabytes = numberArgument("--gb", 1);
 const runs = numberArgument("--runs", 3);
 const wanted = process.argv.slice(2).filter((word) => /^[a-z]+$/.test(word));
 const folder = tempDir("bench");
-const env = { ...process.env, XDG_STATE_HOME: join(folder, "state") };
+// Passwords and URLs with them are in the environment, for this script's own commands are in argv.
+const env: Record<string, string | undefined> = {
+  ...process.env,
+  XDG_STATE_HOME: join(folder, "state"),
+};
 
 /** One row: what it is, how to run it, and which earlier row it is compared with. */
 interface Row {
@@ -67,16 +71,15 @@ async function benchPostgres(): Promise<void> {
               'customer ' || g % 50000 AS customer,
               repeat(md5((g % 1000)::text) || ' ordered item ' || g % 977 || ', ', 3) AS note,
               jsonb_build_object('sku', g % 3571, 'qty', g % 9, 'ref', md5((g * 3)::text)) AS line
-       FROM generate_series(1, ${rows}) g;
+       FROM generate_series(1::bigint, ${rows}) g;
      ALTER TABLE orders ADD PRIMARY KEY (id);`,
   );
-  const url = server.url("bench");
-  const tool =
-    `PGPASSWORD='${server.password}' ${server.binDir}/pg_dump -Fc -Z0 -h ${server.host} ` +
+  env["PGPASSWORD"] = server.password;
+  const tool = `${server.binDir}/pg_dump -w -Fc -Z0 -h ${server.host} ` +
     `-p ${server.port} -U ${server.user} bench`;
-  await benchBackup("PostgreSQL 15", tool, url, "pgdump");
+  await benchBackup("PostgreSQL 15", tool, server.url("bench"), "pgdump");
 
-  const restore = `PGPASSWORD='${server.password}' ${server.binDir}/pg_restore -h ${server.host} ` +
+  const restore = `${server.binDir}/pg_restore -w -h ${server.host} ` +
     `-p ${server.port} -U ${server.user} -d back`;
   const reset = async () => {
     await server.psql("postgres", "DROP DATABASE IF EXISTS back");
@@ -119,8 +122,9 @@ async function benchBackup(
   url: string,
   suffix: string,
 ): Promise<void> {
+  env["BENCH_URL"] = url;
   const ours = (codec: string) =>
-    `${dbbackup} backup --from '${url}' --to ${folder}/${codec} --compression ${codec} ` +
+    `${dbbackup} backup --from env:BENCH_URL --to ${folder}/${codec} --compression ${codec} ` +
     `--json >/dev/null`;
   const clean = (codec: string) => () => {
     rmSync(join(folder, codec), { recursive: true, force: true });
@@ -151,11 +155,13 @@ async function benchRestore(
   url: string,
   reset: () => Promise<void>,
 ): Promise<void> {
+  env["BENCH_URL"] = url;
   await table(`${title}: restore`, [
     { name: "zstd -d \\| tool", command: `zstd -qdc ${folder}/shell.zst | ${tool}`, reset },
     {
       name: "dbbackup restore, zstd",
-      command: `${dbbackup} restore --from ${folder}/zstd --to '${url}' --yes --json >/dev/null`,
+      command:
+        `${dbbackup} restore --from ${folder}/zstd --to env:BENCH_URL --yes --json >/dev/null`,
       against: "zstd -d \\| tool",
       reset,
     },
