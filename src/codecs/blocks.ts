@@ -1,4 +1,5 @@
 import type { Bytes } from "../core/bytes.ts";
+import { release } from "../core/memory.ts";
 import { blocksAtOnce, inParallel } from "./parallel.ts";
 
 /**
@@ -18,6 +19,8 @@ export interface Block {
 export interface CompressedBlock {
   /** The stored bytes, in order. */
   readonly parts: readonly Uint8Array[];
+  /** What the parts lie in: fresh, and nobody else's. */
+  readonly owned: Uint8Array;
   /** The block's buffer, free for reuse. */
   readonly buffer: Uint8Array;
 }
@@ -33,9 +36,12 @@ export async function* compressBlocks(
 ): Bytes {
   const free: Uint8Array[] = [];
   const take = () => free.pop() ?? new Uint8Array(blockBytes);
-  for await (const { parts, buffer } of inParallel(cut(bytes, take), compress, blocksAtOnce)) {
+  for await (
+    const { parts, owned, buffer } of inParallel(cut(bytes, take), compress, blocksAtOnce)
+  ) {
     free.push(buffer);
     yield* parts;
+    release(owned);
   }
 }
 

@@ -12,7 +12,10 @@ const zstdDecompress = promisify(zlib.zstdDecompress);
 const gunzip = promisify<Uint8Array, zlib.ZlibOptions, Uint8Array>(zlib.gunzip);
 
 /** Compresses a block into one zstd frame that carries its content's size and checksum, in parts. */
-export async function zstdFrame(block: Uint8Array, level: number): Promise<Uint8Array[]> {
+export async function zstdFrame(
+  block: Uint8Array,
+  level: number,
+): Promise<[frame: Uint8Array, ...rest: Uint8Array[]]> {
   if (bun === undefined) {
     const { ZSTD_c_compressionLevel, ZSTD_c_checksumFlag } = zlib.constants;
     const params = { [ZSTD_c_compressionLevel]: level, [ZSTD_c_checksumFlag]: 1 };

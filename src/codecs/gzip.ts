@@ -31,7 +31,7 @@ async function* encode(bytes: Bytes, level: number): Bytes {
   try {
     yield* compressBlocks(bytes, async (block) => {
       const { member, buffer } = await workers.compress(block);
-      return { parts: withLength(member), buffer };
+      return { parts: withLength(member), owned: member, buffer };
     });
   } finally {
     await workers.close();

@@ -1,3 +1,4 @@
+import { release } from "../core/memory.ts";
 import { blocksAtOnce } from "./parallel.ts";
 
 /** A piece of a compressed stream: one gzip member or one zstd frame. */
@@ -10,18 +11,23 @@ export type Unit =
 /** Yields the content of every unit in order, with several blocks under way at once. */
 export async function* contentOf(units: AsyncIterable<Unit>): AsyncGenerator<Uint8Array> {
   const underWay: Promise<Uint8Array>[] = [];
+  async function* oldest(): AsyncGenerator<Uint8Array> {
+    const content = await underWay.shift()!;
+    yield content;
+    release(content);
+  }
   for await (const unit of units) {
     if (unit.type === "stream") {
-      while (underWay.length > 0) yield await underWay.shift()!;
+      while (underWay.length > 0) yield* oldest();
       yield* unit.content;
     } else {
       // Its error is thrown when its turn comes; until then it is not an unhandled one.
       unit.content.catch(() => {});
       underWay.push(unit.content);
-      if (underWay.length >= blocksAtOnce) yield await underWay.shift()!;
+      if (underWay.length >= blocksAtOnce) yield* oldest();
     }
   }
-  while (underWay.length > 0) yield await underWay.shift()!;
+  while (underWay.length > 0) yield* oldest();
 }
 
 /** Buffers that are used again, each at least as large as asked for. */

@@ -20,10 +20,10 @@ export const zstd: Codec = {
     return {
       parameters: { level },
       encode: (bytes) =>
-        compressBlocks(bytes, async ({ buffer, length }) => ({
-          parts: await zstdFrame(buffer.subarray(0, length), level),
-          buffer,
-        })),
+        compressBlocks(bytes, async ({ buffer, length }) => {
+          const parts = await zstdFrame(buffer.subarray(0, length), level);
+          return { parts, owned: parts[0], buffer };
+        }),
       decode: (bytes) => contentOf(zstdUnits(bytes)),
     };
   },

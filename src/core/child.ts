@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
 import type { Abortable, Bytes } from "./bytes.ts";
 import { BackupError, systemCode } from "./errors.ts";
+import { release } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** What to run. Secrets go into `env` or `secretFiles`, never into `args`, which every user can see. */
@@ -235,6 +236,7 @@ async function* watched(child: Running, spec: ChildSpec): Bytes {
       waitingSince = 0;
       if (next.done) break;
       yield next.value;
+      release(next.value);
     }
     waitingSince = performance.now();
     await child.exited;

@@ -341,7 +341,7 @@ function sorted({ database, objects }: DatabaseInventory): DatabaseInventory {
 
 async function collect(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of bytes) chunks.push(chunk.slice());
+  for await (const chunk of bytes) chunks.push(new Uint8Array(chunk));
   const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
   let offset = 0;
   for (const chunk of chunks) {

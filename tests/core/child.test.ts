@@ -231,7 +231,7 @@ describe("standard input", () => {
         const content = Uint8Array.from({ length: 200_000 }, (_, at) => (at * 7 + (at >> 8)) & 255);
         const chunks: Uint8Array[] = [];
         const spec = { command: "cat", args: [], input: reused(content, size) };
-        for await (const chunk of childOutput(spec, o)) chunks.push(chunk.slice());
+        for await (const chunk of childOutput(spec, o)) chunks.push(new Uint8Array(chunk));
         const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0));
         chunks.reduce((at, chunk) => (whole.set(chunk, at), at + chunk.byteLength), 0);
         assert.deepEqual(whole, content);

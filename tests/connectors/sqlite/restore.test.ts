@@ -405,7 +405,7 @@ function recover(path: string): void {
 async function sampleBackupBytes(chain: ReturnType<typeof chainOf>): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   for await (const chunk of chain[0]!.artifacts[0]!.open({ signal: never })) {
-    chunks.push(chunk.slice());
+    chunks.push(new Uint8Array(chunk));
   }
   return Buffer.concat(chunks);
 }
