@@ -3,7 +3,7 @@ import type { Runtime } from "../../core/runtime.ts";
 import type { SourceInfo } from "../../contracts/connector.ts";
 import type { MysqlAddress } from "./address.ts";
 import { mayReadAccounts } from "./accounts.ts";
-import type { Client } from "./client.ts";
+import { type Client, isDenied } from "./client.ts";
 import { listDatabases, listPrograms, listRelations } from "./databases.ts";
 import { omissionsOf, type Sight } from "./omissions.ts";
 import { readPosition } from "./position.ts";
@@ -55,7 +55,22 @@ export async function look(client: Client, address: MysqlAddress, o: Abortable):
     relations: await listRelations(client, databases, o),
     programs: await listPrograms(client, databases, o),
     hasAccounts: await mayReadAccounts(client, o),
+    serverObjects: await listServerObjects(client, o),
   };
+}
+
+async function listServerObjects(client: Client, o: Abortable): Promise<string[]> {
+  try {
+    const rows = await client.query(
+      "SELECT name FROM mysql.func UNION ALL SELECT Server_name FROM mysql.servers",
+      o,
+    );
+    return rows.map((row) => String(row["name"]));
+  } catch (error) {
+    // Who may not look there may not read accounts either, which is told.
+    if (isDenied(error)) return [];
+    throw error;
+  }
 }
 
 /** Tables whose engine has no transactions show no single moment. */

@@ -12,6 +12,7 @@ export const omissionNames = [
   "triggers",
   "events",
   "accounts",
+  "server-objects",
 ] as const;
 /** See {@link omissionNames}. */
 export type OmissionName = (typeof omissionNames)[number];
@@ -23,6 +24,8 @@ export interface Sight {
   readonly programs: readonly Program[];
   /** Whether users and grants can be read. */
   readonly hasAccounts: boolean;
+  /** Loadable functions and servers of remote tables, which belong to no database. */
+  readonly serverObjects: readonly string[];
 }
 
 /** What a dump would leave out, because this user may not see it or may not read it. */
@@ -42,6 +45,15 @@ export function omissionsOf(server: Server, { selected }: MysqlAddress, sight: S
     // One database's dump is complete without the server's accounts.
     ...selected === undefined && !sight.hasAccounts
       ? [omission("accounts", "this user may not read users and grants; grant SELECT on mysql.*")]
+      : [],
+    ...selected === undefined && sight.serverObjects.length > 0
+      ? [{
+        name: "server-objects",
+        reason:
+          "loadable functions (CREATE FUNCTION … SONAME) and remote servers (CREATE SERVER) " +
+          "are in no database; keep their statements elsewhere",
+        objects: [...sight.serverObjects],
+      }]
       : [],
   ];
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "bun:test";
 import type { DumpPlan } from "../../../src/contracts/connector.ts";
@@ -190,6 +190,19 @@ for (const flavour of flavours) {
       assert.equal(await server.sql(target, sum), "100000");
     });
 
+    test("shows no password to those who list processes or read the environment", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      const password = "canary-4711-\\#";
+      const user = await freshUser(server, password, [`ALL ON \`${database}\`.*`]);
+      const seen = join(tempDir("seen"), "seen");
+      const script = `echo "$@" >${seen}; env >>${seen}; exec "$REAL" "$@"`;
+      const toolsDir = toolThat(flavour, server, script);
+      await dumpOf(flavour, server, { database, user, password, toolsDir });
+      const text = readFileSync(seen, "utf8");
+      assert.ok(text.includes(database) && !text.includes("canary"), text);
+    });
+
     test("warns of tables without transactions", async () => {
       const server = await flavour.server();
       const database = await server.createDatabase();
@@ -260,6 +273,25 @@ for (const flavour of flavours) {
     }, 60_000);
   });
 }
+
+needs("mariadb")(
+  "MariaDB tells of servers for remote tables, which are in no database",
+  async () => {
+    const [flavour] = flavours as [Flavour];
+    const server = await startMariadb();
+    const database = await server.createDatabase();
+    await server.sql(
+      "",
+      "CREATE SERVER far FOREIGN DATA WRAPPER mysql OPTIONS (HOST 'far.invalid')",
+    );
+    const { info } = await dumpOf(flavour, server, {});
+    assert.deepEqual(info.omissions.map(({ name, objects }) => [name, objects]), [
+      ["server-objects", ["far"]],
+    ]);
+    assert.deepEqual((await dumpOf(flavour, server, { database })).info.omissions, []);
+    await server.stop();
+  },
+);
 
 needs("mariadb")("MariaDB keeps the history of its tables, and its sequences' values", async () => {
   const [flavour] = flavours as [Flavour];
