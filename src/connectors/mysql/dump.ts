@@ -18,6 +18,7 @@ import {
   tablesWithoutSelect,
   viewsWithoutShow,
 } from "./omissions.ts";
+import { matching } from "./patterns.ts";
 import { positionArgs, positionFromDump } from "./position.ts";
 import { rewriteDump } from "./rewrite.ts";
 import { compareVersions, readServer, type Server } from "./server.ts";
@@ -44,7 +45,7 @@ export async function dump(
   }
   const server = await readServer(client, o);
   const tool = await requireTool("dump", server, address, o);
-  const sight = await look(client, address, o);
+  const sight = await look(client, address, plan.settings, o);
   const { databases } = sight;
   const omitted = omissionsOf(server, address, sight);
   const warnings: string[] = [];
@@ -106,7 +107,7 @@ function dumpArgs(
   const isOmitted = (name: string) => omitted.some((omission) => omission.name === name);
   // What is accepted as missing must not make the tool fail.
   const hasRoutines = !(isOmitted("routines") && closedRoutines(sight).length > 0);
-  const left = leftOut(server, sight, settings);
+  const left = leftOut(server, sight);
   return [
     "--single-transaction",
     "--quick",
@@ -142,14 +143,18 @@ function keepsHistory(server: Server, tool: ClientTool, { relations }: Sight): b
     compareVersions(server.version, "10.11", 2) >= 0;
 }
 
-function leftOut(server: Server, sight: Sight, settings: DumpSettings): readonly Relation[] {
-  const left = new Set([...tablesWithoutSelect(server, sight), ...viewsWithoutShow(server, sight)]);
-  for (const relation of matching(sight, settings.exclude)) left.add(relation);
-  return [...left];
+function leftOut(server: Server, sight: Sight): readonly Relation[] {
+  const closed = new Set([
+    ...tablesWithoutSelect(server, sight),
+    ...viewsWithoutShow(server, sight),
+  ]);
+  return [...closed, ...sight.excluded];
 }
 
 function emptied(sight: Sight, settings: DumpSettings): readonly Relation[] {
-  return matching(sight, settings.excludeData).filter(({ type }) => type === "table");
+  return matching(sight.databases, sight.relations, settings.excludeData).filter(({ type }) =>
+    type === "table"
+  );
 }
 
 /** MySQL's tool cannot leave out rows of some tables, so they are taken out of what it prints. */
@@ -166,27 +171,6 @@ function withoutRows(bytes: Bytes, tool: ClientTool, sight: Sight, settings: Dum
     keeps: () => true,
     keepsRows: (database, table) => !names.has(JSON.stringify([database, table])),
     keepsServerLines: true,
-  });
-}
-
-/**
- * The tables and views that a list of `DB.TABLE`, or `TABLE` where one database is dumped, names;
- * `*` stands for any text.
- *
- * @throws BackupError `config/no-such-table` for a name without `*` that is nothing here
- */
-function matching({ databases, relations }: Sight, patterns: readonly string[] = []): Relation[] {
-  const only = databases.length === 1 ? databases[0] : undefined;
-  return patterns.flatMap((pattern) => {
-    const source = pattern.split("*").map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, "\\$&"));
-    const wanted = new RegExp(`^${source.join(".*")}$`, "s");
-    const found = relations.filter(({ database, name }) =>
-      wanted.test(`${database}.${name}`) || (database === only && wanted.test(name))
-    );
-    if (found.length > 0 || pattern.includes("*")) return found;
-    throw new BackupError("config/no-such-table", `There is no table "${pattern}" to leave out`, {
-      hint: "Write DATABASE.TABLE; `*` stands for any text.",
-    });
   });
 }
 
@@ -222,13 +206,13 @@ async function assertWhole(
 ): Promise<void> {
   // Arguments of one's own may leave out anything.
   if ((settings.dumpArgs ?? []).length > 0) return;
-  const after = objectsOf(await look(client, address, o));
+  const after = objectsOf(await look(client, address, settings, o));
   const inside = new Set(
     dumped.flatMap(({ database, objects }) =>
       objects.map(({ type, name }) => JSON.stringify([database, type, name]))
     ),
   );
-  const skipped = new Set(leftOut(server, before, settings).map(keyOf));
+  const skipped = new Set(leftOut(server, before).map(keyOf));
   // A table that is left out takes its triggers along, and they do not say whose they are here.
   const hasTriggers = skipped.size === 0;
   const isAccepted = (type: string) => omitted.some(({ name }) => name === `${type}s`);
@@ -270,7 +254,9 @@ async function newDatabases(
   );
 }
 
+// GTID sets of MySQL grow long in the head; the tail holds a few lines.
 const keptBytes = 64 * 1024;
+const tailBytes = 8 * 1024;
 
 /** Keeps the beginning and the end of a stream, where a dump notes its position. */
 function createEnds() {
@@ -286,8 +272,8 @@ function createEnds() {
           head.set(part, headLength);
           headLength += part.length;
         }
-        const end = chunk.subarray(-keptBytes);
-        tail = Buffer.concat([tail.subarray(Math.min(tail.length, end.length)), end]);
+        const end = chunk.subarray(-tailBytes);
+        tail = Buffer.concat([tail, end]).subarray(-tailBytes);
         yield chunk;
       }
     },

@@ -1,11 +1,12 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { SourceInfo } from "../../contracts/connector.ts";
+import type { DumpSettings, SourceInfo } from "../../contracts/connector.ts";
 import type { MysqlAddress } from "./address.ts";
 import { mayReadAccounts } from "./accounts.ts";
 import { type Client, isDenied } from "./client.ts";
 import { listDatabases, listPrograms, listRelations } from "./databases.ts";
 import { omissionsOf, type Sight } from "./omissions.ts";
+import { matching } from "./patterns.ts";
 import { readPosition } from "./position.ts";
 import { readServer, type Server } from "./server.ts";
 import { findTool, toolWarnings } from "./tools.ts";
@@ -16,13 +17,14 @@ type Context = Abortable & { readonly runtime: Runtime };
 export async function inspect(
   client: Client,
   address: MysqlAddress,
+  settings: DumpSettings,
   o: Context,
 ): Promise<SourceInfo> {
   // The connection is made before the clock is asked for.
   await client.query("SELECT 1", o);
   const askedAt = o.runtime.now().getTime();
   const server = await readServer(client, o);
-  const sight = await look(client, address, o);
+  const sight = await look(client, address, settings, o);
   const [dump, restore] = [
     await findTool("dump", server.flavour, address, o),
     await findTool("restore", server.flavour, address, o),
@@ -47,12 +49,20 @@ export async function inspect(
   };
 }
 
-/** What there is to dump. */
-export async function look(client: Client, address: MysqlAddress, o: Abortable): Promise<Sight> {
+/** What there is to dump. @throws BackupError `config/no-such-table` */
+export async function look(
+  client: Client,
+  address: MysqlAddress,
+  { exclude }: DumpSettings,
+  o: Abortable,
+): Promise<Sight> {
   const databases = await listDatabases(client, address, o);
+  const relations = await listRelations(client, databases, o);
+  const excluded = matching(databases, relations, exclude);
   return {
     databases,
-    relations: await listRelations(client, databases, o),
+    relations: relations.filter((relation) => !excluded.includes(relation)),
+    excluded,
     programs: await listPrograms(client, databases, o),
     hasAccounts: await mayReadAccounts(client, o),
     serverObjects: await listServerObjects(client, o),

@@ -56,7 +56,8 @@ async function open(
   };
   return {
     location: address.label,
-    inspect: ({ signal }) => asked(() => inspect(client, address, { signal, runtime })),
+    inspect: ({ signal, settings = {} }) =>
+      asked(() => inspect(client, address, settings, { signal, runtime })),
     databases: (o) => asked(() => listDatabases(client, address, o)),
     dump: (plan, emit, { signal }) =>
       asked(() => dump(client, address, plan, emit, { signal, runtime })),

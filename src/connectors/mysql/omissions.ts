@@ -21,6 +21,8 @@ export type OmissionName = (typeof omissionNames)[number];
 export interface Sight {
   readonly databases: readonly string[];
   readonly relations: readonly Relation[];
+  /** What the job leaves out on purpose; not among the relations. */
+  readonly excluded: readonly Relation[];
   readonly programs: readonly Program[];
   /** Whether users and grants can be read. */
   readonly hasAccounts: boolean;
