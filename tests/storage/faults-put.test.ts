@@ -37,7 +37,7 @@ const overcome: readonly Case[] = [
   { title: "the lost answer to a small object", rules: on("put", loseAnswer), isSmall: true },
   {
     title: "an answer to a small object that stalls",
-    rules: on("put", { kind: "stall-answer", afterBytes: 0 }),
+    rules: on("put", { kind: "stall-answer", afterBytes: -1 }),
     isSmall: true,
     timeoutMs: 300,
   },

@@ -2,11 +2,13 @@ import type { Storage } from "../../src/contracts/storage.ts";
 import type { RetryPolicy } from "../../src/core/retry.ts";
 import { openAzure } from "../../src/storage/azure/mod.ts";
 import { openGcs } from "../../src/storage/gcs/mod.ts";
+import { openS3 } from "../../src/storage/s3/mod.ts";
 import { azurite } from "./azurite.ts";
 import { type Answer, type FaultProxy, faultProxy, type Rule } from "./faultProxy.ts";
 import { gcs } from "./gcs.ts";
 import type { Need } from "./installed.ts";
 import { testRuntime } from "./runtime.ts";
+import { s3Server } from "./s3.ts";
 
 /** What a client asks of a store. */
 export type Operation = "put" | "begin" | "part" | "complete" | "get" | "list" | "delete";
@@ -198,10 +200,65 @@ const azureBlob: Cloud = {
   },
 };
 
+const mebibyte = 1024 * 1024;
+const amazon: Cloud = {
+  name: "s3",
+  needs: ["versitygw"],
+  // The least that S3 takes.
+  partBytes: 5 * mebibyte,
+  requests: {
+    put: { method: "PUT", path: "x-id=PutObject" },
+    begin: { method: "POST", path: /\?uploads/ },
+    part: { method: "PUT", path: "partNumber=" },
+    complete: { method: "POST", path: "uploadId=" },
+    get: { method: "GET", path: "x-id=GetObject" },
+    list: { method: "GET", path: "list-type=2" },
+    delete: { method: "DELETE", path: "x-id=DeleteObject" },
+  },
+  lostPart: [{ method: "PUT", path: "partNumber=2", fault: { kind: "lose-answer" } }],
+  refuse(refusal) {
+    const [status, code, message] = {
+      "500": [500, "InternalError", "We encountered an internal error. Please try again."],
+      "slow-down": [503, "SlowDown", "Please reduce your request rate."],
+      "too-many": [429, "TooManyRequests", "Please reduce your request rate."],
+      "denied": [403, "AccessDenied", "Access Denied"],
+      "expired": [400, "ExpiredToken", "The provided token has expired."],
+      "clock": [403, "RequestTimeTooSkewed", "The difference between the times is too large."],
+    }[refusal] as [number, string, string];
+    return {
+      status,
+      headers: { "content-type": "application/xml", ...patience(refusal) },
+      body: `<?xml version="1.0" encoding="UTF-8"?><Error><Code>${code}</Code>` +
+        `<Message>${message}</Message></Error>`,
+    };
+  },
+  async setup() {
+    const server = await s3Server();
+    const own = await server.bucket();
+    const proxy = await faultProxy(Number(new URL(server.endpoint).port));
+    return {
+      proxy,
+      url: `s3://${own}/p?endpoint=${proxy.url}`,
+      yaml: `{ type: s3, bucket: ${own}, prefix: p, endpoint: "${proxy.url}" }`,
+      env: server.env,
+      open({ timeoutMs, retry = quickRetry, endpoint = proxy.url, bucket = own } = {}) {
+        const options = { ...server.options(bucket), endpoint, prefix: "p" };
+        return openS3({ ...options, partSize: amazon.partBytes }, {
+          runtime: testRuntime(),
+          policy: retry,
+          timeoutMs,
+        });
+      },
+      names: async () => (await server.versions(own)).map(({ key }) => key).sort(),
+      unfinished: async () => (await server.uploads(own)).length,
+    };
+  },
+};
+
 /** Stores may say when to come back; here, at once. */
 function patience(refusal: Refusal): Record<string, string> {
   return refusal === "slow-down" || refusal === "too-many" ? { "retry-after": "0" } : {};
 }
 
 /** Every cloud. */
-export const clouds: readonly Cloud[] = [googleCloud, azureBlob];
+export const clouds: readonly Cloud[] = [amazon, googleCloud, azureBlob];

@@ -28,7 +28,10 @@ export type Fault =
   | { readonly kind: "cut-answer"; readonly afterBytes: number }
   /** So much of the request's body is taken, then nothing happens until the client gives up. */
   | { readonly kind: "stall-request"; readonly afterBytes: number }
-  /** So much of the answer's body is given, then nothing happens until the client gives up. */
+  /**
+   * So much of the answer's body is given, then nothing happens until the client gives up; less than
+   * 0 for not even its head.
+   */
   | { readonly kind: "stall-answer"; readonly afterBytes: number }
   /** Both directions go on at this speed. */
   | { readonly kind: "slow"; readonly bytesPerSecond: number }
@@ -339,6 +342,10 @@ async function receive(
   }
   if (head === undefined) return void client.destroy();
   const body = withFirst(head.rest, chunks);
+  if (fault?.kind === "stall-answer" && fault.afterBytes < 0) {
+    await until(released);
+    return void client.destroy();
+  }
   if (fault?.kind === "lose-answer") {
     for await (const _ of body);
     return void client.destroy();

@@ -19,6 +19,8 @@ export interface Access {
   readonly location: string;
   readonly runtime: Runtime;
   readonly policy: RetryPolicy;
+  /** Longest time in milliseconds without an answer, instead of the usual ones: for tests. */
+  readonly timeoutMs: number | undefined;
   readonly buffers: PartBuffers;
   /** Headers of every upload. */
   readonly upload: UploadSettings;
@@ -69,7 +71,8 @@ export async function call<T>(
   o: CallOptions,
 ): Promise<T> {
   const { policy, runtime } = access;
-  const attemptTimeoutMs = (o.timeoutMs ?? callTimeoutMs) + (o.bytes ?? 0) / slowestBytesPerMs;
+  const usualMs = (o.timeoutMs ?? callTimeoutMs) + (o.bytes ?? 0) / slowestBytesPerMs;
+  const attemptTimeoutMs = access.timeoutMs ?? usualMs;
   return await withRetry(async (signal, nth) => {
     try {
       return await run(signal, nth);

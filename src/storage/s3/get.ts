@@ -24,7 +24,7 @@ export async function* getObject(
     policy,
     judge: verdictOf,
     name: urlOf(access, name),
-    stallMs,
+    stallMs: access.timeoutMs ?? stallMs,
     ...(o.range === undefined ? {} : { range: o.range }),
   });
 }
