@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { azurite } from "../support/azurite.ts";
 import { gcs } from "../support/gcs.ts";
 import { needs } from "../support/needs.ts";
+import { s3Server } from "../support/s3.ts";
 import { fails, listed, place, succeeds } from "./support/cli.ts";
 import { makeSqlite, ordersOf } from "./support/sqlite.ts";
 
@@ -17,6 +18,14 @@ async function roundTrip(name: string, url: string, env: Record<string, string>)
   await succeeds(at, ["restore", "--from", url, "--to", "sqlite:back.db", "--yes"]);
   assert.equal(ordersOf(join(at.folder, "back.db")), ordersOf(join(at.folder, "shop.db")));
 }
+
+needs("versitygw")("the binary backs up to S3 and restores from there", async () => {
+  const server = await s3Server();
+  for (const kind of ["plain", "locked"] as const) {
+    const bucket = await server.bucket(kind);
+    await roundTrip("s3", `s3://${bucket}/shop?endpoint=${server.endpoint}`, { ...server.env });
+  }
+});
 
 needs("fakegcs")(
   "the binary backs up to Google Cloud Storage and restores from there",
