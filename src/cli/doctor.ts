@@ -5,6 +5,7 @@ import type { DatabaseDefinition, DestinationDefinition, JobDefinition } from ".
 import type { SourceInfo } from "../contracts/connector.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
 import { formatBytes } from "../core/text.ts";
+import { probeStorage } from "../storage/probe.ts";
 import { type ErrorJson, errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";
 
@@ -59,7 +60,7 @@ export async function examineDatabase(
   }
 }
 
-/** Looks at a destination: reachable, writable (by a small object that is removed), free space. */
+/** Looks at a destination: what it can do, by small objects that are removed; free space. */
 export async function examineDestination(
   destination: DestinationDefinition,
   session: Session,
@@ -70,14 +71,23 @@ export async function examineDestination(
     const storage = await destination.kind.open(destination.options, o);
     try {
       const id = Buffer.from(session.host.random(6)).toString("hex");
-      const key = `dbbackup-doctor-${id}/probe`;
-      await storage.put(key, new TextEncoder().encode("dbbackup doctor\n"), o);
-      await storage.delete(key, o);
+      const probed = await probeStorage(storage, `dbbackup-doctor-${id}/`, o);
       const free = await freeBytes(storage.location);
-      const findings = [ok(`${storage.location} can be written`)];
+      const findings: Finding[] = [ok(storage.location), ...probed];
       if (free !== undefined) findings.push(ok(`${formatBytes(free)} free`));
-      const facts = { location: storage.location, isWritable: true, freeBytes: free ?? null };
-      return { ...base, findings, codes: [], facts };
+      const isWritable = probed.some(({ ability, status }) =>
+        ability === "write" && status === "ok"
+      );
+      const facts = {
+        location: storage.location,
+        isWritable,
+        freeBytes: free ?? null,
+        abilities: Object.fromEntries(probed.map(({ ability, status }) => [ability, status])),
+      };
+      const codes = probed.flatMap(({ status, code }) =>
+        status === "error" ? [code ?? "storage/failed" as const] : []
+      );
+      return { ...base, findings, codes, facts };
     } finally {
       await storage.close();
     }

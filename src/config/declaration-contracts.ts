@@ -543,13 +543,15 @@ export const contracts = `
    * Where backups go. Every implementation passes \`tests/contracts/storage.ts\`.
    *
    * Errors are BackupErrors: \`storage/not-found\`, \`storage/exists\`, \`storage/denied\`, \`storage/full\`,
-   * \`storage/read-only\`, \`storage/retained\`, \`storage/bad-key\`, \`storage/unavailable\` (worth a retry)
-   * \`storage/checksum\` (the store has other bytes than it was sent)
-   * and \`storage/failed\`. Operations are retried inside only where the bytes can be had again.
+   * \`storage/read-only\`, \`storage/retained\`, \`storage/bad-key\`, \`storage/unavailable\` (worth a retry),
+   * \`storage/checksum\` (the store has other bytes than it was sent) and \`storage/failed\`. Operations
+   * are retried inside only where the bytes can be had again.
    */
   export interface Storage {
     /** Where this is, for people and without secrets: \`/var/backups\`, \`s3://bucket/prefix\`. */
     readonly location: string;
+    /** Bodies longer than this go up in parts of this size; absent where there are no parts. */
+    readonly partBytes?: number;
     /**
      * Stores one object, all or nothing: a body that throws, an abort or a crash leaves nothing under
      * \`key\`. Resolves only after the store acknowledged the whole object as durable.

@@ -147,6 +147,7 @@ export async function openS3(
   };
   return {
     location: access.location,
+    partBytes: access.buffers.partBytes,
     put: (key, body, o) => putObject(access, key, body, o),
     get: (key, o) => getObject(access, key, o),
     stat: (key, o) => statObject(access, key, o),
