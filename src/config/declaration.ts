@@ -99,7 +99,7 @@ const configuration = `
     /** Default the bucket's. */
     serverSideEncryption?: "AES256" | "aws:kms" | "aws:kms:dsse" | undefined;
     sseKmsKeyId?: Text | undefined;
-    /** Bytes of a part, of which an object has at most 10,000; default 12 MiB. */
+    /** Bytes of a part, of which an object has at most 10,000; default 11 MiB. */
     partSize?: number | undefined;
     /** Locks every object for this long; the bucket must have object lock. */
     retention?: { mode: "governance" | "compliance"; days: number } | undefined;

@@ -1,9 +1,8 @@
 import type { S3ClientConfig } from "@aws-sdk/client-s3";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { fetchHandler } from "./http.ts";
 import type { S3Options } from "./mod.ts";
-
-const connectTimeoutMs = 10_000;
 
 /**
  * How the SDK's client is set up. Credentials are the static ones of the options; else those of the
@@ -32,8 +31,7 @@ export async function clientConfig(options: S3Options, runtime: Runtime): Promis
     // Else bodies turn into aws-chunked ones with trailers, which many other stores refuse.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
-    // The handler's options; the default limit of sockets is 50.
-    requestHandler: { connectionTimeout: connectTimeoutMs },
+    requestHandler: fetchHandler,
     followRegionRedirects: true,
     ...(endpoint === undefined ? {} : { endpoint }),
     ...(region === undefined ? {} : { region }),

@@ -49,8 +49,8 @@ export const s3Options = z.strictObject({
   /** The key of `aws:kms`; default the account's own. */
   sseKmsKeyId: textSchema.optional(),
   /**
-   * Bytes of a part; default 12 MiB. A store takes at most 10,000 of them, so that this limits the
-   * size of one object (the job's `volumeSize`); three are held in memory.
+   * Bytes of a part; default 11 MiB. A store takes at most 10,000 of them, so that this limits the
+   * size of one object (the job's `volumeSize`); two are held in memory.
    */
   partSize: z.number().int().min(5 * mebibyte).max(5120 * mebibyte).optional(),
   /**
@@ -66,9 +66,10 @@ export const s3Options = z.strictObject({
 export type S3Options = z.infer<typeof s3Options>;
 
 // 10,000 of them hold the format's volumes of 100 GiB.
-const defaultPartBytes = 12 * mebibyte;
-// One part is gathered, or on its way, and these are on their way.
-const spareParts = 2;
+const defaultPartBytes = 11 * mebibyte;
+// One part is on its way while the next is gathered, or both are: each one more costs 20 to 35 MB
+// of memory, as the runtime copies what it sends, and made nothing faster.
+const spareParts = 1;
 
 /** Amazon S3 and what speaks its language: MinIO, Ceph, R2, B2, Wasabi, … */
 export const s3: StorageKind<S3Options> = {
@@ -107,14 +108,10 @@ const urlTexts = [
 ] as const;
 const booleans: Readonly<Record<string, boolean>> = { true: true, false: false };
 
-/** Opens a bucket. Tests give a `policy` and a `timeoutMs` that are quicker to give up. */
+/** Opens a bucket. Tests give a `policy` that is quicker to give up. */
 export async function openS3(
   options: S3Options,
-  { runtime, policy = defaultRetryPolicy, timeoutMs }: {
-    runtime: Runtime;
-    policy?: RetryPolicy;
-    timeoutMs?: number;
-  },
+  { runtime, policy = defaultRetryPolicy }: { runtime: Runtime; policy?: RetryPolicy },
 ): Promise<Storage> {
   const { secrets } = runtime;
   const resolve = async (text: S3Options["prefix"]) =>
@@ -132,7 +129,6 @@ export async function openS3(
     location: keys.location(`s3://${bucket}`),
     runtime,
     policy,
-    timeoutMs,
     buffers: createPartBuffers(options.partSize ?? defaultPartBytes, spareParts),
     upload: {
       storageClass: options.storageClass,
