@@ -5,7 +5,7 @@ export function fromOption() {
   return listOption(
     "--from",
     "DEST",
-    "Where the backups are: a path or file: URL, without searching for a config. Several times " +
-      "for several places.",
+    "Where the backups are, without searching for a config: a path, or a URL of file:, s3:, gs: " +
+      "or az:. Several times for several places.",
   );
 }

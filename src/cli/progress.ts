@@ -11,6 +11,8 @@ export interface ProgressLine {
 
 // Faster than this nobody reads, and a slow terminal would hold the work back.
 const redrawEveryMs = 200;
+// The time that is left is guessed from here on.
+const settledAfterMs = 2_000;
 
 /**
  * Makes the progress line of one piece of work; in a pipe it stays quiet.
@@ -68,7 +70,11 @@ export function formatProgress(
     // An estimate can be too low: then it says nothing more.
     const done = Math.min(0.99, times.stageBytes / totalBytes);
     const leftMs = rate > 0 ? (totalBytes - times.stageBytes) / rate * 1000 : undefined;
-    const left = leftMs === undefined || leftMs < 0 ? "" : `, ${formatDuration(leftMs)} left`;
+    // The first moments say little about the rest.
+    const isTooSoon = times.stageMs < settledAfterMs;
+    const left = isTooSoon || leftMs === undefined || leftMs < 0
+      ? ""
+      : `, ${formatDuration(leftMs)} left`;
     parts.push(`about ${Math.floor(done * 100)}%${left}`);
   }
   return parts.join("  ");

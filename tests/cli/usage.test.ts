@@ -82,6 +82,16 @@ describe("a wrong command line", () => {
     assert.match(stderr, /Usage: dbbackup COMMAND/);
   });
 
+  test("of a group without its command shows the group's help on standard error", async () => {
+    for (
+      const group of new Set(commands.filter(({ path }) => path.length > 1).map((c) => c.path[0]!))
+    ) {
+      const { code, stdout, stderr } = await dbbackup(at, [group]);
+      assert.deepEqual([code, stdout], [2, ""]);
+      assert.match(stderr, new RegExp(`Usage: dbbackup ${group} COMMAND`));
+    }
+  });
+
   test("tells --json the error as an object with code, message, hint and status", async () => {
     const { json, code } = await dbbackup(at, ["list", "--json", "--from", "nowhere"]);
     const { error } = json() as { error: Record<string, unknown> };
@@ -172,6 +182,9 @@ jobs: { shop: { database: shop, destinations: [disk] } }
     assert.deepEqual(verified.map(({ status }) => status), ["good", "good"]);
     const restored = await json("restore", "shop", "--to", "sqlite:back.db", "--yes");
     assert.ok("plan" in (restored as object) && "result" in (restored as object));
+    for (const command of ["hold", "release"]) await json(command, runs[0]!.run);
+    await json("prune", "--dry-run", "--last", "5");
+    await json("key", "new", "--output", "key.txt");
     await json("doctor");
     await json("config", "check", "--connect");
     await json("config", "show");

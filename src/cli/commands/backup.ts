@@ -34,7 +34,8 @@ const flags = object({
   to: listOption(
     "--to",
     "DEST",
-    "Where the backup goes: a path or file: URL. Several times for several copies.",
+    "Where the backup goes: a path, or a URL of file:, s3:, gs: or az:. Several times for several " +
+      "copies.",
   ),
   passwordFile: textOption("--password-file", "PATH", "A file with the password of --from."),
   job: textOption("--job", "NAME", "The name of the ad-hoc job. Default: the database's name."),
