@@ -108,10 +108,14 @@ const urlTexts = [
 ] as const;
 const booleans: Readonly<Record<string, boolean>> = { true: true, false: false };
 
-/** Opens a bucket. Tests give a `policy` that is quicker to give up. */
+/** Opens a bucket. Tests give a `policy` and a `timeoutMs` that are quicker to give up. */
 export async function openS3(
   options: S3Options,
-  { runtime, policy = defaultRetryPolicy }: { runtime: Runtime; policy?: RetryPolicy },
+  { runtime, policy = defaultRetryPolicy, timeoutMs }: {
+    runtime: Runtime;
+    policy?: RetryPolicy;
+    timeoutMs?: number;
+  },
 ): Promise<Storage> {
   const { secrets } = runtime;
   const resolve = async (text: S3Options["prefix"]) =>
@@ -129,6 +133,7 @@ export async function openS3(
     location: keys.location(`s3://${bucket}`),
     runtime,
     policy,
+    timeoutMs,
     buffers: createPartBuffers(options.partSize ?? defaultPartBytes, spareParts),
     upload: {
       storageClass: options.storageClass,
