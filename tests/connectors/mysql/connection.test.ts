@@ -94,6 +94,19 @@ for (const flavour of flavours) {
       expect(await code({ toolsDir: tempDir() })).toBe("dump/tool-missing");
     });
 
+    test("connects again when the server closed a connection that was silent for long", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      const user = await freshUser(server, "pw", [`ALL ON \`${database}\`.*`]);
+      const connector = await connect(flavour, server, { user, password: "pw", database });
+      await connector.databases({ signal: never });
+      const find = `SELECT ID FROM information_schema.PROCESSLIST WHERE USER = '${user}'`;
+      await server.sql("", `KILL ${await server.sql("", find)}`);
+      while (await server.sql("", find) !== "") await Bun.sleep(5);
+      assert.deepEqual(await connector.databases({ signal: never }), [database]);
+      await connector.close();
+    });
+
     test("takes user, password and socket from ~/.my.cnf when none are given", async () => {
       const server = await flavour.server();
       const database = await server.createDatabase();
