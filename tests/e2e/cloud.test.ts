@@ -27,6 +27,20 @@ needs("versitygw")("the binary backs up to S3 and restores from there", async ()
   }
 });
 
+needs("versitygw")("doctor says what a bucket can do, and what is wrong with it", async () => {
+  const server = await s3Server();
+  const bucket = await server.bucket("versioned");
+  const at = place("s3-doctor", { ...server.env });
+  const url = `s3://${bucket}/shop?endpoint=${server.endpoint}`;
+  const { stdout } = await succeeds(at, ["doctor", "--to", url]);
+  assert.match(stdout, /of two writers, one wins/);
+  assert.match(stdout, /large objects go up in parts of 11\.0 MiB/);
+  assert.match(stdout, /keeps versions/);
+  assert.deepEqual(await server.versions(bucket), []);
+  const missing = `s3://no-such-bucket/shop?endpoint=${server.endpoint}`;
+  await fails(at, ["doctor", "--to", missing], "the bucket does not exist", 6);
+});
+
 needs("fakegcs")(
   "the binary backs up to Google Cloud Storage and restores from there",
   async () => {

@@ -14,9 +14,9 @@ export const doctor = defineCommand({
   path: ["doctor"],
   brief: "Look for what would go wrong, before it does.",
   description: "Looks at every database (tools, versions, privileges, what a dump would leave " +
-    "out, clock), every destination (reachable, writable, free space) and the folders for state " +
-    "and temporary files. With --from it looks at one database and needs no config. The exit " +
-    "status tells the worst that was found.",
+    "out, clock), every destination (what it can do, tried with small objects that are removed " +
+    "again; free space) and the folders for state and temporary files. With --from it looks at " +
+    "one database and needs no config. The exit status tells the worst that was found.",
   examples: [
     "dbbackup doctor",
     "dbbackup doctor --from postgres://app@localhost/shop --to /var/backups",
