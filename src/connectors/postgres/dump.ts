@@ -42,7 +42,8 @@ export async function dump(
     address.toolsDir,
   );
   const omitted: Omission[] = serverOmissions(server, address, list);
-  const warnings: string[] = [];
+  // First, as they are restored first: the owners of what follows.
+  const warnings = await emitAccounts(tools, server, address, place, plan, emit, o);
   const inventories: DatabaseInventory[] = [];
   const positions: Position[] = [];
   let consistentAt = o.runtime.now();
@@ -74,7 +75,6 @@ export async function dump(
   if (list.names.length > 1) {
     warnings.push("Each database shows a moment of its own, one after the other");
   }
-  warnings.push(...await emitAccounts(tools, server, address, place, plan, emit, o));
   return {
     ...positions[0] === undefined ? {} : { from: positions[0], to: positions.at(-1)! },
     consistentAt,

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
@@ -183,17 +184,22 @@ export async function assertFree(
 ): Promise<void> {
   // Our own look into it is over.
   if (place !== database) await client.release(database);
-  const rows = await client.rows(
-    place,
-    `SELECT coalesce(nullif(application_name, ''), 'a client') || ' of ' ||
-            coalesce(usename, '?') AS who
-       FROM pg_catalog.pg_stat_activity
-      WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()
-        AND (backend_type IS NULL OR backend_type = 'client backend')`,
-    o,
-    [database],
-  );
-  if (rows.length > 0) throw inUse(database, rows.map((row) => String(row["who"])));
+  // The server needs a moment to see that a connection is closed: ours or one of pg_restore.
+  for (let tries = 1;; tries++) {
+    const rows = await client.rows(
+      place,
+      `SELECT coalesce(nullif(application_name, ''), 'a client') || ' of ' ||
+              coalesce(usename, '?') AS who
+         FROM pg_catalog.pg_stat_activity
+        WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()
+          AND (backend_type IS NULL OR backend_type = 'client backend')`,
+      o,
+      [database],
+    );
+    if (rows.length === 0) return;
+    if (tries === 10) throw inUse(database, rows.map((row) => String(row["who"])));
+    await setTimeout(100, undefined, { signal: o.signal }).catch(() => o.signal.throwIfAborted());
+  }
 }
 
 /** The error of a database that others are connected to. */
