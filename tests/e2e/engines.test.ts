@@ -118,7 +118,7 @@ for (const engine of engines) {
       const at = withJob(name, engine, { url: source.url, toolsDir: source.server.toolsDir });
       await succeeds(at, ["backup", "shop"]);
       const folder = join(at.folder, "backups");
-      const dump = join(folder, filesBelow(folder).find((file) => file.includes("/dump-001"))!);
+      const dump = join(folder, filesBelow(folder).find((file) => /\/dump-\d+-/.test(file))!);
       return { ...source, at, dump, folder: join(dump, "..") };
     }
 

@@ -24,7 +24,7 @@ jobs: { shop: { database: shop, destinations: [disk], compression: ${codec}, vol
   await succeeds(at, ["run", "--once"]);
   const backups = join(at.folder, "backups");
   const text = filesBelow(backups).find((file) => file.endsWith("/RESTORE.txt"))!;
-  const volumes = filesBelow(backups).filter((file) => /dump-001-.*\.v\d+$/.test(file));
+  const volumes = filesBelow(backups).filter((file) => /dump-\d+-.*\.v\d+$/.test(file));
   assert.ok(volumes.length >= 2, `several volumes: ${filesBelow(backups).join(", ")}`);
   const copy = join(tempDir("restore-text"), "backup");
   cpSync(join(backups, text, ".."), copy, { recursive: true });
