@@ -12,7 +12,7 @@ import {
   unescapeName,
 } from "./names.ts";
 
-export { chainOf, latest, resolveBackup } from "./choose.ts";
+export { chainOf, goodBackups, latest, resolveBackup } from "./choose.ts";
 
 /** Options of {@link readCatalog}. */
 export type CatalogOptions = Abortable & {

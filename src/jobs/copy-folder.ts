@@ -95,8 +95,13 @@ async function objectsIn(
   o: JobContext,
 ): Promise<Map<string, ObjectInfo>> {
   const objects = new Map<string, ObjectInfo>();
-  for await (const object of storage.list(prefix, o)) {
-    objects.set(object.key.slice(prefix.length), object);
+  try {
+    for await (const object of storage.list(prefix, o)) {
+      objects.set(object.key.slice(prefix.length), object);
+    }
+  } catch (error) {
+    // The destination itself is made with its first object.
+    if (!hasCode(error, "storage/not-found")) throw error;
   }
   return objects;
 }

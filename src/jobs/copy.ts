@@ -2,7 +2,7 @@ import { resolveBackup, surveyCatalog, type SurveyedBackup } from "../catalog/ca
 import { parseMarkName } from "../catalog/mark-names.ts";
 import { addMark } from "../catalog/marks.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
-import { BackupError, toBackupError } from "../core/errors.ts";
+import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import { SourceFailure, transfer } from "./copy-folder.ts";
 import { type OpenDestination, withDestinations } from "./destinations.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
@@ -26,8 +26,7 @@ export const copyBackups: CopyBackups = (request, o) =>
         });
       }
       const there = new Map<string, SurveyedBackup>();
-      const survey = await surveyCatalog(target.storage, o);
-      for (const ref of survey.backups) there.set(ref.prefix, ref);
+      for (const ref of await backupsAt(target, o)) there.set(ref.prefix, ref);
       const meter = createMeter(o);
       const results: CopyResult[] = [];
       for (const one of choose(found, request.wanted)) {
@@ -38,6 +37,19 @@ export const copyBackups: CopyBackups = (request, o) =>
       return results;
     });
   });
+
+/** A folder that is not there yet is made with the first backup. */
+async function backupsAt(
+  { storage }: OpenDestination,
+  o: JobContext,
+): Promise<readonly SurveyedBackup[]> {
+  try {
+    return (await surveyCatalog(storage, o)).backups;
+  } catch (error) {
+    if (hasCode(error, "storage/not-found")) return [];
+    throw error;
+  }
+}
 
 /** What is wanted and all that it builds on, parents before children. */
 function choose(found: readonly FoundBackup[], wanted: readonly string[]): FoundBackup[] {

@@ -70,14 +70,26 @@ export async function withBackupsKept<T>(
   o: JobContext,
   use: () => Promise<T>,
 ): Promise<T> {
-  const locks: Lock[] = [];
+  const lock = await keepBackups({ job, locations }, o);
   try {
-    for (const location of [...locations].sort()) {
-      locks.push(await shareWithPatience(job, location, o));
-    }
     return await use();
   } finally {
-    for (const lock of locks) lock.release();
+    lock.release();
+  }
+}
+
+/** As {@link withBackupsKept}, until the lock is released. */
+export async function keepBackups({ job, locations }: KeepScope, o: JobContext): Promise<Lock> {
+  const locks: Lock[] = [];
+  const release = () => locks.forEach((lock) => lock.release());
+  try {
+    for (const location of [...new Set(locations)].sort()) {
+      locks.push(await shareWithPatience(job, location, o));
+    }
+    return { release };
+  } catch (error) {
+    release();
+    throw error;
   }
 }
 

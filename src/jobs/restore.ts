@@ -1,25 +1,23 @@
-import { openArtifact } from "../catalog/artifact-reader.ts";
-import { chainOf, resolveBackup } from "../catalog/catalog.ts";
-import { inventoryFormat, readInventory } from "../catalog/inventory-file.ts";
+import { goodBackups, resolveBackup } from "../catalog/catalog.ts";
 import { readManifest } from "../catalog/manifest.ts";
 import { newBackupId } from "../catalog/names.ts";
-import { decoderWith } from "../codecs/mod.ts";
 import type {
   Connector,
-  RestorableBackup,
   RestorableChain,
   RestoreOptions,
   RestorePlan,
+  RestoreResult,
 } from "../contracts/connector.ts";
-import type { ArtifactFormat } from "../contracts/format.ts";
-import type { Artifact, Manifest } from "../contracts/manifest.ts";
-import { type Abortable, type Bytes, drain, tapped } from "../core/bytes.ts";
-import { BackupError, hasCode } from "../core/errors.ts";
+import type { Manifest } from "../contracts/manifest.ts";
+import { drain } from "../core/bytes.ts";
+import { BackupError } from "../core/errors.ts";
+import type { Lock } from "../core/lock.ts";
 import { suggestion } from "../core/text.ts";
-import { checkSizes } from "./check-sizes.ts";
-import { closeDestinations, type OpenDestination, openDestinations } from "./destinations.ts";
+import { type ChainSource, chainSource } from "./chain-source.ts";
+import { undamagedFirst } from "./damaged-copy.ts";
+import { closeDestinations, openDestinations } from "./destinations.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
-import { withJobLock } from "./lock.ts";
+import { keepBackups, withJobLock } from "./lock.ts";
 import { createMeter, type Meter } from "./progress.ts";
 import type {
   JobContext,
@@ -33,7 +31,9 @@ import type {
 export const prepareRestore: PrepareRestore = async (request, o) => {
   const { open, failed } = await openDestinations(request.destinations, o);
   let connector: Connector | undefined;
+  let kept: Lock | undefined;
   const close = async () => {
+    kept?.release();
     await connector?.close();
     await closeDestinations(open);
   };
@@ -41,11 +41,17 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
     if (open.length === 0) throw failed[0]!.error;
     const { found, failed: unlisted, warnings } = await findBackups(open, o);
     if (unlisted.length === open.length) throw unlisted[0]!.error;
-    for (const warning of warnings) o.runtime.log.warn("{warning}", { warning });
+    const unopened = failed.map(({ name, error }) =>
+      `Destination "${name}" is left out: ${error.message}`
+    );
+    for (const warning of [...unopened, ...warnings]) o.runtime.log.warn("{warning}", { warning });
     const choice = await choose(found, request, o);
-    const source = await openCopy(choice, found, request, o);
+    const locations = choice.copies.map(({ destination }) => destination.storage.location);
+    kept = await keepBackups({ job: choice.ref.job, locations }, o);
+    const meter = createMeter(o);
+    const source = chainSource(choice, found, request, meter, o);
     connector = await request.target.kind.open(request.target.options, o);
-    return await plan(request, source, connector, close, o);
+    return await plan(request, choice, source, connector, meter, close, o);
   } catch (error) {
     await close();
     throw error;
@@ -77,9 +83,13 @@ function candidatesOf(found: readonly FoundBackup[], { job }: RestoreRequest): F
       hint: `Name one job (${[...jobs].sort().join(", ")}) or a backup's id; list shows them.`,
     });
   }
-  return found.filter(({ ref, copies }) =>
-    (job === undefined || ref.job === job) && copies.some((copy) => !isDamaged(copy.ref.marks))
-  );
+  // A backup is as good as the best of its copies, and as those of what it builds on.
+  const refs = found.map(({ ref, copies }) => {
+    const best = copies.find((copy) => !isDamaged(copy.ref.marks)) ?? copies[0]!;
+    return { ...ref, marks: best.ref.marks };
+  });
+  const good = new Set(goodBackups(refs).map(({ prefix }) => prefix));
+  return found.filter(({ ref }) => (job === undefined || ref.job === job) && good.has(ref.prefix));
 }
 
 /** Oldest first; folders' names tell only the second, so those of one second are looked up. */
@@ -93,8 +103,7 @@ async function inOrder(
   const startedMs = new Map<FoundBackup, number>();
   for (const one of candidates) {
     if (counts.get(second(one)) === 1) continue;
-    const { destination, ref } = one.copies[0]!;
-    const manifest = await readManifest(destination.storage, ref, o).catch(() => undefined);
+    const manifest = await anyManifest(one, o).catch(() => undefined);
     if (manifest !== undefined) startedMs.set(one, new Date(manifest.startedAt).getTime());
   }
   const at = (one: FoundBackup) => startedMs.get(one) ?? second(one);
@@ -141,8 +150,7 @@ async function newestBefore(
 ): Promise<FoundBackup> {
   // A folder's name tells when the run began, and the data is never older than that.
   for (const candidate of candidates.filter(({ ref }) => ref.createdAt <= at).reverse()) {
-    const { destination, ref } = candidate.copies[0]!;
-    const manifest = await readManifest(destination.storage, ref, o);
+    const manifest = await anyManifest(candidate, o);
     if (new Date(manifest.consistentAt) <= at) return candidate;
   }
   const oldest = candidates[0]!.ref;
@@ -151,97 +159,110 @@ async function newestBefore(
   });
 }
 
-/** A copy that is whole by its sizes, with its chain. */
-interface Source {
-  readonly found: FoundBackup;
-  readonly destination: OpenDestination;
-  readonly manifests: readonly { readonly manifest: Manifest; readonly prefix: string }[];
-}
-
-/** Takes the first destination whose copy of the whole chain is complete. */
-async function openCopy(
-  choice: FoundBackup,
-  found: readonly FoundBackup[],
-  request: RestoreRequest,
-  o: JobContext,
-): Promise<Source> {
+/** The manifest, from the first destination where it can be read. */
+async function anyManifest({ copies }: FoundBackup, o: JobContext): Promise<Manifest> {
   let failure: unknown;
-  // An explicitly named damaged backup is still tried, but good copies first.
-  const copies = [...choice.copies].sort((a, b) =>
-    Number(isDamaged(a.ref.marks)) - Number(isDamaged(b.ref.marks))
-  );
-  for (const { destination, ref } of copies) {
+  for (const { destination, ref } of undamagedFirst(copies)) {
     try {
-      const here = found.flatMap((one) =>
-        one.copies.filter((copy) => copy.destination === destination).map((copy) => copy.ref)
-      );
-      const manifests = [];
-      for (const link of chainOf(here, ref)) {
-        const manifest = await readManifest(destination.storage, link, o);
-        assertUsable(manifest, request);
-        const problems = checkSizes(manifest, link);
-        if (problems.length > 0) throw problems[0]!;
-        manifests.push({ manifest, prefix: link.prefix });
-      }
-      return { found: choice, destination, manifests };
+      return await readManifest(destination.storage, ref, o);
     } catch (error) {
       o.signal.throwIfAborted();
-      if (hasCode(error, "restore/")) throw error;
       failure ??= error;
-      o.runtime.log.warn("The copy of {id} at {destination} cannot be used: {error}", {
-        id: ref.id,
-        destination: destination.name,
-        error: error instanceof Error ? error.message : String(error),
-      });
     }
   }
   throw failure;
 }
 
-function assertUsable(manifest: Manifest, { target }: RestoreRequest): void {
-  const known = new Set([...target.kind.formats.map(({ id }) => id), inventoryFormat.id]);
-  const foreign = manifest.artifacts.find(({ format }) => !known.has(format));
-  if (foreign === undefined) return;
-  throw new BackupError(
-    "restore/wrong-kind",
-    `Backup ${manifest.id} is of ${manifest.source.flavour} and the target is ${target.kind.title}`,
-    { hint: `Give a target of kind "${manifest.source.kind}".` },
-  );
-}
-
 async function plan(
   request: RestoreRequest,
-  source: Source,
+  choice: FoundBackup,
+  source: ChainSource,
   connector: Connector,
+  meter: Meter,
   close: () => Promise<void>,
   o: JobContext,
 ): Promise<PreparedRestore> {
-  const meter = createMeter(o);
-  const last = source.manifests.at(-1)!.manifest;
-  const options = restoreOptions(request, last);
-  const chain = await openChain(request, source, meter, o);
+  const chain = await source.open();
+  const { manifest } = chain.at(-1)!;
+  const options = restoreOptions(request, manifest);
   meter.stage("plan");
   const restorePlan = await connector.planRestore(chain, options, o);
   return {
-    backup: asListed(source, last),
-    manifest: last,
-    from: source.destination.name,
+    backup: asListed(choice, manifest),
+    manifest,
+    from: source.from().join(", "),
     plan: restorePlan,
     close,
     async run() {
       const run = newBackupId(o.runtime.random);
       const scope = {
-        job: request.lockJob ?? last.job,
+        job: request.lockJob ?? manifest.job,
         location: connector.location,
         run,
       };
-      return await withJobLock(scope, o, async () => {
-        if (restorePlan.isCheckedFirst) await readWhole(chain, restorePlan, meter, o);
-        meter.stage("restore", totalBytes(chain));
-        return await connector.restore(chain, restorePlan, options, o);
-      });
+      return await withJobLock(
+        scope,
+        o,
+        () => carryOut({ chain, plan: restorePlan }, options, source, connector, meter, o),
+      );
     },
   };
+}
+
+/**
+ * Restores, and begins again with another copy where one cannot be read: as long as nothing was
+ * touched, or what was there is there again, which a plan that comes out the same proves.
+ */
+async function carryOut(
+  first: { readonly chain: RestorableChain; readonly plan: RestorePlan },
+  options: RestoreOptions,
+  source: ChainSource,
+  connector: Connector,
+  meter: Meter,
+  o: JobContext,
+): Promise<RestoreResult> {
+  let { chain, plan } = first;
+  const given: string[] = [];
+  for (;;) {
+    try {
+      if (plan.isCheckedFirst) await readWhole(chain, plan, meter, o);
+      meter.stage("restore", totalBytes(chain));
+      const result = await connector.restore(chain, plan, options, o);
+      return { ...result, warnings: [...given, ...result.warnings] };
+    } catch (error) {
+      o.signal.throwIfAborted();
+      const why = await source.fallBack();
+      if (why === undefined) throw error;
+      const next = await planAgain(options, source, connector, o);
+      if (next === undefined || !isAsBefore(plan, next.plan)) throw error;
+      given.push(why);
+      ({ chain, plan } = next);
+    }
+  }
+}
+
+/** Undefined where it cannot be done: then the first failure is the one to tell. */
+async function planAgain(
+  options: RestoreOptions,
+  source: ChainSource,
+  connector: Connector,
+  o: JobContext,
+): Promise<{ chain: RestorableChain; plan: RestorePlan } | undefined> {
+  try {
+    const chain = await source.open();
+    return { chain, plan: await connector.planRestore(chain, options, o) };
+  } catch {
+    o.signal.throwIfAborted();
+    return undefined;
+  }
+}
+
+/** What a step was going to replace is lost already, and is to be had from no other place. */
+function isAsBefore({ steps }: RestorePlan, next: RestorePlan): boolean {
+  return steps.length === next.steps.length && steps.every(({ from, to, mode }, index) => {
+    const other = next.steps[index]!;
+    return other.from === from && other.to === to && (mode === "replace" || other.mode === mode);
+  });
 }
 
 function restoreOptions(request: RestoreRequest, manifest: Manifest): RestoreOptions {
@@ -254,47 +275,6 @@ function restoreOptions(request: RestoreRequest, manifest: Manifest): RestoreOpt
     restoreArgs: [...manifest.settings.restoreArgs ?? [], ...request.restoreArgs],
     backupId: manifest.id,
   };
-}
-
-async function openChain(
-  request: RestoreRequest,
-  { destination, manifests }: Source,
-  meter: Meter,
-  o: JobContext,
-): Promise<RestorableChain> {
-  const formats = request.target.kind.formats;
-  const backups: RestorableBackup[] = [];
-  for (const { manifest, prefix } of manifests) {
-    const artifacts = manifest.artifacts.map((artifact) => ({
-      ...artifact,
-      open: (abortable: Abortable) =>
-        openMetered(destination, prefix, artifact, formats, meter, {
-          ...o,
-          signal: abortable.signal,
-        }),
-    }));
-    const inventory = await readInventory(destination.storage, prefix, manifest, {
-      ...o,
-      decoder: decoderWith(o.keyring),
-    });
-    backups.push({ manifest, artifacts, inventory });
-  }
-  return backups;
-}
-
-function openMetered(
-  { storage }: OpenDestination,
-  prefix: string,
-  artifact: Artifact,
-  formats: readonly ArtifactFormat[],
-  meter: Meter,
-  o: JobContext,
-): Bytes {
-  const options = { decoder: decoderWith(o.keyring) };
-  const format = formats.find(({ id }) => id === artifact.format);
-  const walker = format?.walk();
-  const bytes = openArtifact(storage, prefix, artifact, { walker, ...options }, o);
-  return tapped(bytes, (chunk) => meter.raw(chunk.byteLength));
 }
 
 /** Reads every byte of every artifact that counts, before the target is touched. */
@@ -321,7 +301,7 @@ function totalBytes(chain: RestorableChain): number {
     .reduce((sum, { rawBytes }) => sum + rawBytes, 0);
 }
 
-function asListed({ found }: Source, manifest: Manifest): ListedBackup {
-  const destinations = found.copies.map(({ destination }) => destination.name);
-  return { ...found.ref, job: manifest.job, destinations, manifest };
+function asListed({ ref, copies }: FoundBackup, manifest: Manifest): ListedBackup {
+  const destinations = copies.map(({ destination }) => destination.name);
+  return { ...ref, job: manifest.job, destinations, manifest };
 }

@@ -108,7 +108,7 @@ export interface RestoreRequest {
 export interface PreparedRestore {
   readonly backup: ListedBackup;
   readonly manifest: Manifest;
-  /** The destination it is read from. */
+  /** The destination it is read from; several where no single one has its whole chain. */
   readonly from: string;
   readonly plan: RestorePlan;
   /** Does it. */
@@ -116,7 +116,10 @@ export interface PreparedRestore {
   close(): Promise<void>;
 }
 
-/** Finds the backup, checks that every object is there, looks at the target; changes nothing. */
+/**
+ * Finds the backup, checks that every object is there, looks at the target. It changes nothing, but
+ * marks copies that turn out damaged. A copy that cannot be read gives way to another destination's.
+ */
 export type PrepareRestore = (request: RestoreRequest, o: JobContext) => Promise<PreparedRestore>;
 
 /** What `verify` found of one backup at one destination. */
@@ -256,5 +259,9 @@ export type VerifyBackups = (
     /** The kinds whose dumps can be looked into: built-in ones and plugins'. */
     readonly kinds: readonly ConnectorKind[];
   },
-  o: JobContext & { onResult?: (result: VerifyResult) => void },
+  o: JobContext & {
+    onResult?: (result: VerifyResult) => void;
+    /** Told of each destination that could not be looked at; the others are checked all the same. */
+    onUnreached?: (destination: { readonly name: string; readonly error: BackupError }) => void;
+  },
 ) => Promise<VerifyResult[]>;

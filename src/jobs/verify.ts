@@ -15,24 +15,35 @@ import { tee } from "../core/pipeline/tee.ts";
 import { checkSizes } from "./check-sizes.ts";
 import { type OpenDestination, withDestinations } from "./destinations.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
+import { withBackupsKept } from "./lock.ts";
 import { createMeter, type Meter } from "./progress.ts";
 import type { JobContext, VerifyBackups, VerifyResult } from "./types.ts";
 
 /** Checks backups at every destination that has them. See {@link VerifyBackups}. */
 export const verifyBackups: VerifyBackups = (request, o) =>
   withDestinations(request.destinations, o, async (open, unopened) => {
-    if (unopened.length > 0) throw unopened[0]!.error;
     const { found, failed } = await findBackups(open, o, request.job);
-    if (failed.length > 0) throw failed[0]!.error;
+    const unreached = [...unopened, ...failed];
+    if (unreached.length === request.destinations.length) throw unreached[0]!.error;
+    for (const one of unreached) o.onUnreached?.(one);
     const chosen = choose(found, request.backups, request.isLatestOnly === true);
     const meter = createMeter(o);
     const results: VerifyResult[] = [];
+    const refsAt = new Map(
+      open.map((destination): [OpenDestination, BackupRef[]] => [destination, []]),
+    );
+    for (const { destination, ref } of found.flatMap(({ copies }) => copies)) {
+      refsAt.get(destination)!.push(ref);
+    }
     for (const { copies } of chosen) {
       for (const { destination, ref } of copies) {
-        const here = found.flatMap((one) =>
-          one.copies.filter((copy) => copy.destination === destination).map((copy) => copy.ref)
+        const here = refsAt.get(destination)!;
+        const scope = { job: ref.job, locations: [destination.storage.location] };
+        const result = await withBackupsKept(
+          scope,
+          o,
+          () => verifyCopy(destination, ref, here, request, meter, o),
         );
-        const result = await verifyCopy(destination, ref, here, request, meter, o);
         results.push(result);
         o.onResult?.(result);
       }

@@ -37,6 +37,7 @@ export const verify = defineCommand({
     const wanted = what.length === 1
       ? await jobOrBackup(only, config, destinations, session)
       : undefined;
+    const unreached: BackupError[] = [];
     const results = await verifyBackups({
       destinations,
       backups: wanted?.job === undefined ? what : [],
@@ -47,6 +48,7 @@ export const verify = defineCommand({
     }, {
       ...session.job("verify", keys),
       onResult: (result) => session.print(describe(result, session)),
+      onUnreached: ({ name, error }) => unreached.push(unreachedError(name, error)),
     });
     session.clearProgress();
     const wantedNothing = what.length === 0 && wanted === undefined;
@@ -56,10 +58,17 @@ export const verify = defineCommand({
       });
     }
     session.print(summary(results));
-    for (const error of complaints(results)) session.complain(error);
-    return { json: results.map((result) => resultJson(result)), codes: results.flatMap(codesOf) };
+    for (const error of [...complaints(results), ...unreached]) session.complain(error);
+    return {
+      json: results.map((result) => resultJson(result)),
+      codes: [...results.flatMap(codesOf), ...unreached.map(({ code }) => code)],
+    };
   },
 });
+
+function unreachedError(name: string, { code, message, hint }: BackupError): BackupError {
+  return new BackupError(code, `Nothing at "${name}" was checked: ${message}`, { hint });
+}
 
 /** The sum of what is wrong, on standard error: what cron mails, and what `> /dev/null` leaves. */
 function complaints(results: readonly VerifyResult[]): BackupError[] {
