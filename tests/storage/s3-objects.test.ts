@@ -120,6 +120,8 @@ test("sweep aborts the uploads under its prefix that a crash left, and no others
   for (const key of ["backups/job/run1/dump", "backups/job2/run/dump", "other/job/dump"]) {
     await start(key);
   }
+  const anHourAgo = new Date(Date.now() - 3_600_000);
+  assert.equal(await storage.sweep("job/", { ...o, before: anHourAgo }), 0, "may be under way");
   assert.equal(await storage.sweep("job/", o), 1);
   assert.deepEqual(await server.uploads(bucket), ["backups/job2/run/dump", "other/job/dump"]);
   assert.equal(await storage.sweep("", o), 1);

@@ -34,10 +34,19 @@ export async function* listObjects(
 /**
  * Aborts every unfinished multipart upload under a prefix.
  *
+ * @param o.before only those that were begun before this moment
  * @returns how many there were; 0 where the store cannot list them
  */
-export async function sweepUploads(access: Access, prefix: string, o: Abortable): Promise<number> {
-  const uploads = await unfinishedUploads(access, prefix, o);
+export async function sweepUploads(
+  access: Access,
+  prefix: string,
+  o: Abortable & { before?: Date },
+): Promise<number> {
+  const { before } = o;
+  const uploads = (await unfinishedUploads(access, prefix, o)).filter(({ begunAt }) =>
+    // Of one that does not say when it was begun, nobody knows whether it is under way.
+    before === undefined || (begunAt !== undefined && begunAt < before)
+  );
   for (const { Key, UploadId } of uploads) await abortUpload(access, Key, UploadId, o);
   return uploads.length;
 }
@@ -45,6 +54,7 @@ export async function sweepUploads(access: Access, prefix: string, o: Abortable)
 interface Upload {
   readonly Key: string;
   readonly UploadId: string;
+  readonly begunAt: Date | undefined;
 }
 
 async function unfinishedUploads(access: Access, prefix: string, o: Abortable): Promise<Upload[]> {
@@ -67,9 +77,9 @@ async function unfinishedUploads(access: Access, prefix: string, o: Abortable): 
           doing: `list the unfinished uploads in "${access.location}/${prefix}"`,
         },
       );
-      for (const { Key, UploadId } of page.Uploads ?? []) {
+      for (const { Key, UploadId, Initiated: begunAt } of page.Uploads ?? []) {
         if (Key === undefined || UploadId === undefined) continue;
-        if (access.keys.toKey(Key) !== undefined) found.push({ Key, UploadId });
+        if (access.keys.toKey(Key) !== undefined) found.push({ Key, UploadId, begunAt });
       }
       next = page.IsTruncated === true && page.NextKeyMarker !== undefined
         ? {
