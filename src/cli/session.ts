@@ -89,7 +89,8 @@ export async function openSession(
     isJsonLog = settings.format === "json" && settings.file === undefined;
     await openLog({ settings, secrets, write: writeLog });
   };
-  await setLog({ level: "info", format: "text" });
+  // To a person, progress and the result tell what a log at level info would say again.
+  await setLog({ level: host.stderr.isTerminal ? "warning" : "info", format: "text" });
 
   async function load(): Promise<Config> {
     const moduleExports = async () => await import("../mod.ts");
