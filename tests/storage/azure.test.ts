@@ -150,7 +150,7 @@ describe("an Azure container", () => {
         alter: withHeaders({ "content-md5": "AAAAAAAAAAAAAAAAAAAAAA==" }),
       },
     });
-    await assert.rejects(storage.put("lie", text("truth"), o), { code: "storage/failed" });
+    await assert.rejects(storage.put("lie", text("truth"), o), { code: "storage/checksum" });
     assert.deepEqual(await place.names(), []);
   });
 

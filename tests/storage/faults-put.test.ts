@@ -109,7 +109,7 @@ const fatal: readonly Failure[] = [
     title: "bytes that are damaged each time",
     rules: on("part", { kind: "flip-request", offset: 1_000 }, 1, forever),
     // A store that checks every part is unavailable for this one; else the whole has failed.
-    code: /^storage\/(unavailable|failed)$/,
+    code: /^storage\/(unavailable|checksum)$/,
   },
   {
     title: "a bucket that is not there",

@@ -131,7 +131,7 @@ needs("fakegcs").describe("a Google Cloud Storage bucket", () => {
         }),
       },
     });
-    await assert.rejects(storage.put("lie", text("truth"), o), { code: "storage/failed" });
+    await assert.rejects(storage.put("lie", text("truth"), o), { code: "storage/checksum" });
     assert.deepEqual(await place.names(), []);
   });
 

@@ -56,9 +56,10 @@ export const azureOptions = z.strictObject({
 /** See {@link azureOptions}. */
 export type AzureOptions = z.infer<typeof azureOptions>;
 
-// A blob has at most 50,000 blocks: 390 GiB, and a volume has 100 GiB unless told otherwise.
-const defaultPartBytes = 8 * 1024 * 1024;
-const spareParts = 3;
+// A blob has at most 50,000 blocks: 195 GiB, and a volume has 100 GiB unless told otherwise. The SDK
+// copies what it sends, so that each MiB here counts several times.
+const defaultPartBytes = 4 * 1024 * 1024;
+const spareParts = 2;
 const defaultTimeoutMs = 300_000;
 
 /** Azure Blob Storage. */
@@ -125,6 +126,7 @@ export async function openAzure(
   const { retention } = options;
   return {
     location: keys.location(`az://${container.accountName}/${container.containerName}`),
+    partBytes,
     put: async (key, body, o) =>
       await putBlob(client, keys.toName(key), key, body, {
         signal: o.signal,

@@ -63,7 +63,7 @@ async function putWhole(
       if (!isTold(done.contentMD5, md5)) {
         const conditions = done.etag === undefined ? {} : { ifMatch: done.etag };
         await client.blob(name).delete({ abortSignal, conditions });
-        throw damaged("storage/failed", client.show(name));
+        throw damaged("storage/checksum", client.show(name));
       }
       return toInfo({ ...done, contentLength: wanted.bytes }, key, done.versionId);
     }, o);

@@ -102,6 +102,7 @@ export async function openGcs(
   const { retention } = options;
   return {
     location: keys.location(`gs://${bucket}`),
+    partBytes,
     put: async (key, body, o) =>
       await putObject(client, keys.toName(key), key, body, {
         signal: o.signal,

@@ -210,7 +210,7 @@ async function acknowledged(
     accept: [404],
   }, { signal });
   throw new BackupError(
-    "storage/failed",
+    "storage/checksum",
     `The store acknowledged other bytes than were sent of "${client.show(name)}": ` +
       `${stored.size} with CRC-32C ${stored.crc32c} for ${wanted.bytes} with ${wanted.crc32c}`,
     { hint: "Look into the store, or what lies between: it damages what it is given." },
