@@ -14,7 +14,8 @@ export async function addMark(
   try {
     // A line for people: some stores and tools treat empty objects as folders.
     const body = new TextEncoder().encode(`${markName(mark)}\n`);
-    await storage.put(prefix + markName(mark), body, o);
+    // A mark has to go again: a released hold, a damaged copy that was healed.
+    await storage.put(prefix + markName(mark), body, { ...o, retainUntil: "none" });
   } catch (error) {
     if (!hasCode(error, "storage/exists")) throw error;
   }

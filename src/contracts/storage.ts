@@ -31,12 +31,14 @@ export interface Storage {
    * Stores one object, all or nothing: a body that throws, an abort or a crash leaves nothing under
    * `key`. Resolves only after the store acknowledged the whole object as durable.
    *
+   * @param o.retainUntil wins over the destination's own retention; `none` for small objects that
+   * are to be deleted again, such as marks
    * @throws BackupError `storage/exists` when the key is taken: nothing is ever overwritten
    */
   put(
     key: string,
     body: Bytes | Uint8Array,
-    o: Abortable & { retainUntil?: Date },
+    o: Abortable & { retainUntil?: Date | "none" },
   ): Promise<ObjectInfo>;
   /**
    * Streams an object, or a range of it; a broken read is resumed inside.

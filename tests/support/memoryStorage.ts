@@ -45,7 +45,7 @@ export function memoryStorage(
       const whole = body instanceof Uint8Array ? body.slice() : await collect(body);
       o.signal.throwIfAborted();
       if (objects.has(key)) throw new BackupError("storage/exists", `"${key}" exists`);
-      const until = o.retainUntil ?? retain;
+      const until = o.retainUntil === "none" ? undefined : o.retainUntil ?? retain;
       const object: MemoryObject = { body: whole, modifiedAt: now() };
       if (until !== undefined) object.retainedUntil = until;
       objects.set(key, object);

@@ -131,7 +131,9 @@ export async function openAzure(
       await putBlob(client, keys.toName(key), key, body, {
         signal: o.signal,
         buffers,
-        retainUntil: o.retainUntil ?? retentionEnd(retention, runtime.now()),
+        retainUntil: o.retainUntil === "none"
+          ? undefined
+          : o.retainUntil ?? retentionEnd(retention, runtime.now()),
         retentionMode: retention?.mode ?? "Unlocked",
         putId: Buffer.from(runtime.random(12)).toString("hex"),
       }),

@@ -107,7 +107,9 @@ export async function openGcs(
       await putObject(client, keys.toName(key), key, body, {
         signal: o.signal,
         buffers,
-        retainUntil: o.retainUntil ?? retentionEnd(retention, runtime.now()),
+        retainUntil: o.retainUntil === "none"
+          ? undefined
+          : o.retainUntil ?? retentionEnd(retention, runtime.now()),
         retentionMode: retention?.mode ?? "Unlocked",
         boundary: Buffer.from(runtime.random(24)).toString("hex"),
       }),

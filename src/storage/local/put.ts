@@ -19,10 +19,10 @@ export async function putObject(
   key: string,
   body: Bytes | Uint8Array,
   freshName: string,
-  o: Abortable & { retainUntil?: Date },
+  o: Abortable & { retainUntil?: Date | "none" },
 ): Promise<ObjectInfo> {
   const parts = partsOf(key);
-  if (o.retainUntil !== undefined) {
+  if (o.retainUntil !== undefined && o.retainUntil !== "none") {
     throw new BackupError("storage/retained", "A local folder cannot hold objects until a date", {
       hint: "Use a store with object lock for this job, or drop the retention lock.",
     });

@@ -39,7 +39,7 @@ export async function putObject(
   access: Access,
   key: string,
   body: Bytes | Uint8Array,
-  o: Abortable & { retainUntil?: Date },
+  o: Abortable & { retainUntil?: Date | "none" },
 ): Promise<ObjectInfo> {
   const name = access.keys.toName(key);
   const put: Put = {
@@ -47,7 +47,7 @@ export async function putObject(
     name,
     doing: `write "${urlOf(access, name)}"`,
     token: Buffer.from(access.runtime.random(16)).toString("hex"),
-    retainUntil: o.retainUntil ?? retentionEnd(access),
+    retainUntil: o.retainUntil === "none" ? undefined : o.retainUntil ?? retentionEnd(access),
   };
   return await sendParts(body, {
     whole: (bytes, signal) => putWhole(access, put, bytes, signal),
