@@ -1,3 +1,5 @@
+import { BackupError } from "../core/errors.ts";
+
 /** What kind of thing an {@link InventoryObject} is, in the words of its engine. */
 export type ObjectType =
   | "table"
@@ -62,6 +64,34 @@ export function compareInventories(
   pairs: readonly { expected: DatabaseInventory; found: DatabaseInventory }[],
 ): InventoryDifference[] {
   return pairs.flatMap(({ expected, found }) => compareDatabases(expected, found));
+}
+
+/**
+ * Lets a restore pass whose differences are none that count.
+ *
+ * @param target the restored database, for people; where absent, each difference names its own
+ * @throws BackupError `restore/incomplete`
+ */
+export function assertRestored(
+  differences: readonly InventoryDifference[],
+  { target, hint }: { readonly target?: string; readonly hint: string },
+): void {
+  const failures = differences.filter(({ isFailure }) => isFailure);
+  const [first] = failures;
+  if (first === undefined) return;
+  const name = target === undefined ? `${first.database}.${first.name}` : first.name;
+  const others = failures.length === 1 ? "" : `, and ${failures.length - 1} more`;
+  throw new BackupError(
+    "restore/incomplete",
+    `${target === undefined ? "The target" : `"${target}"`} differs from the backup's inventory: ` +
+      `${first.type} "${name}" ${problemText(first)}${others}`,
+    { details: { differences: failures }, hint },
+  );
+}
+
+function problemText({ problem, expected, found }: InventoryDifference): string {
+  if (problem === "count") return `has ${found} rows instead of ${expected}`;
+  return problem === "missing" ? "is missing" : "is extra";
 }
 
 /** `schema.name`, or the name alone where there is no schema. */

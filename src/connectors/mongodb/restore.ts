@@ -11,7 +11,11 @@ import type {
   RestoreResult,
   RestoreStep,
 } from "../../contracts/connector.ts";
-import { compareInventories, type InventoryDifference } from "../../contracts/inventory.ts";
+import {
+  assertRestored,
+  compareInventories,
+  type InventoryDifference,
+} from "../../contracts/inventory.ts";
 import { rewriteArchive } from "./archive/rewrite.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
 import { readInventory } from "./inventory.ts";
@@ -170,16 +174,8 @@ async function compare(
     pairs.push({ expected, found: selection.isPartial ? partOf(live, names) : live });
   }
   const differences = compareInventories(pairs);
-  const failures = differences.filter(({ isFailure }) => isFailure);
-  if (failures.length === 0) return differences;
-  const [first] = failures;
-  throw new BackupError(
-    "restore/incomplete",
-    `The target differs from the backup's inventory in ${failures.length} objects, first ` +
-      `${first!.type} "${first!.database}.${first!.name}" (${first!.problem})`,
-    {
-      details: { differences: failures },
-      hint: "Make sure that nothing writes to the target, then restore again with --overwrite.",
-    },
-  );
+  assertRestored(differences, {
+    hint: "Make sure that nothing writes to the target, then restore again with --overwrite.",
+  });
+  return differences;
 }

@@ -14,6 +14,7 @@ import type {
   RestoreStep,
 } from "../../contracts/connector.ts";
 import {
+  assertRestored,
   compareInventories,
   type DatabaseInventory,
   type InventoryDifference,
@@ -142,18 +143,11 @@ async function load(
     expected: wanted,
     found: { ...ids === undefined ? found : partOf(found, head, ids), database: step.to },
   }]);
-  const failures = differences.filter(({ isFailure }) => isFailure);
-  if (failures.length === 0) return differences;
-  const [first] = failures;
-  throw new BackupError(
-    "restore/incomplete",
-    `"${step.to}" differs from the backup's inventory in ${failures.length} objects, first ` +
-      `${first!.type} "${first!.name}" (${first!.problem})`,
-    {
-      details: { differences: failures },
-      hint: "Make sure that nothing writes to the target, then restore again.",
-    },
-  );
+  assertRestored(differences, {
+    target: step.to,
+    hint: "Make sure that nothing writes to the target, then restore again.",
+  });
+  return differences;
 }
 
 async function runTool(

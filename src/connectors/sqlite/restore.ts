@@ -11,6 +11,7 @@ import type {
   RestoreStep,
 } from "../../contracts/connector.ts";
 import {
+  assertRestored,
   compareInventories,
   type DatabaseInventory,
   type InventoryDifference,
@@ -101,15 +102,7 @@ function differencesOf(
 }
 
 function assertSame(step: RestoreStep, differences: readonly InventoryDifference[]): void {
-  const failures = differences.filter(({ isFailure }) => isFailure);
-  if (failures.length === 0) return;
-  const first = failures[0]!;
-  throw new BackupError(
-    "restore/incomplete",
-    `"${step.to}" differs from the backup's inventory in ${failures.length} objects, first ` +
-      `${first.type} "${first.name}" (${first.problem})`,
-    { details: { differences: failures }, hint: "Restore another backup." },
-  );
+  assertRestored(differences, { target: step.to, hint: "Restore another backup." });
 }
 
 async function followUps(step: RestoreStep): Promise<string[]> {
