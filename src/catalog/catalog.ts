@@ -144,7 +144,7 @@ async function readJob(
   o: Abortable,
 ): Promise<string> {
   try {
-    return (await readManifest(storage, { prefix, id: name.id }, o)).job;
+    return (await readManifest(storage, { prefix, ...name }, o)).job;
   } catch {
     o.signal.throwIfAborted();
     return prefix.split("/")[0]!;

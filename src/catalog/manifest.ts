@@ -19,14 +19,37 @@ import { BackupError } from "../core/errors.ts";
  */
 export async function readManifest(
   storage: Storage,
-  ref: Pick<BackupRef, "prefix" | "id">,
+  ref: ManifestRef,
   o: Abortable,
 ): Promise<Manifest> {
-  const key = ref.prefix + manifestName;
-  const manifest = parseManifest(await collect(storage.get(key, o)), key);
-  if (manifest.id === ref.id) return manifest;
-  throw unreadable(key, `it belongs to backup ${manifest.id}, not to ${ref.id}`);
+  return (await readManifestFile(storage, ref, o)).manifest;
 }
+
+/**
+ * As {@link readManifest}, with the bytes as they are stored, whose digest children name.
+ *
+ * @throws as {@link readManifest}
+ */
+export async function readManifestFile(
+  storage: Storage,
+  ref: ManifestRef,
+  o: Abortable,
+): Promise<{ manifest: Manifest; bytes: Uint8Array }> {
+  const key = ref.prefix + manifestName;
+  const bytes = await collect(storage.get(key, o));
+  const manifest = parseManifest(bytes, key);
+  if (manifest.id !== ref.id) {
+    throw unreadable(key, `it belongs to backup ${manifest.id}, not to ${ref.id}`);
+  }
+  if (manifest.parent?.id !== ref.parentId) {
+    const [said, named] = [manifest.parent?.id, ref.parentId].map((id) => id ?? "nothing");
+    throw unreadable(key, `it builds on ${said}, and its folder says on ${named}`);
+  }
+  return { manifest, bytes };
+}
+
+/** Whose manifest is read. */
+type ManifestRef = Pick<BackupRef, "prefix" | "id" | "parentId">;
 
 /**
  * Reads a manifest out of its file's bytes.

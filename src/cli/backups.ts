@@ -3,7 +3,7 @@ import { age } from "../codecs/age.ts";
 import type { CodecParameters } from "../contracts/codec.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import type { Mark } from "../contracts/strategy.ts";
-import { listBackups } from "../jobs/list.ts";
+import { listRefs } from "../jobs/list.ts";
 import type { ListedBackup } from "../jobs/types.ts";
 import { errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";
@@ -85,7 +85,7 @@ export async function jobOrBackup(
 ): Promise<Wanted> {
   if (word === undefined) return {};
   if (config?.jobs.has(word) === true) return { job: word };
-  const { backups } = await listBackups(destinations, session.job("list"));
+  const backups = await listRefs(destinations, session.job("list"));
   session.clearProgress();
   if (backups.some(({ job }) => job === word)) return { job: word };
   if (backups.some(({ id }) => id.startsWith(word.toLowerCase()))) return { backup: word };

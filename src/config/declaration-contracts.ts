@@ -552,6 +552,8 @@ export const contracts = `
     readonly location: string;
     /** Bodies longer than this go up in parts of this size; absent where there are no parts. */
     readonly partBytes?: number;
+    /** What \`doctor\` says of abilities that nobody can find out by trying them. */
+    readonly remarks?: { readonly versioning?: string; readonly sweep?: string };
     /**
      * Stores one object, all or nothing: a body that throws, an abort or a crash leaves nothing under
      * \`key\`. Resolves only after the store acknowledged the whole object as durable.

@@ -1,10 +1,11 @@
 import { openArtifact } from "../catalog/artifact-reader.ts";
 import { chainOf } from "../catalog/catalog.ts";
 import { inventoryFormat, readInventory } from "../catalog/inventory-file.ts";
-import { readManifest } from "../catalog/manifest.ts";
+import { manifestSha256, readManifestFile } from "../catalog/manifest.ts";
 import { decoderWith } from "../codecs/mod.ts";
 import type { RestorableBackup, RestorableChain } from "../contracts/connector.ts";
-import type { Artifact, Manifest } from "../contracts/manifest.ts";
+import { type Artifact, type Manifest, manifestName } from "../contracts/manifest.ts";
+import type { BackupRef } from "../contracts/strategy.ts";
 import { type Abortable, type Bytes, tapped } from "../core/bytes.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import { checkSizes } from "./check-sizes.ts";
@@ -67,12 +68,13 @@ export function chainSource(
     return message;
   }
 
-  async function openLink(link: Link): Promise<RestorableBackup> {
+  /** @param expected the digest of the manifest that the link after it builds on. */
+  async function openLink(link: Link, expected: string | undefined): Promise<RestorableBackup> {
     let failure: unknown;
     while (link.copies.length > 0) {
       const copy = link.copies[0]!;
       try {
-        return await openCopy(copy, (error) => failed = { link, copy, error });
+        return await openCopy(copy, expected, (error) => failed = { link, copy, error });
       } catch (error) {
         o.signal.throwIfAborted();
         if (!isOfReading(error)) throw error;
@@ -85,10 +87,12 @@ export function chainSource(
 
   async function openCopy(
     { destination: { storage }, ref }: Copy,
+    expected: string | undefined,
     note: (error: BackupError) => void,
   ): Promise<RestorableBackup> {
-    const manifest = await readManifest(storage, ref, o);
+    const { manifest, bytes } = await readManifestFile(storage, ref, o);
     assertUsable(manifest, request);
+    if (expected !== undefined && manifestSha256(bytes) !== expected) throw otherParent(ref);
     const [problem] = checkSizes(manifest, ref);
     if (problem !== undefined) throw problem;
     const decoder = decoderWith(o.keyring);
@@ -117,7 +121,10 @@ export function chainSource(
   return {
     async open() {
       const chain: RestorableBackup[] = [];
-      for (const link of links) chain.push(await openLink(link));
+      // From the last one back: each names what it builds on.
+      for (const link of links.toReversed()) {
+        chain.unshift(await openLink(link, chain[0]?.manifest.parent?.manifestSha256));
+      }
       return chain;
     },
     from() {
@@ -133,6 +140,14 @@ export function chainSource(
       return link.copies.length === 0 ? undefined : message;
     },
   };
+}
+
+function otherParent({ prefix }: BackupRef): BackupError {
+  return new BackupError(
+    "verification/broken-chain",
+    `"${prefix}${manifestName}" is not what the backups that build on it were made with`,
+    { hint: "Restore an older backup, or look for the right copy at another destination." },
+  );
 }
 
 /** True for errors of what is stored, not of the target or of what was asked for. */

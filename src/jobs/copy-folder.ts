@@ -1,5 +1,5 @@
 import { openVolume } from "../catalog/artifact-reader.ts";
-import { parseManifest } from "../catalog/manifest.ts";
+import { readManifestFile } from "../catalog/manifest.ts";
 import { parseMarkName } from "../catalog/mark-names.ts";
 import { removeMark } from "../catalog/marks.ts";
 import { restoreTextName } from "../catalog/restore-text.ts";
@@ -75,15 +75,12 @@ export async function transfer(
 /** The manifest as it is stored: a child names its parent's by its digest. */
 async function readSource(
   source: Storage,
-  { prefix, id }: BackupRef,
+  ref: BackupRef,
   o: JobContext,
 ): Promise<{ text: Uint8Array; manifest: Manifest }> {
-  const key = prefix + manifestName;
   try {
-    const text = await collect(source.get(key, o));
-    const manifest = parseManifest(text, key);
-    if (manifest.id === id) return { text, manifest };
-    throw new BackupError("verification/manifest", `"${key}" is of backup ${manifest.id}`);
+    const { manifest, bytes } = await readManifestFile(source, ref, o);
+    return { text: bytes, manifest };
   } catch (error) {
     throw new SourceFailure(error);
   }

@@ -1,18 +1,68 @@
-import { readCatalog } from "../catalog/catalog.ts";
+import { readCatalog, resolveBackup } from "../catalog/catalog.ts";
 import type { DestinationDefinition } from "../config/model.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { toBackupError } from "../core/errors.ts";
 import { mapSome } from "../core/map-some.ts";
 import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
 import { type ManifestCache, openManifestCache } from "./manifest-cache.ts";
-import type { JobContext, ListBackups, ListedBackup } from "./types.ts";
+import type { JobContext, ListBackups, ListedBackup, ShowBackup } from "./types.ts";
 
 // Small objects over a network: the round trip is what costs, so many are under way at once.
 const manifestsAtOnce = 16;
 
 /** Lists the backups of several destinations as one list. See {@link ListBackups}. */
 export const listBackups: ListBackups = (definitions, o) =>
-  withDestinations(definitions, o, async (open, unopened) => {
+  withFound(definitions, o, async ({ found, warnings }, open) => {
+    const backups = await withManifests(found, open, o);
+    backups.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
+    return { backups, warnings };
+  });
+
+/** Every backup as its folder's name tells it, oldest first. Reads no manifest. */
+export const listRefs = (
+  definitions: readonly DestinationDefinition[],
+  o: JobContext,
+): Promise<BackupRef[]> =>
+  withFound(definitions, o, ({ found }) => Promise.resolve(found.map(({ ref }) => ref)));
+
+/** One backup, and what it builds on. See {@link ShowBackup}. */
+export const showBackup: ShowBackup = (definitions, id, o) =>
+  withFound(definitions, o, async ({ found, warnings }) => {
+    const refs = found.map(({ ref }) => ref);
+    const { prefix } = resolveBackup(refs, id);
+    const cache = await openManifestCache(o);
+    try {
+      const one = found.find(({ ref }) => ref.prefix === prefix)!;
+      return { backup: await listed(one, cache, o), chain: linksOf(one.ref, refs), warnings };
+    } finally {
+      cache.close();
+    }
+  });
+
+/** From the full backup to this one; shorter where a link is missing. */
+function linksOf(ref: BackupRef, all: readonly BackupRef[]): BackupRef[] {
+  const chain = [ref];
+  while (chain[0]!.parentId !== undefined && chain.length <= all.length) {
+    const { parentId, job, sourceTag } = chain[0]!;
+    const parent = all.find((one) =>
+      one.id === parentId && one.job === job && one.sourceTag === sourceTag
+    );
+    if (parent === undefined) break;
+    chain.unshift(parent);
+  }
+  return chain;
+}
+
+/** Destinations that cannot be read are warnings, and an error only where all are. */
+function withFound<T>(
+  definitions: readonly DestinationDefinition[],
+  o: JobContext & { job?: string },
+  use: (
+    listing: { readonly found: readonly FoundBackup[]; readonly warnings: string[] },
+    open: readonly OpenDestination[],
+  ) => Promise<T>,
+): Promise<T> {
+  return withDestinations(definitions, o, async (open, unopened) => {
     const { found, warnings, failed } = await findBackups(open, o, o.job);
     const unreached = [...unopened, ...failed];
     if (unreached.length > 0 && unreached.length === definitions.length) {
@@ -21,10 +71,9 @@ export const listBackups: ListBackups = (definitions, o) =>
     const unopenedWarnings = unopened.map(({ name, error }) =>
       `Destination "${name}" is left out: ${error.message}`
     );
-    const backups = await withManifests(found, open, o);
-    backups.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
-    return { backups, warnings: [...unopenedWarnings, ...warnings] };
+    return await use({ found, warnings: [...unopenedWarnings, ...warnings] }, open);
   });
+}
 
 /** The names of the jobs that have backups at these destinations, sorted. Reads no manifest. */
 export const listJobs = (

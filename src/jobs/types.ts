@@ -83,6 +83,18 @@ export type ListBackups = (
   o: JobContext & { job?: string },
 ) => Promise<{ backups: ListedBackup[]; warnings: string[] }>;
 
+/** `show`: one backup by its id, shortened while unique; reads no manifest but its own. */
+export type ShowBackup = (
+  destinations: readonly DestinationDefinition[],
+  id: string,
+  o: JobContext,
+) => Promise<{
+  backup: ListedBackup;
+  /** From the full backup to this one; shorter where a link is missing. */
+  chain: BackupRef[];
+  warnings: string[];
+}>;
+
 /** What to restore, where to. */
 export interface RestoreRequest {
   /** Where to look for it, in this order. */

@@ -1,5 +1,5 @@
 import { openArtifact, openStored } from "../catalog/artifact-reader.ts";
-import { chainOf, resolveBackup } from "../catalog/catalog.ts";
+import { resolveBackup } from "../catalog/catalog.ts";
 import { inventoryFormat } from "../catalog/inventory-file.ts";
 import { readManifest } from "../catalog/manifest.ts";
 import { markName } from "../catalog/mark-names.ts";
@@ -7,12 +7,14 @@ import { addMark, removeMark } from "../catalog/marks.ts";
 import { decoderWith, lacksKey } from "../codecs/mod.ts";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { ArtifactFormat } from "../contracts/format.ts";
-import type { Artifact, Manifest } from "../contracts/manifest.ts";
+import { type Artifact, type Manifest, manifestName } from "../contracts/manifest.ts";
 import type { BackupRef, Mark } from "../contracts/strategy.ts";
 import { type Bytes, drain, tapped } from "../core/bytes.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import { tee } from "../core/pipeline/tee.ts";
+import { checkChain, type Everything } from "./check-chain.ts";
 import { checkSizes } from "./check-sizes.ts";
+import type { Copy } from "./damaged-copy.ts";
 import { type OpenDestination, withDestinations } from "./destinations.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
 import { withBackupsKept } from "./lock.ts";
@@ -29,21 +31,16 @@ export const verifyBackups: VerifyBackups = (request, o) =>
     const chosen = choose(found, request.backups, request.isLatestOnly === true);
     const meter = createMeter(o);
     const results: VerifyResult[] = [];
-    const refsAt = new Map(
-      open.map((destination): [OpenDestination, BackupRef[]] => [destination, []]),
-    );
-    for (const { destination, ref } of found.flatMap(({ copies }) => copies)) {
-      refsAt.get(destination)!.push(ref);
-    }
+    const everything = { found, isWhole: unreached.length === 0 };
     for (const { copies } of chosen) {
-      for (const { destination, ref } of copies) {
-        const here = refsAt.get(destination)!;
-        const scope = { job: ref.job, locations: [destination.storage.location] };
+      for (const copy of copies) {
+        const scope = { job: copy.ref.job, locations: [copy.destination.storage.location] };
         const result = await withBackupsKept(
           scope,
           o,
-          () => verifyCopy(destination, ref, here, request, meter, o),
+          () => verifyCopy(copy, everything, request, meter, o),
         );
+        if (result === undefined) continue;
         results.push(result);
         o.onResult?.(result);
       }
@@ -76,14 +73,15 @@ interface Findings {
   isClosed: boolean;
 }
 
+/** Undefined when it was pruned since it was listed. */
 async function verifyCopy(
-  destination: OpenDestination,
-  ref: BackupRef,
-  here: readonly BackupRef[],
+  copy: Copy,
+  everything: Everything,
   { isDeep, kinds }: { readonly isDeep: boolean; readonly kinds: readonly ConnectorKind[] },
   meter: Meter,
   o: JobContext,
-): Promise<VerifyResult> {
+): Promise<VerifyResult | undefined> {
+  const { destination, ref } = copy;
   const findings: Findings = {
     checks: new Set(),
     problems: [],
@@ -95,13 +93,14 @@ async function verifyCopy(
   try {
     const manifest = await readManifest(destination.storage, ref, o);
     job = manifest.job;
-    chainOf(here, ref);
     findings.problems.push(...checkSizes(manifest, ref));
     findings.checks.add("sizes");
     if (isDeep && findings.problems.length === 0) {
       await readEverything(destination, ref, manifest, kinds, findings, meter, o);
     }
+    findings.notes.push(...await checkChain(copy, manifest, everything, o));
   } catch (error) {
+    if (await isGone(error, copy, o)) return undefined;
     sort(error, findings, o);
   }
   const status = findings.problems.length > 0
@@ -120,6 +119,22 @@ async function verifyCopy(
     notes: findings.notes,
     ...(mark === undefined ? {} : { mark }),
   };
+}
+
+/** Without its manifest it is no backup any more, and a mark would be all that lies there. */
+async function isGone(
+  error: unknown,
+  { destination: { storage }, ref }: Copy,
+  o: JobContext,
+): Promise<boolean> {
+  if (!hasCode(error, "storage/not-found")) return false;
+  const manifest = await storage.stat(ref.prefix + manifestName, o).catch(() => "unknown");
+  if (manifest !== undefined) return false;
+  o.runtime.log.info("Backup {id} was removed from {location} meanwhile", {
+    id: ref.id,
+    location: storage.location,
+  });
+  return true;
 }
 
 /** Damage is a finding; a store that cannot be read now is a note; a stop is neither. */

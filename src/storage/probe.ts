@@ -96,9 +96,10 @@ export async function probeStorage(
     add(
       "versioning",
       "ok",
-      info.version === undefined
-        ? "keeps no versions: what is deleted is gone"
-        : "keeps versions: deleting removes the versions themselves, and needs the right to",
+      storage.remarks?.versioning ??
+        (info.version === undefined
+          ? "keeps no versions: what is deleted is gone"
+          : "keeps versions: deleting removes the versions themselves, and needs the right to"),
     );
   });
   if (!canWrite) return findings;
@@ -152,7 +153,7 @@ export async function probeStorage(
   }
   await attempt("sweep", "look for unfinished uploads", async () => {
     await storage.sweep(prefix, o);
-    add("sweep", "ok", "unfinished uploads can be found and removed");
+    add("sweep", "ok", storage.remarks?.sweep ?? "unfinished uploads can be found and removed");
   });
 
   if (lock === undefined) {

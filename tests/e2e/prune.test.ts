@@ -103,6 +103,14 @@ describe("retention", () => {
     await fails(at, ["prune", "--from", "disk"], "usage/missing-retention", 2);
     await fails(at, ["prune", "--from", "disk", "--max-age", "old"], "usage/bad-value", 2);
     await fails(at, ["prune", "--from", "disk", "--last", "1", "--timezone", "Mars"], "usage/", 2);
+    const unknown = await fails(
+      at,
+      ["prune", "shp", "--from", "disk", "--last", "1"],
+      "usage/unknown-job",
+      2,
+    );
+    assert.match(unknown.stderr, /Did you mean "shop"\?/);
+    await fails(at, ["prune", "shop", "--from", "none", "--last", "1"], "storage/not-found", 6);
     await succeeds(at, ["prune", "--from", "disk", "--last", "2"]);
     assert.equal(foldersIn(disk).length, 2);
     await succeeds(at, ["prune", "--from", "disk", "--max-age", "1h", "--min-keep", "2"]);

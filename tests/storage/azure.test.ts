@@ -5,7 +5,7 @@ import { azure, type AzureOptions, openAzure } from "../../src/storage/azure/mod
 import { storageContract, type StorageSetup } from "../contracts/storage.ts";
 import { azurite } from "../support/azurite.ts";
 import { quickRetry } from "../support/clouds.ts";
-import { type Answer, type FaultProxy, faultProxy } from "../support/faultProxy.ts";
+import { type Answer, type Fault, type FaultProxy, faultProxy } from "../support/faultProxy.ts";
 import { never, testRuntime } from "../support/runtime.ts";
 
 const o = { signal: never };
@@ -138,6 +138,26 @@ describe("an Azure container", () => {
     const deletes = proxy.requests.filter(({ method }) => method === "DELETE")
       .map(({ path }) => /versionid=([\d-]+)/.exec(path)?.[1]);
     assert.deepEqual(deletes, [undefined, "2026-01-01", "2026-01-02"]);
+  });
+
+  test("loses one version, which is first taken from its place where it is the newest", async ({ open, proxy, names }) => {
+    const storage = await open();
+    await storage.put("one", text("x"), o);
+    const told = { kind: "alter-answer", alter: withHeaders({ "x-ms-version-id": "2026-01-02" }) };
+    const gone = { kind: "answer", answer: { status: 202 } } as const;
+    proxy.fail(
+      { method: "HEAD", times: 2, fault: told as Fault },
+      { method: "DELETE", path: /versionid=/, times: 2, fault: gone },
+    );
+    const deletes = () =>
+      proxy.requests.filter(({ method }) => method === "DELETE")
+        .map(({ path }) => /versionid=([\d-]+)/.exec(path)?.[1]);
+    await storage.delete("one", { ...o, version: "2026-01-01" });
+    assert.deepEqual(deletes(), ["2026-01-01"]);
+    assert.deepEqual(await names(), ["one"]);
+    await storage.delete("one", { ...o, version: "2026-01-02" });
+    assert.deepEqual(deletes(), ["2026-01-01", undefined, "2026-01-02"]);
+    assert.deepEqual(await names(), []);
   });
 
   test("never takes an acknowledgement of other bytes for its own", async (place) => {

@@ -6,6 +6,7 @@ import { local } from "../../src/storage/local/mod.ts";
 import { withFaults } from "../../src/storage/faults.ts";
 import { probeStorage } from "../../src/storage/probe.ts";
 import { s3, type S3Options } from "../../src/storage/s3/mod.ts";
+import { clouds } from "../support/clouds.ts";
 import { needs } from "../support/needs.ts";
 import { never, testRuntime } from "../support/runtime.ts";
 import { type BucketKind, s3Server } from "../support/s3.ts";
@@ -135,3 +136,23 @@ needs("versitygw").describe("the probe of a bucket", () => {
     assert.match(findings[0]!.text, /object ?lock/i);
   });
 });
+
+for (const cloud of clouds.filter(({ name }) => name !== "s3")) {
+  needs(...cloud.needs)(
+    `the probe of ${cloud.name} promises nothing that it cannot know`,
+    async () => {
+      const at = await cloud.setup();
+      try {
+        const { text, statuses } = await probe(await at.open());
+        for (const ability of ["versioning", "sweep"]) {
+          assert.ok(statuses.includes(`${ability} ok`));
+        }
+        assert.doesNotMatch(text, /^keeps versions|can be found and removed/m);
+        assert.match(text, /the store .*drops them in a week/);
+        assert.deepEqual(await at.names(), []);
+      } finally {
+        await at.proxy.close();
+      }
+    },
+  );
+}

@@ -1,10 +1,10 @@
 import { isTimeZone, systemTimeZone } from "../../catalog/periods.ts";
 import type { RetentionPolicy } from "../../catalog/retention.ts";
-import type { Config, JobRetention } from "../../config/model.ts";
+import type { Config, DestinationDefinition, JobRetention } from "../../config/model.ts";
 import { defaultAbandonedAfterMs } from "../../config/model.ts";
 import { parseDuration } from "../../config/units.ts";
-import { BackupError } from "../../core/errors.ts";
-import { formatBytes } from "../../core/text.ts";
+import { BackupError, hasCode } from "../../core/errors.ts";
+import { formatBytes, suggestion } from "../../core/text.ts";
 import { listJobs } from "../../jobs/list.ts";
 import { pruneBackups } from "../../jobs/prune.ts";
 import type { PruneOutcome, PruneRequest, PruneResult } from "../../jobs/types.ts";
@@ -116,9 +116,7 @@ async function adHocRequests(
   const destinations = await session.destinations(values.from);
   const given = givenRetention(values);
   const timezone = givenTimezone(values);
-  const names = values.jobs.length > 0
-    ? [...new Set(values.jobs)]
-    : await listJobs(destinations, session.job("prune"));
+  const names = await adHocJobs(values.jobs, destinations, config, session);
   return names.map((job) => {
     const known = config?.jobs.get(job);
     const retention = given ?? known?.retention;
@@ -136,6 +134,30 @@ async function adHocRequests(
       isDryRun: values.dryRun,
     };
   });
+}
+
+/** The jobs that are named, else all that have backups there. */
+async function adHocJobs(
+  named: readonly string[],
+  destinations: readonly DestinationDefinition[],
+  config: Config | undefined,
+  session: Session,
+): Promise<readonly string[]> {
+  const there = await listJobs(destinations, session.job("prune")).catch((error: unknown) => {
+    // Where they cannot be listed, the prune itself says so, and prunes at the others.
+    if (named.length > 0 && hasCode(error, "storage/")) return undefined;
+    throw error;
+  });
+  session.clearProgress();
+  if (there === undefined) return [...new Set(named)];
+  const known = [...new Set([...there, ...config?.jobs.keys() ?? []])];
+  const unknown = named.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new BackupError("usage/unknown-job", `There are no backups of a job "${unknown}" there`, {
+      hint: suggestion(unknown, known),
+    });
+  }
+  return named.length > 0 ? [...new Set(named)] : there;
 }
 
 function givenRetention(values: Values): JobRetention | undefined {

@@ -1,6 +1,7 @@
+import { resolveBackup } from "../../catalog/catalog.ts";
 import type { Config, DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
-import { listBackups } from "../../jobs/list.ts";
+import { listRefs } from "../../jobs/list.ts";
 import { prepareRestore } from "../../jobs/restore.ts";
 import type { PreparedRestore, RestoreRequest } from "../../jobs/types.ts";
 import { jobOrBackup, type Wanted } from "../backups.ts";
@@ -16,7 +17,6 @@ import {
   toggle,
 } from "../command.ts";
 import { keyFlags } from "../encryption.ts";
-import { resolveBackupId } from "../find-backup.ts";
 import { fromOption } from "../from.ts";
 import { givenDatabase } from "../given.ts";
 import { describePlan, describeResult, planJson, resultJson } from "../restore-text.ts";
@@ -142,9 +142,9 @@ async function jobOf(
   if (wanted.backup === undefined) {
     return config.jobs.size === 1 ? [...config.jobs.keys()][0] : undefined;
   }
-  const { backups } = await listBackups(destinations, session.job("list"));
+  const refs = await listRefs(destinations, session.job("list"));
   session.clearProgress();
-  return resolveBackupId(backups, wanted.backup).job;
+  return resolveBackup(refs, wanted.backup).job;
 }
 
 async function targetOf(

@@ -1,8 +1,8 @@
-import { resolveBackupId } from "../find-backup.ts";
 import { recipientsIn } from "../../codecs/age-keys.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
+import type { BackupRef } from "../../contracts/strategy.ts";
 import type { ListedBackup } from "../../jobs/types.ts";
-import { listBackups } from "../../jobs/list.ts";
+import { showBackup } from "../../jobs/list.ts";
 import { formatBytes, formatDuration } from "../../core/text.ts";
 import { backupJson, databasesOf, encryptionOf, marksOf, rawBytesOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument } from "../command.ts";
@@ -26,11 +26,9 @@ export const show = defineCommand({
   ),
   async run({ id, from }, session) {
     const destinations = await session.destinations(from);
-    const { backups, warnings } = await listBackups(destinations, session.job("list"));
+    const { backup, chain, warnings } = await showBackup(destinations, id, session.job("show"));
     session.clearProgress();
     for (const warning of warnings) session.warn(warning);
-    const backup = resolveBackupId(backups, id);
-    const chain = chainOf(backup, backups);
     session.print(describe(backup, chain));
     const chainIds = chain.map((one) => one.id);
     return {
@@ -39,21 +37,7 @@ export const show = defineCommand({
   },
 });
 
-/** From the full backup to this one; shorter where a link is missing. */
-function chainOf(backup: ListedBackup, all: readonly ListedBackup[]): ListedBackup[] {
-  const chain = [backup];
-  while (chain[0]!.parentId !== undefined && chain.length <= all.length) {
-    const { parentId, job, sourceTag } = chain[0]!;
-    const parent = all.find((one) =>
-      one.id === parentId && one.job === job && one.sourceTag === sourceTag
-    );
-    if (parent === undefined) break;
-    chain.unshift(parent);
-  }
-  return chain;
-}
-
-function describe(backup: ListedBackup, chain: readonly ListedBackup[]): string {
+function describe(backup: ListedBackup, chain: readonly BackupRef[]): string {
   const { manifest } = backup;
   const facts: [string, string][] = [
     ["id", backup.id],
@@ -121,7 +105,7 @@ function encryptionText(manifest: Manifest): string {
     : `encrypted to ${recipients.join(", ")}`;
 }
 
-function chainText(chain: readonly ListedBackup[]): string {
+function chainText(chain: readonly BackupRef[]): string {
   const ids = chain.map(({ id }) => id).join(" → ");
   return chain[0]!.parentId === undefined ? ids : `${chain[0]!.parentId} (missing) → ${ids}`;
 }

@@ -24,11 +24,13 @@ export async function deleteBlob(
     // A first try whose answer was lost may have done it.
     client.call(doing, (abortSignal) => missingIsFine(request(abortSignal)), o);
 
-  if (version !== undefined) {
+  const facts = await call((abortSignal) => blob.getProperties({ abortSignal }));
+  // The newest version cannot be deleted by its id while it is the blob itself:
+  // OperationNotAllowedOnRootBlob. After a delete of the blob it can.
+  if (version !== undefined && facts?.versionId !== version) {
     await call((abortSignal) => blob.withVersion(version).delete({ abortSignal }));
     return;
   }
-  const facts = await call((abortSignal) => blob.getProperties({ abortSignal }));
   const until = facts === undefined ? undefined : retainedUntil(facts);
   if (until !== undefined && until > client.tries.runtime.now()) {
     throw retained(client.show(name), until);
@@ -36,6 +38,10 @@ export async function deleteBlob(
   if (facts !== undefined) {
     await call((abortSignal) => blob.delete({ abortSignal, deleteSnapshots: "include" }));
     if (facts.versionId === undefined) return;
+  }
+  if (version !== undefined) {
+    await call((abortSignal) => blob.withVersion(version).delete({ abortSignal }));
+    return;
   }
   // The newest has become one of the versions. They may also be left from a delete cut short.
   for await (const item of listBlobs(client, { prefix: name, includeVersions: true }, o)) {

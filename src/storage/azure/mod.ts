@@ -62,6 +62,10 @@ const defaultPartBytes = 4 * 1024 * 1024;
 const spareParts = 2;
 const defaultTimeoutMs = 300_000;
 
+const remarks = {
+  sweep: "blocks of unfinished uploads show nowhere; the store drops them in a week",
+};
+
 /** Azure Blob Storage. */
 export const azure: StorageKind<AzureOptions> = {
   kind: "azure",
@@ -127,6 +131,7 @@ export async function openAzure(
   return {
     location: keys.location(`az://${container.accountName}/${container.containerName}`),
     partBytes,
+    remarks,
     put: async (key, body, o) =>
       await putBlob(client, keys.toName(key), key, body, {
         signal: o.signal,

@@ -53,6 +53,13 @@ const spareParts = 2;
 const defaultTimeoutMs = 300_000;
 const defaultEndpoint = "https://storage.googleapis.com";
 
+const remarks = {
+  // Every object has a generation, and only who may see the bucket's settings learns more.
+  versioning: "may keep versions, which objects do not tell: deleting removes all there are, and " +
+    "needs the right to",
+  sweep: "unfinished uploads cannot be listed; the store charges for none and drops them in a week",
+};
+
 /** Google Cloud Storage. */
 export const gcs: StorageKind<GcsOptions> = {
   kind: "gcs",
@@ -103,6 +110,7 @@ export async function openGcs(
   return {
     location: keys.location(`gs://${bucket}`),
     partBytes,
+    remarks,
     put: async (key, body, o) =>
       await putObject(client, keys.toName(key), key, body, {
         signal: o.signal,
