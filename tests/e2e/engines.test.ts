@@ -11,7 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { describe } from "bun:test";
+import { describe } from "node:test";
 import { freePort } from "../support/daemon.ts";
 import { needs } from "../support/needs.ts";
 import { tempDir } from "../support/workspace.ts";

@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { describe, test } from "bun:test";
+import { describe, test } from "node:test";
 import {
   assertNothingLeft,
   fails,

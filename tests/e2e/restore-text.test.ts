@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe } from "bun:test";
+import { describe } from "node:test";
 import { needs } from "../support/needs.ts";
 import { run } from "../support/run.ts";
 import { tempDir } from "../support/workspace.ts";

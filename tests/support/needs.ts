@@ -1,9 +1,9 @@
-import { describe, test } from "bun:test";
+import { describe, test } from "node:test";
 import { available, isRequired, type Need } from "./installed.ts";
 
 /** `test`, or a stand-in that skips or fails because something is missing. */
 export interface NeedsTest {
-  (title: string, run: () => void | Promise<unknown>, timeoutMs?: number): void;
+  (title: string, run: () => void | Promise<unknown>): void;
   /** The same for a group, whose hooks then do not run either. */
   describe(title: string, group: () => void): void;
 }
@@ -11,6 +11,9 @@ export interface NeedsTest {
 /**
  * `test` for tests that need servers or tools. Where one is missing the test is skipped, with the
  * missing one's name in its title; where it is required ({@link isRequired}) the test fails.
+ *
+ * All tests are those of `node:test`: Bun 1.4 overlooks the ends of asynchronous tests in a process
+ * that also uses `bun:test`.
  *
  * @example
  * const test = needs("mysql", "age");
@@ -21,13 +24,9 @@ export function needs(...names: readonly Need[]): NeedsTest {
   const required = missing.filter(isRequired);
   if (missing.length === 0) {
     return Object.assign(
-      (title: string, run: () => void | Promise<unknown>, timeoutMs?: number) =>
-        test(title, async () => {
-          await run();
-          // Bun 1.4's test runner now and then overlooks a test that ends as a child's end is told.
-          await new Promise((resolve) => setTimeout(resolve, 1));
-        }, timeoutMs),
-      { describe: (title: string, group: () => void) => describe(title, group) },
+      (title: string, run: () => void | Promise<unknown>) =>
+        void test(title, async () => void await run()),
+      { describe: (title: string, group: () => void) => void describe(title, group) },
     );
   }
   const withReason = (title: string) => `${title} [needs ${missing.join(", ")}]`;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "bun:test";
+import { describe, test } from "node:test";
 import { BackupError } from "../../../src/core/errors.ts";
 import {
   optionValue,
@@ -77,7 +77,7 @@ for (const flavour of flavours) {
       }
       for (const mode of ["verify-ca", "verify-full"] as const) {
         const refused = dumpWith(flavour, server, { tls: { mode, ca: otherCaFile } });
-        expect((await failure(refused)).code).toBe("connection/tls");
+        assert.equal((await failure(refused)).code, "connection/tls");
       }
     });
 
@@ -85,13 +85,13 @@ for (const flavour of flavours) {
       const server = await flavour.server();
       const code = async (options: MysqlOptions) =>
         (await failure(dumpWith(flavour, server, options))).code;
-      expect(await code({ password: "wrong" })).toBe("connection/authentication");
-      expect(await code({ port: 1 })).toBe("connection/unreachable");
-      expect(await code({ host: "nobody.invalid" })).toBe("connection/unreachable");
-      expect(await code({ socket: "/nonexistent.sock" })).toBe("connection/unreachable");
-      expect(await code({ database: "there_is_no_such" })).toBe("connection/no-database");
-      expect(await code({ tls: { ca: "/nonexistent.pem" } })).toBe("connection/tls");
-      expect(await code({ toolsDir: tempDir() })).toBe("dump/tool-missing");
+      assert.equal(await code({ password: "wrong" }), "connection/authentication");
+      assert.equal(await code({ port: 1 }), "connection/unreachable");
+      assert.equal(await code({ host: "nobody.invalid" }), "connection/unreachable");
+      assert.equal(await code({ socket: "/nonexistent.sock" }), "connection/unreachable");
+      assert.equal(await code({ database: "there_is_no_such" }), "connection/no-database");
+      assert.equal(await code({ tls: { ca: "/nonexistent.pem" } }), "connection/tls");
+      assert.equal(await code({ toolsDir: tempDir() }), "dump/tool-missing");
     });
 
     test("connects again when the server closed a connection that was silent for long", async () => {
@@ -123,7 +123,7 @@ for (const flavour of flavours) {
       assert.equal(artifacts.length, 1);
       // A password that is given wins over the file's.
       const wrong = dumpWith(flavour, server, { url, password: "other" }, { HOME: home });
-      expect((await failure(wrong)).code).toBe("connection/authentication");
+      assert.equal((await failure(wrong)).code, "connection/authentication");
     });
 
     test("notices a tool of the other flavour, and works under either kind", async () => {
@@ -147,7 +147,7 @@ for (const flavour of flavours) {
       assert.match(seen.warnings.join(), /client/);
       // MySQL's clients from 9.0 on cannot log in by mysql_native_password.
       if (flavour.name === "mariadb") {
-        expect((await failure(backUp(flavour.kind, foreign))).code).toBe("dump/failed");
+        assert.equal((await failure(backUp(flavour.kind, foreign))).code, "dump/failed");
         return;
       }
       const dump = await backUp(flavour.kind, foreign);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "bun:test";
+import { test } from "node:test";
 import { parseGrants } from "../../../src/connectors/mysql/grants.ts";
 import { compareVersions, versionOf } from "../../../src/connectors/mysql/server.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "bun:test";
+import { test } from "node:test";
 import { BackupError } from "../../../src/core/errors.ts";
 import { type Bytes, bytesOf } from "../../../src/core/bytes.ts";
 import { freshName } from "../../support/freshName.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe } from "bun:test";
+import { describe } from "node:test";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { never } from "../../support/runtime.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { describe, test } from "bun:test";
+import { describe, test } from "node:test";
 import fc from "fast-check";
 import { BackupError } from "../../../src/core/errors.ts";
 import { type Bytes, collect } from "../../../src/core/bytes.ts";
