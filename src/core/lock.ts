@@ -30,6 +30,9 @@ export function tryLock(path: string): Promise<Lock | undefined> {
   return hold(path, "BEGIN EXCLUSIVE");
 }
 
+/** What is held, whoever forgets it: collected as garbage, a database would free its lock. */
+const held = new Set<DatabaseSync>();
+
 async function hold(path: string, transaction: string): Promise<Lock | undefined> {
   // Lazy: commands that lock nothing do not pay for loading SQLite.
   const { DatabaseSync } = await import("node:sqlite");
@@ -43,10 +46,11 @@ async function hold(path: string, transaction: string): Promise<Lock | undefined
     if (/database is locked|SQLITE_BUSY/.test(String(error))) return undefined;
     throw error;
   }
-  const held = database;
+  const holder = database;
+  held.add(holder);
   return {
     release() {
-      if (held.isOpen) held.close();
+      if (held.delete(holder)) holder.close();
     },
   };
 }
