@@ -12,8 +12,10 @@ import type { ArtifactFormat } from "../contracts/format.ts";
 import type { Inventory } from "../contracts/inventory.ts";
 import { type Artifact, type Manifest, manifestName } from "../contracts/manifest.ts";
 import { type Bytes, tapped } from "../core/bytes.ts";
-import { BackupError, toBackupError } from "../core/errors.ts";
+import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import { withStallLimit } from "../storage/stall-limit.ts";
+import type { Storage } from "../contracts/storage.ts";
+import { checkSizes } from "./check-sizes.ts";
 import { recipesOf } from "./recipes.ts";
 import { cleanUpRun } from "./clean-up.ts";
 import type { FailedDestination, OpenDestination } from "./destinations.ts";
@@ -78,7 +80,9 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       code: error.code,
       message: error.message,
     });
-    await cleanUpRun(run, prefix, storage, history, o);
+    // What is in the way may be another destination's that leads to the same place and goes on. The
+    // note of the run stays, so that a later one looks whether anything is left over.
+    if (!hasCode(error, "storage/exists")) await cleanUpRun(run, prefix, storage, history, o);
   }
 
   async function put(
@@ -108,14 +112,15 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
     return result.contents;
   }
 
-  async function putEverywhere(name: string, content: string): Promise<void> {
-    const body = new TextEncoder().encode(content);
+  /** At each destination in turn; one that fails is dropped. */
+  async function atEach(act: (destination: OpenDestination) => Promise<void>): Promise<void> {
     for (const destination of live) {
       try {
-        await destination.storage.put(prefix + name, body, o);
+        await act(destination);
       } catch (error) {
-        o.signal.throwIfAborted();
-        await drop(destination, error);
+        // Once one has its manifest there is a backup, so that the run ends as partial.
+        if (committed.size === 0) o.signal.throwIfAborted();
+        await drop(destination, o.signal.aborted ? o.signal.reason : error);
       }
     }
     if (live.length === 0) throw [...failures.values()].at(-1)!;
@@ -137,13 +142,18 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
     },
     async commit(manifest) {
       const recipes = recipesOf(manifest, job.database.kind);
-      await putEverywhere(restoreTextName, restoreText(manifest, recipes));
+      const text = new TextEncoder().encode(restoreText(manifest, recipes));
+      await atEach(async ({ storage }) => {
+        await storage.put(prefix + restoreTextName, text, o);
+        await assertWhole(storage, prefix, manifest, o);
+      });
       o.signal.throwIfAborted();
-      await putEverywhere(manifestName, manifestText(manifest));
-      for (const { name, storage } of live) {
+      const body = new TextEncoder().encode(manifestText(manifest));
+      await atEach(async ({ name, storage }) => {
+        await storage.put(prefix + manifestName, body, o);
         committed.add(name);
         history.settle(run, storage.location);
-      }
+      });
     },
     async abandon() {
       const left = live.filter(({ name }) => !committed.has(name));
@@ -159,6 +169,26 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       });
     },
   };
+}
+
+/** One LIST before the manifest: what was acknowledged must also be there, and be found. */
+async function assertWhole(
+  storage: Storage,
+  prefix: string,
+  manifest: Manifest,
+  o: JobContext,
+): Promise<void> {
+  const files = new Map<string, number>();
+  for await (const { key, bytes } of storage.list(prefix, o)) {
+    files.set(key.slice(prefix.length), bytes);
+  }
+  const [problem] = checkSizes(manifest, { prefix, files });
+  if (problem === undefined) return;
+  throw new BackupError("storage/failed", `${problem.message}, though it was just stored`, {
+    cause: problem,
+    hint: "Do two destinations lead to the same place, or does something else delete there? " +
+      "`dbbackup doctor` tries the store out.",
+  });
 }
 
 /** Compression first: what is encrypted does not compress. */

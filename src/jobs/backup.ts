@@ -37,10 +37,18 @@ export const runBackup: RunBackup = async (job, o) => {
     // Whatever a stopped run stumbled over, the reason it was stopped is what went wrong.
     const failure = toBackupError(o.signal.aborted ? o.signal.reason : error);
     result = failed(job, run, startedAt, failure, context);
+    await note(result, context);
   }
   logEnd(result, context);
   return result;
 };
+
+/** A run that failed may not have come as far as to open the record. */
+async function note(result: RunResult, o: JobContext): Promise<void> {
+  const history = await openHistory(o);
+  history.finish(result);
+  history.close();
+}
 
 interface Order {
   readonly job: JobDefinition;

@@ -8,7 +8,10 @@ import { BackupError } from "../core/errors.ts";
  *
  * @returns a `verification/missing-object` or `verification/size` error for each that differs.
  */
-export function checkSizes(manifest: Manifest, { prefix, files }: BackupRef): BackupError[] {
+export function checkSizes(
+  manifest: Manifest,
+  { prefix, files }: Pick<BackupRef, "prefix" | "files">,
+): BackupError[] {
   const hint = "Restore from another destination or an older backup; `dbbackup list` shows them.";
   return manifest.artifacts.flatMap(({ volumes }) => volumes).flatMap(({ name, bytes }) => {
     const found = files.get(name);

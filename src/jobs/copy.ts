@@ -1,6 +1,7 @@
 import { resolveBackup, surveyCatalog, type SurveyedBackup } from "../catalog/catalog.ts";
 import { parseMarkName } from "../catalog/mark-names.ts";
 import { addMark } from "../catalog/marks.ts";
+import { manifestName } from "../contracts/manifest.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import { SourceFailure, transfer } from "./copy-folder.ts";
@@ -105,7 +106,7 @@ async function copyOne(
           if (isHeld) await addMark(target.storage, before, { type: "hold" }, o);
           return { ...base, status: "present" as const };
         }
-        assertParent(ref, there);
+        await assertParent(ref, there, target, o);
         const { from, bytes } = await fromAny(copies, target, meter, o);
         if (isHeld) await addMark(target.storage, ref, { type: "hold" }, o);
         there.set(ref.prefix, { ...ref, marks: [], objects: new Map() });
@@ -130,15 +131,19 @@ function isWhole(there: SurveyedBackup, copies: FoundBackup["copies"]): boolean 
 }
 
 /** A backup without what it builds on cannot be restored, so it is no backup there. */
-function assertParent(
+async function assertParent(
   { id, parentId, job, sourceTag }: BackupRef,
   there: ReadonlyMap<string, BackupRef>,
-): void {
+  { storage }: OpenDestination,
+  o: JobContext,
+): Promise<void> {
   if (parentId === undefined) return;
-  const isThere = [...there.values()].some((ref) =>
+  const parent = [...there.values()].find((ref) =>
     ref.id === parentId && ref.job === job && ref.sourceTag === sourceTag
   );
-  if (isThere) return;
+  // Asked again, because it may have been pruned since it was listed.
+  const manifest = parent && await storage.stat(parent.prefix + manifestName, o);
+  if (manifest !== undefined) return;
   throw new BackupError(
     "verification/broken-chain",
     `Backup ${id} was not copied, because ${parentId}, which it builds on, is not there`,
