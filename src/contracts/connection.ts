@@ -81,8 +81,10 @@ export async function resolveConnection(
     text === undefined ? undefined : await runtime.secrets.resolve(text);
   const resolvePublic = async (text: ServerOptions["url"]) =>
     text === undefined ? undefined : await runtime.secrets.resolve(text, { isPublic: true });
-  const url = await resolve(options.url);
+  const url = await resolvePublic(options.url);
   const parsed = url === undefined ? emptyUrl(schemes[0]!) : parseServerUrl(url, schemes);
+  // A URL without a secret in it is an address, and people have to see which one.
+  if (holdsSecret(parsed)) await resolve(options.url);
   if (parsed.password !== undefined) runtime.secrets.hide(parsed.password);
   const password = await resolve(options.password) ?? parsed.password;
   if (password !== undefined) runtime.secrets.hide(password);
@@ -101,6 +103,11 @@ export async function resolveConnection(
     connectTimeoutMs: options.connectTimeoutMs ?? parsed.connectTimeoutMs ?? 10_000,
     parameters: parsed.parameters,
   };
+}
+
+function holdsSecret({ password, parameters }: ServerUrl): boolean {
+  return password !== undefined ||
+    Object.keys(parameters).some((name) => /pass|secret|token|key|propert/i.test(name));
 }
 
 /** A server URL taken apart; every part percent-decoded. */

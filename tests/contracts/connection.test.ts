@@ -149,6 +149,18 @@ describe("a connection", () => {
     assert.equal(runtime.secrets.redact("secret-1 secret-2 shop"), "[redacted] [redacted] shop");
   });
 
+  test("goes on naming a URL by reference that holds no secret", async () => {
+    const show = async (url: string) => {
+      const runtime = testRuntime({ env: { THE_URL: url } });
+      await resolveConnection({ url: env("THE_URL") }, schemes, runtime);
+      return runtime.secrets.redact(`at ${url}`);
+    };
+    assert.equal(await show("postgres://app@h/shop"), "at postgres://app@h/shop");
+    assert.equal(await show("postgres://app@h/shop?x=1"), "at postgres://app@h/shop?x=1");
+    assert.equal(await show("postgres://app:secret@h/shop"), "at [redacted]");
+    assert.equal(await show("postgres://h/shop?sslpassword=secret"), "at [redacted]");
+  });
+
   test("prefers a socket to the URL's host, and a host of its own to both", async () => {
     const resolve = (options: object) =>
       resolveConnection({ url: "postgres://h/d", ...options }, schemes, testRuntime());

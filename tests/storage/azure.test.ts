@@ -26,6 +26,19 @@ async function setup(o: { partBytes?: number }): Promise<StorageSetup> {
 }
 
 describe("an Azure container", () => {
+  plainTest("that is to be reached without a key and without TLS is refused at once", async () => {
+    const env = Object.fromEntries(
+      ["CONNECTION_STRING", "KEY", "SAS_TOKEN"].map((name) => [`AZURE_STORAGE_${name}`, ""]),
+    );
+    const endpoint = "http://127.0.0.1:1/acme";
+    await assert.rejects(
+      openAzure({ container: "c", accountName: "acme", endpoint }, {
+        runtime: testRuntime({ env }),
+      }),
+      { code: "config/bad-credentials" },
+    );
+  });
+
   const test = (
     title: string,
     use: (o: {

@@ -184,7 +184,8 @@ async function resolveAll(
   for (const [section, { name, kind, options }] of entries) {
     const before = problems.length;
     for (const { path, secret } of referencesIn(options, [section, name])) {
-      await session.secrets.resolve(secret).catch((error) => {
+      // Whether it is there; the kind that opens it knows what in it is secret.
+      await session.secrets.resolve(secret, { isPublic: true }).catch((error) => {
         problems.push({ key: formatPath(path), error: toBackupError(error) });
       });
     }

@@ -31,6 +31,7 @@ export async function openContainer(
   try {
     return (await openService()).getContainerClient(access.container);
   } catch (cause) {
+    if (cause instanceof BackupError) throw cause;
     throw new BackupError("config/bad-credentials", "Cannot read the credentials of Azure", {
       cause,
       hint: "Copy the connection string or the key as the portal shows it.",
@@ -54,6 +55,13 @@ export async function openContainer(
     if (accountKey !== undefined) {
       const credential = new sdk.StorageSharedKeyCredential(accountName, accountKey);
       return new sdk.BlobServiceClient(url, credential, options);
+    }
+    if (!url.startsWith("https:")) {
+      throw new BackupError("config/bad-credentials", `No key is given for "${url}"`, {
+        hint:
+          "Give accountKey, sasToken or connectionString, or AZURE_STORAGE_KEY: an identity is " +
+          "only told to stores behind https.",
+      });
     }
     const { DefaultAzureCredential } = await import("@azure/identity");
     const { managedIdentityClientId } = access;

@@ -109,14 +109,16 @@ export async function openAzure(
   const { secrets } = runtime;
   const resolve = async (text: AzureOptions["prefix"]) =>
     text === undefined ? undefined : await secrets.resolve(text);
+  const resolvePublic = async (text: AzureOptions["prefix"]) =>
+    text === undefined ? undefined : await secrets.resolve(text, { isPublic: true });
   const access: AzureAccess = {
-    container: await secrets.resolve(options.container),
-    accountName: await resolve(options.accountName),
+    container: await secrets.resolve(options.container, { isPublic: true }),
+    accountName: await resolvePublic(options.accountName),
     connectionString: await resolve(options.connectionString),
     accountKey: await resolve(options.accountKey),
     sasToken: await resolve(options.sasToken),
-    managedIdentityClientId: await resolve(options.managedIdentityClientId),
-    endpoint: await resolve(options.endpoint),
+    managedIdentityClientId: await resolvePublic(options.managedIdentityClientId),
+    endpoint: await resolvePublic(options.endpoint),
   };
   const container = await openContainer(access, runtime);
   const client = createAzureClient(container, {
@@ -125,7 +127,7 @@ export async function openAzure(
     retry,
     runtime,
   });
-  const keys = createKeys(await resolve(options.prefix));
+  const keys = createKeys(await resolvePublic(options.prefix));
   const buffers = createPartBuffers(partBytes, spareParts);
   const { retention } = options;
   return {

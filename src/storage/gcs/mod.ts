@@ -92,8 +92,8 @@ export async function openGcs(
 ): Promise<Storage> {
   const { secrets } = runtime;
   const resolve = async (text: GcsOptions["prefix"]) =>
-    text === undefined ? undefined : await secrets.resolve(text);
-  const bucket = await secrets.resolve(options.bucket);
+    text === undefined ? undefined : await secrets.resolve(text, { isPublic: true });
+  const bucket = await secrets.resolve(options.bucket, { isPublic: true });
   const endpoint = (await resolve(options.apiEndpoint) ?? defaultEndpoint).replace(/\/+$/, "");
   const keys = createKeys(await resolve(options.prefix));
   const client = createGcsClient({
@@ -150,7 +150,7 @@ async function credentialsOf(
     return { from: "json", json, where: "the option credentials" };
   }
   if (options.keyFilename !== undefined) {
-    const path = await secrets.resolve(options.keyFilename);
+    const path = await secrets.resolve(options.keyFilename, { isPublic: true });
     return { from: "json", json: await readKeyFile(path), where: `"${path}"` };
   }
   const isGoogles = /(^|[/.])googleapis\.com(:\d+)?$/.test(endpoint);

@@ -15,7 +15,7 @@ import type { S3Options } from "./mod.ts";
 export async function clientConfig(options: S3Options, runtime: Runtime): Promise<S3ClientConfig> {
   const { env, secrets } = runtime;
   const resolve = async (text: S3Options["prefix"]) =>
-    text === undefined ? undefined : await secrets.resolve(text);
+    text === undefined ? undefined : await secrets.resolve(text, { isPublic: true });
   const profile = await resolve(options.profile);
   const endpoint = await resolve(options.endpoint) ?? set(env.AWS_ENDPOINT_URL_S3) ??
     set(env.AWS_ENDPOINT_URL);

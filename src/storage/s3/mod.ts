@@ -119,8 +119,8 @@ export async function openS3(
 ): Promise<Storage> {
   const { secrets } = runtime;
   const resolve = async (text: S3Options["prefix"]) =>
-    text === undefined ? undefined : await secrets.resolve(text);
-  const bucket = await secrets.resolve(options.bucket);
+    text === undefined ? undefined : await secrets.resolve(text, { isPublic: true });
+  const bucket = await secrets.resolve(options.bucket, { isPublic: true });
   const keys = createKeys(await resolve(options.prefix));
   const config = await clientConfig(options, runtime);
   const sdk = await import("@aws-sdk/client-s3");
