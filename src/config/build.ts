@@ -212,14 +212,22 @@ function findDestinations(
   problems: Problem[],
 ): DestinationDefinition[] | undefined {
   const before = problems.length;
-  const found = job.destinations.flatMap((name, index) => {
+  const names = job.destinations ?? [];
+  if (job.destinations === undefined) {
+    problems.push({
+      path: [...path, "destinations"],
+      found: "nothing",
+      expected: "a list of destinations, here or in defaults",
+    });
+  }
+  const found = names.flatMap((name, index) => {
     const here = [...path, "destinations", index];
     const destination = known.get(name);
     if (destination === undefined) {
       problems.push(unknownName(here, name, "a declared destination", [...known.keys()]));
       return [];
     }
-    if (job.destinations.indexOf(name) !== index) {
+    if (names.indexOf(name) !== index) {
       problems.push({ path: here, found: `"${name}" a second time`, expected: "each name once" });
     }
     return [destination];

@@ -208,8 +208,8 @@ const configuration = `
   }
   export interface JobInput<D extends string, S extends string> extends JobSettingsInput {
     readonly database: D;
-    /** At least one; the database is read once for all of them. */
-    readonly destinations: readonly S[];
+    /** Here or in defaults, at least one; the database is read once for all of them. */
+    readonly destinations?: readonly S[];
     /** Which backups are kept. Default: all of them. */
     readonly retention?: RetentionInput<S>;
   }

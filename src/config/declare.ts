@@ -96,8 +96,8 @@ export interface RetentionInput<S extends string> extends RetentionRulesInput {
 /** A job; `D` and `S` are the names of the databases and destinations that are declared. */
 export interface JobInput<D extends string, S extends string> extends JobSettingsInput {
   readonly database: D;
-  /** At least one; the database is read once for all of them. */
-  readonly destinations: readonly S[];
+  /** Here or in `defaults`, at least one; the database is read once for all of them. */
+  readonly destinations?: readonly S[];
   /** Which backups are kept, after each run and by `prune`. Default: all of them. */
   readonly retention?: RetentionInput<S>;
 }

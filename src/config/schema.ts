@@ -67,8 +67,10 @@ const timezoneError = 'expected the name of a time zone such as "Europe/Berlin" 
 /** A job as it is written. Durations and sizes are still texts: {@link parseDuration}. */
 export const jobSchema = z.strictObject({
   database: z.string().describe("The name of one of the databases."),
-  destinations: z.array(z.string()).min(1)
-    .describe("Names of destinations; the database is read once for all of them."),
+  destinations: z.array(z.string()).min(1).optional()
+    .describe(
+      "Names of destinations; the database is read once for all of them. Here or in defaults.",
+    ),
   compression: compression.optional().describe('How artifacts are compressed. Default "gzip".'),
   encryption: encryption.optional().describe("For whom artifacts are encrypted. Default nobody."),
   timeout: duration.optional().describe('The longest a run may take: "2h". Default none.'),

@@ -2,7 +2,7 @@
 export const typescriptTemplate = `/// <reference path="./dbbackup.d.ts" />
 // Checked by \`dbbackup config check\`; every connection by \`dbbackup config check --connect\`.
 import { defineConfig, env, local, postgres } from "dbbackup";
-// Also there: mysql, mariadb, mongodb, sqlite, file, defineConnector, defineStorage.
+// Also there: mysql, mariadb, mongodb, sqlite, s3, gcs, azure, file, defineConnector, defineStorage.
 
 export default defineConfig({
   databases: {
@@ -17,11 +17,16 @@ export default defineConfig({
 
   destinations: {
     disk: local({ path: "./backups" }), // relative paths start from this file's folder
+    // Without keys the SDKs look for them as usual: environment, profile, role, login.
+    // offsite: s3({ bucket: "acme-backups", prefix: "db1", region: "eu-central-1" }),
+    // minio: s3({ bucket: "backups", endpoint: "https://minio.internal", forcePathStyle: true }),
+    // google: gcs({ bucket: "acme-backups" }), // keyFilename: "/etc/dbbackup/gcs.json"
+    // azure: azure({ accountName: "acme", container: "backups", sasToken: env("AZURE_SAS") }),
   },
 
   // Any field of a job, for the jobs that do not set it.
   defaults: {
-    destinations: ["disk"],
+    destinations: ["disk"], // one read of the database, a copy in each
     compression: "zstd", // "gzip" is the default; "none"; { codec: "zstd", level: 9 }
     // The public key that \`dbbackup key new\` prints; or { passphrase: env("BACKUP_PASSPHRASE") }.
     // encryption: { recipients: ["age1…"] },
@@ -30,7 +35,7 @@ export default defineConfig({
   jobs: {
     shop: {
       database: "shop", // a typo here does not compile
-      destinations: ["disk"], // one read of the database, a copy in each
+      // destinations: ["disk", "offsite"],
       // retention: { daily: 7, weekly: 4, monthly: 12 }, // default: all are kept
       // timezone: "Europe/Berlin", // whose days these are
       // timeout: "2h",
@@ -68,10 +73,15 @@ destinations:
   disk:
     type: local
     path: ./backups # relative paths start from this file's folder
+  # Without keys the SDKs look for them as usual: environment, profile, role, login.
+  # offsite: { type: s3, bucket: acme-backups, prefix: db1, region: eu-central-1 }
+  # minio: { type: s3, bucket: backups, endpoint: "https://minio.internal", forcePathStyle: true }
+  # google: { type: gcs, bucket: acme-backups } # keyFilename: /etc/dbbackup/gcs.json
+  # azure: { type: azure, accountName: acme, container: backups, sasToken: "\${AZURE_SAS}" }
 
 # Any field of a job, for the jobs that do not set it.
 defaults:
-  destinations: [disk]
+  destinations: [disk] # one read of the database, a copy in each
   compression: zstd # gzip is the default; none; { codec: zstd, level: 9 }
   # The public key that \`dbbackup key new\` prints; or { passphrase: "\${BACKUP_PASSPHRASE}" }.
   # encryption: { recipients: [age1…] }
@@ -79,7 +89,7 @@ defaults:
 jobs:
   shop:
     database: shop
-    destinations: [disk] # one read of the database, a copy in each
+    # destinations: [disk, offsite]
     # retention: { daily: 7, weekly: 4, monthly: 12 } # default: all are kept
     # timezone: Europe/Berlin # whose days these are
     # timeout: 2h

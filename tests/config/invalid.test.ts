@@ -302,6 +302,16 @@ identities: [AGE-SECRET-KEY-1CANARY]
     ],
   },
   {
+    name: "a job whose destinations nothing names",
+    text: `${start}jobs:
+  app: { database: app }
+`,
+    problems: [
+      "line 10: jobs.app.destinations: found nothing, expected a list of destinations, here or in " +
+      "defaults",
+    ],
+  },
+  {
     name: "wrong defaults",
     text: `${start}jobs:
   app: { database: app, destinations: [disk] }

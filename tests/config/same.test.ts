@@ -37,7 +37,7 @@ export default defineConfig({
       timezone: "Europe/Berlin",
       abandonedAfter: "3d",
     },
-    app: { database: "app", destinations: ["disk"] },
+    app: { database: "app" },
   },
   stateDir: "state",
   tempDir: "/var/tmp",
@@ -73,7 +73,7 @@ jobs:
     retention: { daily: 7, maxAge: 90d, destinations: { near: { last: 2, minKeep: 1 } } }
     timezone: Europe/Berlin
     abandonedAfter: 3d
-  app: { database: app, destinations: [disk] }
+  app: { database: app }
 stateDir: state
 tempDir: /var/tmp
 log: { level: debug, format: json, file: { path: log/x.log, maxSize: 1MiB, keep: 2 } }
@@ -129,6 +129,7 @@ describe("TypeScript and YAML", () => {
       keep: 2,
     });
     const app = config.jobs.get("app")!;
+    assert.deepEqual(app.destinations.map(({ name }) => name), ["near"]);
     assert.deepEqual(app.compression, { codec: "none" });
     assert.deepEqual(app.encryption, {
       recipients: ["age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95e"],
@@ -143,7 +144,6 @@ describe("TypeScript and YAML", () => {
     assert.equal(app.stallTimeoutMs, 300_000);
     assert.equal(app.timeoutMs, undefined);
     assert.equal(app.volumeBytes, 100 * 1024 ** 3);
-    assert.deepEqual(app.destinations.map(({ name }) => name), ["disk"]);
   });
 
   test("load without a variable that is not set: references are resolved later", async () => {
