@@ -90,7 +90,7 @@ export function assertRestored(
 }
 
 function problemText({ problem, expected, found }: InventoryDifference): string {
-  if (problem === "count") return `has ${found} rows instead of ${expected}`;
+  if (problem === "count") return `holds ${found} instead of ${expected}`;
   return problem === "missing" ? "is missing" : "is extra";
 }
 
