@@ -24,7 +24,7 @@ step("build", bun, ["scripts/build.ts", "--this"]);
 
 const folder = mkdtempSync(join(tmpdir(), "dbbackup-report-"));
 const given = process.argv.slice(2);
-const groups = given.length > 0 ? [given] : testFolders();
+const groups = given.length > 0 ? [given] : testGroups();
 const totals = { tests: 0, failures: 0, skipped: 0 };
 let isGood = true;
 // Two at a time: most tests wait for a server or a disk half of the time.
@@ -45,21 +45,25 @@ async function work(): Promise<void> {
   }
 }
 
-/** Folders that hold tests, each run in a process of its own, so that its tests share servers. */
-function testFolders(): string[][] {
+/**
+ * What is run in a process of its own: a folder, so that its tests share servers; of the end-to-end
+ * tests, which take longest, a file.
+ */
+function testGroups(): string[][] {
   const files = readdirSync(join(root, "tests"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".test.ts"));
-  const folders = new Set(files.map((name) => dirname(name)));
+    .filter((name) => name.endsWith(".test.ts")).sort();
+  const groups = new Map<string, string[]>();
+  for (const file of files) {
+    const key = dirname(file) === "e2e" ? file : dirname(file);
+    groups.set(key, [...groups.get(key) ?? [], `./tests/${file}`]);
+  }
   // The longest first, so that none of them is what the end waits for.
-  const order = ["e2e", "connectors"];
-  const rank = (name: string) => {
-    const index = order.findIndex((start) => name.startsWith(start));
+  const order = ["e2e/engines", "connectors", "e2e"];
+  const rank = (key: string) => {
+    const index = order.findIndex((start) => key.startsWith(start));
     return index < 0 ? order.length : index;
   };
-  return [...folders].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1)).map((name) =>
-    // Files, not the folder, for a folder would take those below it along.
-    files.filter((file) => dirname(file) === name).sort().map((file) => `./tests/${file}`)
-  );
+  return [...groups].sort(([a], [b]) => rank(a) - rank(b)).map(([, paths]) => paths);
 }
 
 async function runTests(paths: readonly string[]) {
