@@ -19,15 +19,15 @@ export async function runProcess(exit: (status: number) => never): Promise<void>
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") lost = error;
   });
-  process.stderr.on("error", () => {});
+  const [stdout, stderr] = [output(process.stdout), output(process.stderr)];
   const host: Host = {
     env: process.env,
     cwd: process.cwd(),
     home: process.env["HOME"] || homedir(),
     uid: process.geteuid?.(),
     tempDir: tmpdir(),
-    stdout: output(process.stdout),
-    stderr: output(process.stderr),
+    stdout,
+    stderr,
     ...(process.stdin.isTTY && process.stderr.isTTY
       ? { ask: (question, o) => askOnTerminal(question, { ...o, signal: controller.signal }) }
       : {}),
@@ -36,10 +36,10 @@ export async function runProcess(exit: (status: number) => never): Promise<void>
     signal: controller.signal,
   };
   const status = await runCli(process.argv.slice(2), host);
-  await Promise.all([flush(process.stdout), flush(process.stderr)]);
+  await Promise.all([stdout.flush(), stderr.flush()]);
   if (lost === undefined) return exit(status);
-  process.stderr.write(`error: Cannot write standard output: ${lost.message} (usage/output)\n`);
-  await flush(process.stderr);
+  stderr.write(`error: Cannot write standard output: ${lost.message} (usage/output)\n`);
+  await stderr.flush();
   exit(status === 0 ? exitStatusOf("usage/output") : status);
 }
 
@@ -57,21 +57,34 @@ function listenForSignals(controller: AbortController, exit: (status: number) =>
   }
 }
 
-function output(stream: NodeJS.WriteStream): Output {
+/** An {@link Output} that knows when all of it has left the process. */
+interface FlushableOutput extends Output {
+  /** Waits until everything written so far is out, or the reader is gone. */
+  flush(): Promise<void>;
+}
+
+function output(stream: NodeJS.WriteStream): FlushableOutput {
+  let unwritten = 0;
+  let wake: (() => void) | undefined;
+  const settle = (left: number) => {
+    unwritten = left;
+    if (left === 0) wake?.();
+  };
+  stream.on("error", () => settle(0));
   return {
-    write: (text) => void stream.write(text),
+    // Bun calls back an empty write at once, whatever waits before it: so each write is followed.
+    write(text) {
+      unwritten++;
+      stream.write(text, () => settle(Math.max(0, unwritten - 1)));
+    },
     isTerminal: stream.isTTY === true,
     get columns() {
       return stream.columns || 100;
     },
+    async flush() {
+      if (unwritten > 0) await new Promise<void>((resolve) => wake = resolve);
+      // An error is told after the callback.
+      await new Promise((resolve) => setImmediate(resolve));
+    },
   };
-}
-
-/** Waits until everything written so far has left the process, or the reader is gone. */
-function flush(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
-    stream.once("error", () => resolve());
-    // An error is told after the callback.
-    stream.write("", () => setImmediate(resolve));
-  });
 }

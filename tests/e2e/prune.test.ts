@@ -3,8 +3,10 @@ import { cpSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { compactTime } from "../../src/catalog/names.ts";
+import { run } from "../support/run.ts";
 import { idOf } from "../catalog/refs.ts";
 import {
+  binary,
   dbbackup,
   fails,
   filesBelow,
@@ -132,6 +134,17 @@ describe("retention", () => {
     await succeeds(at, ["prune"]);
     assert.equal(foldersIn(disk).length, 1);
     await fails(at, ["hold", "zzzzzzzz"], "usage/no-such-backup", 2);
+  });
+
+  test("of hundreds of backups is listed whole to a reader that takes its time", async () => {
+    const at = shop("prune-slow-reader", "{ last: 9999 }");
+    await succeeds(at, ["backup", "shop"]);
+    withOlder(join(at.folder, "disk"), 300);
+    // More than a pipe holds, so that the process must wait for its reader before it ends.
+    const slow = `'${binary}' list --json | { sleep 1; cat; }`;
+    const { stdout } = await run("sh", ["-c", slow], { cwd: at.folder, env: at.env });
+    assert.ok(stdout.length > 65_536);
+    assert.equal(JSON.parse(stdout).length, 301);
   });
 
   test("refuses when the newest backup is from the future", async () => {

@@ -166,7 +166,8 @@ needs("mongo", "mongotools").describe("mongodb restore", () => {
       await assert.rejects(
         restoreInto(connector, chain),
         (error: Error) =>
-          code("restore/incomplete")(error) && error.message.includes(`collection "${to}.orders" holds `),
+          code("restore/incomplete")(error) &&
+          error.message.includes(`collection "${to}.orders" holds `),
       );
     });
   });

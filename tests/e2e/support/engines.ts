@@ -226,7 +226,11 @@ async function mongoServer(): Promise<EngineServer> {
     async drop(database) {
       await (await client()).db(database).dropDatabase();
     },
-    prepareShell: () => ({ MONGODB_URI: url() }),
+    prepareShell(home) {
+      const file = join(home, "mongodb.yaml");
+      writeFileSync(file, `uri: ${JSON.stringify(url())}\n`, { mode: 0o600 });
+      return {};
+    },
   };
 }
 
