@@ -8,6 +8,7 @@ import type { Abortable, Bytes } from "./bytes.ts";
 import { BackupError, systemCode } from "./errors.ts";
 import { release } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
+import { secretsPrefix } from "./temp.ts";
 
 /** What to run. Secrets go into `env` or `secretFiles`, never into `args`, which every user can see. */
 export interface ChildSpec {
@@ -156,7 +157,7 @@ function allowed(environment: Runtime["env"]): Record<string, string> {
 
 function openSecretFiles(contents: readonly string[], tempDir: string): number[] {
   if (contents.length === 0) return [];
-  const folder = mkdtempSync(join(tempDir, "dbbackup-fd-"));
+  const folder = mkdtempSync(join(tempDir, secretsPrefix));
   try {
     return contents.map((content, index) => {
       const path = join(folder, String(index));

@@ -8,10 +8,13 @@ import type { Runtime } from "./runtime.ts";
 
 const prefix = "dbbackup-tmp-";
 
+/** How the folders start that hold a child's secrets for the moment in which it starts. */
+export const secretsPrefix = "dbbackup-fd-";
+
 /**
  * Runs `use` with a fresh folder of mode 0700 under the runtime's temporary folder, and removes the
  * folder afterwards. Folders that a killed process left are removed first: each holds a lock file
- * that only a living process keeps locked.
+ * that only a living process keeps locked, or is there for less than a second.
  *
  * @param needBytes the space that `use` will need, checked before it starts.
  * @throws BackupError `storage/no-temp-space`, `storage/temp-dir`
@@ -35,7 +38,8 @@ export async function withTempDir<T>(
 /** Removes the temporary folders of processes that are gone. Failures are left for the next time. */
 export async function sweepTempDirs(runtime: Runtime): Promise<void> {
   const names = await readdir(runtime.tempDir).catch(() => []);
-  for (const name of names.filter((name) => name.startsWith(prefix))) {
+  const isOurs = (name: string) => name.startsWith(prefix) || name.startsWith(secretsPrefix);
+  for (const name of names.filter(isOurs)) {
     const folder = join(runtime.tempDir, name);
     try {
       // One that is being made this moment is not locked yet.

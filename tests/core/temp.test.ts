@@ -76,6 +76,9 @@ describe("the sweep of temporary folders", () => {
     const left = path.join(parent, "dbbackup-tmp-0123456789abcdef");
     mkdirSync(path.join(left, "deep"), { recursive: true });
     writeFileSync(path.join(left, "lock"), "");
+    const secrets = path.join(parent, "dbbackup-fd-0a1B2c");
+    mkdirSync(secrets);
+    writeFileSync(path.join(secrets, "0"), "password");
     await sweepTempDirs(testRuntime({ tempDir: parent, now: inTwoMinutes }));
     assert.deepEqual(readdirSync(parent), []);
   });

@@ -3,7 +3,6 @@ import {
   closeSync,
   existsSync,
   openSync,
-  readdirSync,
   readFileSync,
   readSync,
   statSync,
@@ -13,7 +12,9 @@ import {
 import { join } from "node:path";
 import { describe } from "node:test";
 import { freePort } from "../support/daemon.ts";
+import { passwordCanary } from "../support/hardPassword.ts";
 import { needs } from "../support/needs.ts";
+import { watchArguments } from "../support/processes.ts";
 import { tempDir } from "../support/workspace.ts";
 import {
   assertNothingLeft,
@@ -27,14 +28,7 @@ import {
   starts,
   succeeds,
 } from "./support/cli.ts";
-import {
-  type Engine,
-  engines,
-  type EngineServer,
-  freshDatabase,
-  withOldTool,
-  withTools,
-} from "./support/engines.ts";
+import { type Engine, engines, freshDatabase, withOldTool, withTools } from "./support/engines.ts";
 
 /** What a config says of its one database. */
 interface Settings {
@@ -76,26 +70,8 @@ async function failsWithNothingLeft(at: Place, code: string, status: number): Pr
   return result;
 }
 
-/** The words of which none may be seen anywhere: the password, plain and as in a URL. */
-function canaries({ password }: EngineServer): string[] {
-  return [password, encodeURIComponent(password), encodeURI(password)];
-}
-
-function assertNoCanary(server: EngineServer, what: string, text: string): void {
-  for (const canary of canaries(server)) {
-    assert.ok(!text.includes(canary), `${what} shows the password: ${text}`);
-  }
-}
-
-/** The arguments of every process of this machine that can be seen now. */
-function commandLines(): string[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).flatMap((id) => {
-    try {
-      return [readFileSync(`/proc/${id}/cmdline`, "utf8").replaceAll("\0", " ")];
-    } catch {
-      return [];
-    }
-  });
+function assertNoCanary(what: string, text: string): void {
+  assert.ok(!text.includes(passwordCanary), `${what} shows the password: ${text}`);
 }
 
 for (const engine of engines) {
@@ -150,7 +126,7 @@ for (const engine of engines) {
         assert.doesNotMatch(stderr, /command line/, "nothing was shown to other users");
         const typed = await succeeds(at, ["backup", "--from", url, "--to", "./backups"]);
         assert.match(typed.stderr, /other users of this machine can see it/);
-        assertNoCanary(server, "the warning", typed.stdout + typed.stderr);
+        assertNoCanary("the warning", typed.stdout + typed.stderr);
       });
 
       test("shows the password in no argument, log line, error or file", async () => {
@@ -161,7 +137,7 @@ for (const engine of engines) {
         const at = withJob("canary", engine, { url, toolsDir });
         at.env["TARGET_URL"] = server.url(`${database}_canary`);
         const flags = ["--log-level", "debug", "--log-format", "json"];
-        const seen = new Set<string>();
+        const seen: string[] = [];
         for (
           const args of [
             ["backup", "shop", ...flags],
@@ -171,28 +147,25 @@ for (const engine of engines) {
           const { child, ended } = starts(at, args);
           let isOver = false;
           void ended.then(() => isOver = true);
+          const look = watchArguments(child.pid!);
           while (!isOver) {
-            for (const line of commandLines()) seen.add(line);
+            look();
             await new Promise((resolve) => setTimeout(resolve, 5));
           }
+          seen.push(...look());
           const { code, stderr } = await ended;
           assert.equal(code, 0, `${child.spawnargs.join(" ")}\n${stderr}`);
-          assertNoCanary(server, "the log", stderr);
+          assertNoCanary("the log", stderr);
         }
         for (const tool of [dumpTool, restoreTool]) {
-          assert.ok([...seen].some((line) => line.includes(`/${tool} `)), `${tool} was seen`);
+          assert.ok(seen.some((line) => line.includes(`/${tool} `)), `${tool} was seen`);
         }
-        for (const line of seen) {
-          // The shell that ran the tests may name anything; what we started may not.
-          if (line.includes(toolsDir) || line.includes("dbbackup")) {
-            assertNoCanary(server, "an argument", line);
-          }
-        }
+        for (const line of seen) assertNoCanary("an argument", line);
         for (const file of filesBelow(at.folder).filter((name) => name.startsWith("backups/"))) {
-          assertNoCanary(server, file, readFileSync(join(at.folder, file), "utf8"));
+          assertNoCanary(file, readFileSync(join(at.folder, file), "utf8"));
         }
         for (const file of filesBelow(at.stateDir)) {
-          assertNoCanary(server, file, readFileSync(join(at.stateDir, file), "latin1"));
+          assertNoCanary(file, readFileSync(join(at.stateDir, file), "latin1"));
         }
       });
 

@@ -25,6 +25,7 @@ import {
 import { type Engine, engines, freshDatabase, withTools } from "./support/engines.ts";
 import { makeSqlite } from "./support/sqlite.ts";
 import { needs } from "../support/needs.ts";
+import { childrenOf, isRunning } from "../support/processes.ts";
 
 /** A place whose dump starts well, says so by making a file, and then goes on for ever. */
 async function endlessDump(
@@ -51,32 +52,6 @@ jobs: { shop: { database: shop, destinations: [disk] } }
     );
   write(toolsDir);
   return { at, args: ["backup", "shop"], flag, mend: () => write(server.toolsDir) };
-}
-
-/** Process ids of children of `pid` that still run. */
-function childrenOf(pid: number): number[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((id) => {
-    try {
-      const stat = statusOf(id);
-      return stat.parent === pid && stat.state !== "Z";
-    } catch {
-      return false;
-    }
-  });
-}
-
-function isRunning(id: number): boolean {
-  try {
-    return statusOf(id).state !== "Z";
-  } catch {
-    return false;
-  }
-}
-
-function statusOf(id: number): { parent: number; state: string } {
-  const text = readFileSync(`/proc/${id}/stat`, "utf8");
-  const [state, parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { parent: Number(parent), state: state! };
 }
 
 for (const engine of engines) {

@@ -1,10 +1,8 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { local } from "../../src/storage/local/mod.ts";
 import { withFaults } from "../../src/storage/faults.ts";
 import { storageContract } from "../contracts/storage.ts";
 import { never, testRuntime } from "../support/runtime.ts";
+import { removeDir, tempDir } from "../support/workspace.ts";
 
 storageContract("local", setup);
 storageContract("local behind a decorator without faults", async () => {
@@ -13,7 +11,7 @@ storageContract("local behind a decorator without faults", async () => {
 });
 
 async function setup() {
-  const folder = await mkdtemp(join(tmpdir(), "dbbackup-local-"));
+  const folder = tempDir("local");
   const storage = await local.open({ path: folder }, { runtime: testRuntime(), signal: never });
-  return { storage, teardown: () => rm(folder, { recursive: true, force: true }) };
+  return { storage, teardown: async () => removeDir(folder) };
 }

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { MongoClient } from "mongodb";
 import { type Daemon, onFreePort, startDaemon } from "./daemon.ts";
 import { freshName } from "./freshName.ts";
+import { hardPassword } from "./hardPassword.ts";
 import { installed } from "./installed.ts";
 import { shared } from "./shared.ts";
 import { tempDir } from "./workspace.ts";
@@ -60,8 +61,6 @@ export interface MongoServer {
   start(): Promise<void>;
 }
 
-const password = "p#ss w\\rd'%40:@/"; // every character that some URL or YAML trips over
-
 /**
  * The shared server of a kind; made on first use, ended with the tests.
  *
@@ -109,7 +108,7 @@ export async function startMongo(options: MongoOptions = {}): Promise<MongoServe
     const href = new URL(`mongodb://127.0.0.1:${port}`);
     if (hasAuth || target.user !== undefined) {
       href.username = encodeURIComponent(target.user ?? "root");
-      href.password = encodeURIComponent(target.password ?? password);
+      href.password = encodeURIComponent(target.password ?? hardPassword);
     }
     href.pathname = `/${encodeURIComponent(database)}`;
     const params = {
@@ -136,7 +135,7 @@ export async function startMongo(options: MongoOptions = {}): Promise<MongoServe
     port,
     replicaSet: isReplicaSet ? "rs0" : undefined,
     user: hasAuth ? "root" : undefined,
-    password: hasAuth ? password : undefined,
+    password: hasAuth ? hardPassword : undefined,
     dataDir,
     logFile,
     toolsDir,
@@ -166,7 +165,7 @@ async function initialise(port: number, url: string, isReplicaSet: boolean, hasA
       });
       await waitForPrimary(port);
     }
-    if (hasAuth) await admin.command({ createUser: "root", pwd: password, roles: ["root"] });
+    if (hasAuth) await admin.command({ createUser: "root", pwd: hardPassword, roles: ["root"] });
   });
   // The catalog is not journaled in a replica set, so a server that is killed before its first
   // checkpoint loses even its configuration. The oplog brings back what follows.

@@ -1,6 +1,7 @@
 import { chmodSync, cpSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
+import { hardPassword } from "./hardPassword.ts";
 import { type Certificates, certificates } from "./certificates.ts";
 import { type Daemon, onFreePort, startDaemon } from "./daemon.ts";
 import { output } from "./run.ts";
@@ -79,11 +80,8 @@ export interface MysqlProgram {
   readonly grants: string;
 }
 
-/** Root's password on all test servers: every character that some option file trips over. */
-export const rootPassword = "p#ss w\\rd'%40";
-
-/** {@link rootPassword} as an SQL string. */
-export const rootPasswordSql = `'${rootPassword.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
+/** {@link hardPassword} as an SQL string. */
+export const rootPasswordSql = `'${hardPassword.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
 
 let nextServerId = 101;
 
@@ -161,7 +159,7 @@ export async function startMysqlServer(
     host: "127.0.0.1",
     port,
     user: "root",
-    password: rootPassword,
+    password: hardPassword,
     socket,
     binDir: program.binDir,
     dataDir,
@@ -172,7 +170,7 @@ export async function startMysqlServer(
     url(database = "", { user = "root", ...target } = {}) {
       const url = new URL(`${program.flavour}://${target.host ?? "127.0.0.1"}:${port}`);
       url.username = encodeURIComponent(user);
-      url.password = encodeURIComponent(target.password ?? rootPassword);
+      url.password = encodeURIComponent(target.password ?? hardPassword);
       url.pathname = `/${encodeURIComponent(database)}`;
       for (const [name, value] of Object.entries(target.params ?? {})) {
         url.searchParams.set(name, value);
@@ -202,6 +200,6 @@ function copyTemplate(template: string, dataDir: string): void {
 }
 
 function clientOptions(socket: string): string {
-  const quoted = rootPassword.replaceAll("\\", "\\\\");
+  const quoted = hardPassword.replaceAll(/[\\"]/g, "\\$&");
   return `[client]\nuser=root\npassword="${quoted}"\nsocket="${socket}"\n`;
 }

@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
+import { hardPassword } from "./hardPassword.ts";
 import { type Certificates, certificates } from "./certificates.ts";
 import { type Daemon, onFreePort, startDaemon } from "./daemon.ts";
 import { freshName } from "./freshName.ts";
@@ -71,8 +72,6 @@ export interface PostgresServer {
   /** Starts it again after {@link stop}, on the same port and data. Settings here are added. */
   start(settings?: PostgresOptions["settings"]): Promise<void>;
 }
-
-const password = "p#ss w\\rd'%40"; // every character that some configuration file trips over
 
 const baseSettings = {
   listen_addresses: "127.0.0.1",
@@ -166,7 +165,7 @@ export async function startPostgres(
     host: "127.0.0.1",
     port,
     user: "postgres",
-    password,
+    password: hardPassword,
     socketDir,
     binDir,
     dataDir,
@@ -176,7 +175,7 @@ export async function startPostgres(
     url(database = "postgres", { user = "postgres", ...target } = {}) {
       const url = new URL(`postgres://${target.host ?? "127.0.0.1"}:${port}`);
       url.username = encodeURIComponent(user);
-      url.password = encodeURIComponent(target.password ?? password);
+      url.password = encodeURIComponent(target.password ?? hardPassword);
       url.pathname = `/${encodeURIComponent(database)}`;
       for (const [name, value] of Object.entries(target.params ?? {})) {
         url.searchParams.set(name, value);
@@ -203,7 +202,7 @@ async function initialise(
   extra: readonly string[],
 ) {
   const passwordFile = path.join(folder, "password");
-  writeFileSync(passwordFile, password, { mode: 0o600 });
+  writeFileSync(passwordFile, hardPassword, { mode: 0o600 });
   await giveTo(user, passwordFile);
   await output(path.join(binDir, "initdb"), [
     ...["-D", path.join(folder, "data"), "-U", "postgres", "--pwfile", passwordFile],

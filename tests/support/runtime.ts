@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { tmpdir } from "node:os";
 import process from "node:process";
 import { getLogger } from "@logtape/logtape";
 import type { Environment, Runtime } from "../../src/core/runtime.ts";
 import { createSecrets } from "../../src/core/secret.ts";
+import { sharedNow } from "./shared.ts";
+import { tempDir } from "./workspace.ts";
 
 /** A runtime for tests: the process's environment plus `env`, the real clock, a silent log. */
 export function testRuntime(
@@ -16,7 +17,7 @@ export function testRuntime(
     random: (length) => new Uint8Array(randomBytes(length)),
     log: getLogger(["dbbackup"]),
     secrets: createSecrets(env),
-    tempDir: options.tempDir ?? tmpdir(),
+    tempDir: options.tempDir ?? sharedNow("temporary folder", () => tempDir("tmp")),
   };
 }
 

@@ -28,6 +28,7 @@ export function place(name: string, env: Record<string, string | undefined> = {}
   const folder = join(home, "work");
   mkdirSync(folder);
   mkdirSync(join(home, "home"));
+  mkdirSync(join(home, "tmp"));
   return {
     folder,
     stateDir: join(state, "dbbackup"),
@@ -35,6 +36,7 @@ export function place(name: string, env: Record<string, string | undefined> = {}
       PATH: process.env["PATH"],
       HOME: join(home, "home"),
       XDG_STATE_HOME: state,
+      TMPDIR: join(home, "tmp"), // whoever tests at the same time has another
       XDG_CONFIG_HOME: join(home, "home", ".config"),
       ...env,
     },
