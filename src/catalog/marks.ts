@@ -1,16 +1,27 @@
+import { manifestName } from "../contracts/manifest.ts";
 import type { Storage } from "../contracts/storage.ts";
 import type { BackupRef, Mark } from "../contracts/strategy.ts";
 import type { Abortable } from "../core/bytes.ts";
-import { hasCode } from "../core/errors.ts";
+import { BackupError, hasCode } from "../core/errors.ts";
 import { markName } from "./mark-names.ts";
 
-/** Marks a backup at one destination; a mark that is there already is fine. */
+/**
+ * Marks a backup at one destination; a mark that is there already is fine.
+ *
+ * @throws BackupError `storage/not-found` when it is no backup any more; those of the storage
+ */
 export async function addMark(
   storage: Storage,
   { prefix }: Pick<BackupRef, "prefix">,
   mark: Mark,
   o: Abortable,
 ): Promise<void> {
+  // Another machine may have pruned it, and the mark would be all that lies there.
+  if (await storage.stat(prefix + manifestName, o) === undefined) {
+    throw new BackupError("storage/not-found", `There is no backup at "${prefix}" any more`, {
+      hint: "It was pruned since it was listed: `dbbackup list` shows what there is.",
+    });
+  }
   try {
     // A line for people: some stores and tools treat empty objects as folders.
     const body = new TextEncoder().encode(`${markName(mark)}\n`);

@@ -225,7 +225,8 @@ async function dropBackups(
     const outcome: PruneOutcome = hasFailed
       ? { status: "skipped" }
       : await drop(ref, storage, history, o);
-    if (outcome.status === "failed") hasFailed = true;
+    // A lock says nothing of the others; anything else would go on failing.
+    if (outcome.status === "failed" && outcome.error.code !== "storage/retained") hasFailed = true;
     if (outcome.status === "dropped" && ref.parentId !== undefined) {
       children.set(ref.parentId, children.get(ref.parentId)! - 1);
     }

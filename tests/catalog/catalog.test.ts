@@ -118,11 +118,21 @@ describe("marks", () => {
 
   test("can be set and lifted twice", async () => {
     const storage = memoryStorage();
+    const manifest = `${full.prefix}manifest.json`;
+    storage.objects.set(manifest, { body: new Uint8Array(1), modifiedAt: new Date() });
     await addMark(storage, full, { type: "hold" }, o);
     await addMark(storage, full, { type: "hold" }, o);
-    assert.deepEqual([...storage.objects.keys()], [`${full.prefix}hold`]);
+    assert.deepEqual([...storage.objects.keys()], [manifest, `${full.prefix}hold`]);
     await removeMark(storage, full, { type: "hold" }, o);
     await removeMark(storage, full, { type: "hold" }, o);
+    assert.deepEqual([...storage.objects.keys()], [manifest]);
+  });
+
+  test("are not left where the backup was pruned meanwhile", async () => {
+    const storage = memoryStorage();
+    await assert.rejects(addMark(storage, full, { type: "hold" }, o), {
+      code: "storage/not-found",
+    });
     assert.equal(storage.objects.size, 0);
   });
 });

@@ -273,6 +273,30 @@ describe("prune and retention locks", () => {
   });
 });
 
+describe("prune and a lock that only the delete shows", () => {
+  test("says that the backup could not go, touches no more of it, and goes on", async () => {
+    const refs = daily(4);
+    const storage = withBackups(...refs);
+    const locked = refs[2]!.prefix;
+    const secretive: Storage = {
+      ...storage,
+      delete: (key, o) =>
+        key.startsWith(locked)
+          ? Promise.reject(new BackupError("storage/retained", "locked"))
+          : storage.delete(key, o),
+    };
+    const [result] = await prune({ disk: secretive }, rules({ last: 1 }));
+    assert.deepEqual(statuses(result!), {
+      [idOf(4)]: "kept",
+      [idOf(3)]: "failed",
+      [idOf(2)]: "dropped",
+      [idOf(1)]: "dropped",
+    });
+    assert.equal(result!.error!.code, "storage/retained");
+    assert.ok(storage.objects.has(`${locked}manifest.json`));
+  });
+});
+
 describe("prune and the clock", () => {
   test("refuses when its clock is behind the newest backup", async () => {
     const storage = withBackups(...daily(3), refOf({ id: "bbbbbbb1", at: "2026-11-23T12:00:01Z" }));

@@ -172,6 +172,21 @@ test("a locked object is not deleted, not hidden, and its date is told", async (
   assert.deepEqual(await keysOf(storage), ["job/large", "job/small"]);
 });
 
+test("a lock that only the store knows of is told as one", async () => {
+  let now = Date.now();
+  const retention = { mode: "governance", days: 1 } as const;
+  const { server, bucket, storage } = await open("locked", { retention }, () => new Date(now));
+  await storage.put("kept", new Uint8Array(1), o);
+  // As for credentials that may not see locks: by our clock there is none.
+  now += 2 * 86_400_000;
+  await assert.rejects(storage.delete("kept", o), (error) => {
+    assert.ok(hasCode(error, "storage/retained"), `${error}: ${(error as Error).cause}`);
+    assert.match(error.hint!, /s3:GetObjectRetention/);
+    return true;
+  });
+  assert.deepEqual(await server.versions(bucket), [{ key: "kept", isMarker: false }]);
+});
+
 test("retainUntil of a put wins over the destination's", async () => {
   const retention = { mode: "governance", days: 3 } as const;
   const { storage } = await open("locked", { retention });

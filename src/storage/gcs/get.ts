@@ -65,9 +65,14 @@ async function openRange(
   if (response.status !== 206 && start > 0) {
     throw new BackupError("storage/failed", `Cannot read "${doing.what}": the store gave no range`);
   }
+  const length = response.headers.get("content-length");
+  if (length === null) {
+    await response.body?.cancel();
+    throw new BackupError("storage/failed", `Cannot read "${doing.what}": its length is not told`);
+  }
   return {
     bytes: received(response.body, doing),
-    length: Number(response.headers.get("content-length") ?? 0),
+    length: Number(length),
     tag: response.headers.get("x-goog-generation") ?? generation ?? "",
   };
 }

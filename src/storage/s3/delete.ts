@@ -135,7 +135,24 @@ async function deleteVersion(
       { signal: o.signal, doing: `delete "${urlOf(access, name)}"` },
     );
   } catch (error) {
+    // Credentials that may not see a lock hear of it only here.
+    if (saysLocked(error) || (error instanceof BackupError && saysLocked(error.cause))) {
+      throw new BackupError(
+        "storage/retained",
+        `Cannot delete "${urlOf(access, name)}": it is locked`,
+        {
+          cause: error,
+          hint: "Give the credentials the right s3:GetObjectRetention: it tells until when.",
+        },
+      );
+    }
     // A missing bucket is no missing object.
     if (!hasCode(error, "storage/not-found") || nameOf(error) === "NoSuchBucket") throw error;
   }
+}
+
+/** By the words of AWS, versitygw, MinIO and Ceph, which agree on no name for it. */
+function saysLocked(error: unknown): boolean {
+  return error instanceof Error &&
+    /object ?lock|WORM[ -]protected|retention/i.test(error.message);
 }
