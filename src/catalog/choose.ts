@@ -19,7 +19,7 @@ export function resolveBackup(refs: readonly BackupRef[], idOrStart: string): Ba
     throw new BackupError("usage/no-such-backup", `There is no backup "${idOrStart}"`, {
       hint: refs.length === 0
         ? "There is no backup here at all: check the destination."
-        : "`dbbackup list` shows the ids.",
+        : "`dbbackup list`, with the same --from or --config, shows the ids.",
     });
   }
   const candidates = different.map(({ id, job, createdAt }) =>

@@ -93,7 +93,9 @@ export async function jobOrBackup(
   throw new BackupError("usage/no-such-backup", `There is no job or backup "${word}"`, {
     hint: backups.length === 0
       ? "There is no backup here at all: check the destination."
-      : `${suggestion(word, jobs)} \`dbbackup list\` shows jobs and ids.`,
+      : `${
+        suggestion(word, jobs)
+      } \`dbbackup list\`, with the same --from or --config, shows jobs and ids.`,
   });
 }
 

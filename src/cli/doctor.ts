@@ -177,7 +177,7 @@ function failed(
 ): Examination {
   const error = toBackupError(reason);
   const json: ErrorJson = errorJson(error, session.secrets);
-  const hint = error.hint === undefined ? "" : ` hint: ${error.hint}`;
+  const hint = error.hint === undefined ? "" : `\n  hint: ${error.hint}`;
   return {
     ...base,
     findings: [{ status: "error", text: `${error.message} (${error.code})${hint}` }],

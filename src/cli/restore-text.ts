@@ -7,7 +7,11 @@ import type { Session } from "./session.ts";
 import { formatTime } from "./times.ts";
 
 /** The plan of a restore, for people who are about to say yes. */
-export function describePlan(prepared: PreparedRestore, session: Session): string {
+export function describePlan(
+  prepared: PreparedRestore,
+  asked: { readonly only: readonly string[]; readonly accounts: boolean },
+  session: Session,
+): string {
   const { manifest, plan, from, backup } = prepared;
   const consistentAt = new Date(manifest.consistentAt);
   const age = formatDuration(session.host.now().getTime() - consistentAt.getTime());
@@ -18,6 +22,8 @@ export function describePlan(prepared: PreparedRestore, session: Session): strin
     `${formatBytes(rawBytesOf(manifest))} raw`,
     `  from      ${from}: ${backup.prefix}`,
     `  to        ${plan.target}`,
+    ...asked.only.length === 0 ? [] : [`  only      ${asked.only.join(", ")}`],
+    ...asked.accounts ? ["  accounts  are restored, too; those that are there stay"] : [],
     ...plan.steps.map((step) => `  ${describeStep(step, session)}`),
   ];
   if (plan.isCheckedFirst) {
@@ -44,6 +50,9 @@ export function describeResult(result: RestoreResult, session: Session): string 
     const kept = keptAs === undefined ? "" : `; the old one is kept as ${keptAs}`;
     return `${session.paint("green", "restored")}  ${to} (${doneWords[mode]}${kept})`;
   });
+  if (result.differences.length === 0) {
+    lines.push("  compared with the backup's inventory: nothing differs");
+  }
   for (const difference of result.differences) {
     lines.push(`  differs: ${describeDifference(difference)}`);
   }

@@ -63,8 +63,13 @@ function describeRun(result: RunResult, session: Session): string {
     const state = destination.status === "committed"
       ? "has it"
       : session.paint("red", `failed: ${destination.error.message} (${destination.error.code})`);
-    lines.push(`  ${destination.name} (${destination.location}) ${state}`);
-    if (destination.status === "failed" && destination.error.hint !== undefined) {
+    const { name, location } = destination;
+    // A URL of the command line says it all, but for what stands behind the "?".
+    const place = name.split("?")[0] === location ? location : `${name} (${location})`;
+    lines.push(`  ${place} ${state}`);
+    // The run's own error has the first one's.
+    const isTold = destination.status === "failed" && destination.error === result.error?.cause;
+    if (destination.status === "failed" && !isTold && destination.error.hint !== undefined) {
       lines.push(`    hint: ${destination.error.hint}`);
     }
   }

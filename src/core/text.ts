@@ -25,6 +25,11 @@ export function formatDuration(ms: number): string {
     .map(([count, unit]) => `${count}${unit}`).join(" ");
 }
 
+/** A number of things: `1 job`, `2 jobs`. */
+export function counted(count: number, thing: string, things: string = `${thing}s`): string {
+  return `${count} ${count === 1 ? thing : things}`;
+}
+
 /** The name nearest to `wrong`, for "did you mean": at most two edits away, or undefined. */
 export function nearest(wrong: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;

@@ -4,6 +4,7 @@ import type { Encryption } from "../contracts/codec.ts";
 import type { Connector, DumpResult, SourceInfo } from "../contracts/connector.ts";
 import { type Manifest, manifestFormatVersion } from "../contracts/manifest.ts";
 import type { StrategyPlan } from "../contracts/strategy.ts";
+import { shellQuote } from "../core/text.ts";
 import { BackupError, toBackupError } from "../core/errors.ts";
 import { version } from "../core/version.ts";
 import { full } from "../strategies/full.ts";
@@ -226,9 +227,21 @@ function ended(
     "partial/destinations",
     `Backup ${run} is missing at ${failures.length} of ${destinations.length} destinations: ${names}` +
       ` (${failures[0]!.error.message})`,
-    { cause: failures[0]!.error, hint: failures[0]!.error.hint },
+    { cause: failures[0]!.error, hint: healingHint(run, destinations) },
   );
   return { ...base, status: "partial", destinations, warnings, error };
+}
+
+/** What to mend first, and the command that then brings the backup to where it is missing. */
+function healingHint(run: string, destinations: readonly DestinationOutcome[]): string {
+  const source = destinations.find(({ status }) => status === "committed");
+  const failures = destinations.filter((outcome) => outcome.status === "failed");
+  const commands = failures.map(({ name }) =>
+    `\`dbbackup copy ${run}${source === undefined ? "" : ` --from ${shellQuote(source.name)}`}` +
+    ` --to ${shellQuote(name)}\``
+  );
+  const first = failures[0]?.error.hint;
+  return `${first === undefined ? "Mend that." : first} Then: ${commands.join(", ")}.`;
 }
 
 function failed(

@@ -1,6 +1,7 @@
 import { manifestName } from "../contracts/manifest.ts";
 import type { Storage } from "../contracts/storage.ts";
 import { hasCode } from "../core/errors.ts";
+import { counted } from "../core/text.ts";
 import type { OpenDestination } from "./destinations.ts";
 import type { History } from "./history.ts";
 import { withPruneLock } from "./lock.ts";
@@ -63,10 +64,17 @@ async function settleFolder(
   try {
     if (await storage.stat(prefix + manifestName, o) === undefined) {
       const removed = await removeFolder(storage, prefix, o);
-      if (removed > 0) log.info("Removed {removed} objects of failed run {run}", { removed, run });
+      if (removed > 0) {
+        log.info("Removed {removed} of failed run {run}", {
+          removed: counted(removed, "object"),
+          run,
+        });
+      }
     }
     history.settle(run, storage.location);
   } catch (error) {
+    // A disk that is not mounted: there is nothing to say that the run's own error does not.
+    if (hasCode(error, "storage/not-found")) return;
     log.warn(
       "Cannot remove what run {run} left in {location}{prefix}: {error}. The next run tries.",
       {

@@ -27,10 +27,13 @@ export async function completeHistory(
       o.signal.throwIfAborted();
       // The first backup makes it.
       if (hasCode(error, "storage/not-found")) return [];
-      o.runtime.log.warn("Cannot list destination {destination}: {error}. A full backup it is.", {
-        destination: name,
-        error: toBackupError(error).message,
-      });
+      o.runtime.log.warn(
+        "Cannot list destination {destination}: {error}. The run makes a full backup.",
+        {
+          destination: name,
+          error: toBackupError(error).message,
+        },
+      );
       return [];
     }
   }

@@ -3,6 +3,7 @@ import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import type { OpenDestination } from "./destinations.ts";
 import { pruneOpen } from "./prune.ts";
 import type { JobContext, PruneResult, RunResult } from "./types.ts";
+import { counted } from "../core/text.ts";
 
 /**
  * Prunes where a run has just committed its backup. The backup stands whatever comes of it: what
@@ -38,8 +39,8 @@ export async function pruneAfter(
 function logPruned({ backups, abandoned, location }: PruneResult, o: JobContext): void {
   const dropped = [...backups, ...abandoned].filter(({ outcome }) => outcome.status === "dropped");
   if (dropped.length === 0) return;
-  o.runtime.log.info("Pruned {dropped} folders at {location}", {
-    dropped: dropped.length,
+  o.runtime.log.info("Pruned {dropped} at {location}", {
+    dropped: counted(dropped.length, "folder"),
     location,
   });
 }

@@ -118,7 +118,9 @@ function isDamaged(marks: FoundBackup["ref"]["marks"]): boolean {
 function assertOneSource(candidates: readonly FoundBackup[], request: RestoreRequest): void {
   const newest = new Map(candidates.map(({ ref }) => [ref.sourceTag, ref]));
   if (newest.size < 2) return;
-  const ids = [...newest.values()].map(({ id, sourceTag }) => `${id} (server ${sourceTag})`);
+  const ids = [...newest.values()].map(({ id, sourceTag, createdAt }) =>
+    `${id} (server ${sourceTag}, ${createdAt.toISOString().replace(/\.\d+Z$/, "Z")})`
+  );
   throw new BackupError(
     "usage/which-server",
     `Job "${candidates[0]!.ref.job}" has backups of ${newest.size} different servers`,
@@ -134,7 +136,10 @@ function noBackup(found: readonly FoundBackup[], { job, destinations }: RestoreR
   if (job === undefined || found.some(({ ref }) => ref.job === job)) {
     const what = found.length === 0 ? "There is no backup" : "There is no undamaged backup";
     return new BackupError("storage/no-backup", `${what} at ${places}`, {
-      hint: "Check the destination; an undamaged older one can be named by its id.",
+      hint: found.length === 0
+        ? "Check the destination: it holds nothing, or its disk is not mounted."
+        : "`dbbackup list` shows the marks, `dbbackup copy` heals from another destination. " +
+          "One that is marked as damaged is tried when its id is given.",
     });
   }
   const jobs = [...new Set(found.map(({ ref }) => ref.job))].sort();

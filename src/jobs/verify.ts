@@ -209,12 +209,15 @@ async function readStored(
   { storage }: OpenDestination,
   { prefix }: BackupRef,
   artifact: Artifact,
-  { message }: BackupError,
+  error: BackupError,
   findings: Findings,
   meter: Meter,
   o: JobContext,
 ): Promise<void> {
-  findings.notes.push(`Only the digests were checked: ${message}`);
+  // The same holds for every file; without its name it is told once.
+  const { message } = error.cause instanceof BackupError ? error.cause : error;
+  const note = `Only the digests were checked: ${message}`;
+  if (!findings.notes.includes(note)) findings.notes.push(note);
   findings.isClosed = true;
   try {
     const bytes = openStored(storage, prefix, artifact, o);

@@ -10,6 +10,7 @@ import { referencesIn } from "../../config/references.ts";
 import { showConfig } from "../../config/show.ts";
 import { typescriptTemplate, yamlTemplate } from "../../config/template.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../../core/errors.ts";
+import { counted } from "../../core/text.ts";
 import { resolveEncryption } from "../../jobs/encryption.ts";
 import { connectorKinds, storageKinds, withPlugins } from "../../registry.ts";
 import { commonFlags, defineCommand, merge, object, textOption, toggle } from "../command.ts";
@@ -76,8 +77,11 @@ export const configCheck = defineCommand({
     codes.push(...examinations.flatMap((one) => one.codes));
     if (codes.length === 0) {
       session.print(
-        `${session.paint("green", "ok")}  ${config.path}: ${config.databases.size} databases, ` +
-          `${config.destinations.size} destinations, ${config.jobs.size} jobs`,
+        `${session.paint("green", "ok")}  ${config.path}: ` +
+          `${counted(config.databases.size, "database")}, ` +
+          `${counted(config.destinations.size, "destination")}, ${
+            counted(config.jobs.size, "job")
+          }`,
       );
     }
     const found = problems.map(({ key, error }) => ({

@@ -1,8 +1,10 @@
 import { fromOption } from "../from.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
-import { listBackups } from "../../jobs/list.ts";
+import { listBackups, listJobs } from "../../jobs/list.ts";
 import type { ListedBackup } from "../../jobs/types.ts";
-import { formatBytes, formatDuration } from "../../core/text.ts";
+import type { Config } from "../../config/model.ts";
+import { BackupError } from "../../core/errors.ts";
+import { formatBytes, formatDuration, suggestion } from "../../core/text.ts";
 import { backupJson, marksOf, rawBytesOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, optionalArgument } from "../command.ts";
 import type { Session } from "../session.ts";
@@ -33,7 +35,17 @@ export const list = defineCommand({
     });
     session.clearProgress();
     for (const warning of warnings) session.warn(warning);
-    session.print(backups.length === 0 ? "No backups." : backupTable(backups, session));
+    const config = session.loadedConfig();
+    if (job !== undefined && backups.length === 0 && config?.jobs.has(job) !== true) {
+      throw unknownJob(job, await listJobs(destinations, session.job("list")), config);
+    }
+    const all = destinations.map(({ name }) => name);
+    const expected = (name: string) => {
+      // What cannot be reached may have them all.
+      if (warnings.length > 0) return [];
+      return config?.jobs.get(name)?.destinations.map((one) => one.name) ?? all;
+    };
+    session.print(backups.length === 0 ? "No backups." : backupTable(backups, expected, session));
     for (const { id, error } of backups) {
       if (error !== undefined) {
         session.print(`${id} is unreadable: ${error.message} (${error.code})`);
@@ -43,6 +55,15 @@ export const list = defineCommand({
   },
 });
 
+function unknownJob(job: string, stored: readonly string[], config: Config | undefined) {
+  const known = [...new Set([...config?.jobs.keys() ?? [], ...stored])];
+  return new BackupError("usage/unknown-job", `There is no backup of a job "${job}"`, {
+    hint: known.length === 0
+      ? "There is no backup here at all: check the destination."
+      : suggestion(job, known),
+  });
+}
+
 const columns: readonly Column[] = [
   { title: "TIME" },
   { title: "ID" },
@@ -51,28 +72,45 @@ const columns: readonly Column[] = [
   { title: "SIZE", isRight: true },
   { title: "TOOK", isRight: true },
   { title: "AGE", isRight: true },
-  { title: "NOTES", maxWidth: 18 },
+  { title: "NOTES", maxWidth: 60 },
 ];
 
-/** The table of `list`; at most 100 columns wide. */
-export function backupTable(backups: readonly ListedBackup[], session: Session): string {
+/** The table of `list`. */
+function backupTable(
+  backups: readonly ListedBackup[],
+  expected: (job: string) => readonly string[],
+  session: Session,
+): string {
   const now = session.host.now().getTime();
-  return formatTable(columns, backups.map((backup) => row(backup, now)));
+  const sources = new Map<string, Set<string>>();
+  for (const { job, sourceTag } of backups) {
+    sources.set(job, (sources.get(job) ?? new Set()).add(sourceTag));
+  }
+  return formatTable(
+    columns,
+    backups.map((backup) => {
+      const isMissing = expected(backup.job).some((name) => !backup.destinations.includes(name));
+      return row(backup, now, [
+        ...isMissing ? [`only at ${backup.destinations.join(", ")}`] : [],
+        ...sources.get(backup.job)!.size > 1 ? [`server ${backup.sourceTag}`] : [],
+      ]);
+    }),
+  );
 }
 
-function row(backup: ListedBackup, nowMs: number): string[] {
+function row(backup: ListedBackup, nowMs: number, more: readonly string[]): string[] {
   const { manifest } = backup;
   const stored = formatBytes(backup.storedBytes);
   const startedMs = backup.createdAt.getTime();
   return [
-    formatTime(backup.createdAt).replace(/:\d\dZ$/, "Z"),
+    formatTime(backup.createdAt),
     backup.id,
     backup.job,
     kindWords[backup.kind] ?? backup.kind,
     manifest === undefined ? stored : `${formatBytes(rawBytesOf(manifest))} → ${stored}`,
     manifest === undefined ? "?" : formatDuration(tookMs(manifest)).split(" ").join(""),
     formatDuration(Math.max(0, nowMs - startedMs)).split(" ")[0]!,
-    notes(backup).join(", "),
+    [...notes(backup), ...more].join(", "),
   ];
 }
 

@@ -4,7 +4,7 @@ import type { Config, DestinationDefinition, JobRetention } from "../../config/m
 import { defaultAbandonedAfterMs } from "../../config/model.ts";
 import { parseDuration } from "../../config/units.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
-import { formatBytes, suggestion } from "../../core/text.ts";
+import { counted, formatBytes, suggestion } from "../../core/text.ts";
 import { listJobs } from "../../jobs/list.ts";
 import { pruneBackups } from "../../jobs/prune.ts";
 import type { PruneOutcome, PruneRequest, PruneResult } from "../../jobs/types.ts";
@@ -122,7 +122,8 @@ async function adHocRequests(
     const retention = given ?? known?.retention;
     if (retention === undefined) {
       throw new BackupError("usage/missing-retention", `Nothing says which of "${job}" to keep`, {
-        hint: "Give rules: --last 7, or --daily 7 --weekly 4 --monthly 12. --dry-run shows more.",
+        hint:
+          "Give rules: --last 7, or --daily 7 --weekly 4 --monthly 12. With --dry-run nothing is dropped.",
       });
     }
     return {
@@ -216,8 +217,22 @@ function describe(result: PruneResult, session: Session): string {
     ]),
   ];
   lines.push(rows.length === 0 ? "No backups." : formatTable(columns, rows));
-  if (swept > 0) lines.push(`Removed ${swept} unfinished uploads.`);
+  if (rows.length > 0) lines.push(sum(result));
+  if (swept > 0) lines.push(`Removed ${counted(swept, "unfinished upload")}.`);
   return lines.join("\n");
+}
+
+/** How many stay and how many go. */
+function sum({ backups, abandoned }: PruneResult): string {
+  const all = [...backups, ...abandoned].map(({ outcome }) => outcome.status);
+  const count = (...wanted: PruneOutcome["status"][]) =>
+    all.filter((status) => wanted.includes(status)).length;
+  const others = count("retained", "failed");
+  return [
+    `${count("kept")} kept`,
+    count("planned") > 0 ? `${count("planned")} to be dropped` : `${count("dropped")} dropped`,
+    ...others > 0 ? [`${others} not dropped`] : [],
+  ].join(", ");
 }
 
 function word(outcome: PruneOutcome): string {

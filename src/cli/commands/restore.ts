@@ -89,13 +89,18 @@ export const restore = defineCommand({
 
 async function carryOut(
   prepared: PreparedRestore,
-  { dryRun, yes }: { readonly dryRun: boolean; readonly yes: boolean },
+  values: {
+    readonly dryRun: boolean;
+    readonly yes: boolean;
+    readonly only: readonly string[];
+    readonly accounts: boolean;
+  },
   session: Session,
 ) {
   session.clearProgress();
-  session.print(describePlan(prepared, session));
-  if (dryRun) return { json: { plan: planJson(prepared), result: null } };
-  if (!yes) await confirm(session);
+  session.print(describePlan(prepared, values, session));
+  if (values.dryRun) return { json: { plan: planJson(prepared), result: null } };
+  if (!values.yes) await confirm(session);
   const result = await prepared.run().catch((error: unknown) => {
     throw withPlan(error, prepared);
   });

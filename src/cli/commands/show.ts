@@ -61,7 +61,7 @@ function describe(backup: ListedBackup, chain: readonly BackupRef[]): string {
     ["took", formatDuration(tookMs)],
     ["shows data of", formatTime(new Date(manifest.consistentAt))],
     ["source", `${source.flavour} ${source.version}, ${source.id} (${source.tag})`],
-    ["position", position === undefined ? "none" : JSON.stringify(position)],
+    ["position", position === undefined ? "none" : positionText(position)],
     ["size", `${formatBytes(rawBytesOf(manifest))} raw, ${formatBytes(backup.storedBytes)} stored`],
     ["encryption", encryptionText(manifest)],
     ["databases", databasesOf(manifest).join(", ")],
@@ -114,6 +114,14 @@ function marksText({ marks }: ListedBackup): string {
   return marksOf(marks).map((mark) =>
     mark.type === "hold" ? "hold" : `${mark.type} ${formatTime(mark.at)}`
   ).join(", ") || "none";
+}
+
+/** `lsn 0/1ECB830, timeline 1`. */
+function positionText({ type, ...fields }: { readonly type: string }): string {
+  const parts = Object.entries(fields).map(([name, value]) =>
+    `${name} ${typeof value === "object" ? JSON.stringify(value) : String(value)}`
+  );
+  return type in fields ? parts.join(", ") : [type, ...parts].join(", ");
 }
 
 function factLines(facts: readonly (readonly [string, string])[]): string {

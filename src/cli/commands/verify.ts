@@ -1,4 +1,5 @@
 import { BackupError, type ErrorCode } from "../../core/errors.ts";
+import { counted } from "../../core/text.ts";
 import { verifyBackups } from "../../jobs/verify.ts";
 import type { VerifyResult } from "../../jobs/types.ts";
 import { jobOrBackup } from "../backups.ts";
@@ -77,9 +78,9 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
   const [damaged, unchecked] = [named("damaged"), named("unchecked")];
   const errors: BackupError[] = [];
   if (damaged.length > 0) {
-    const message = `${damaged.length} of ${results.length} copies are damaged: ${
-      damaged.join(", ")
-    }`;
+    const message = `${damaged.length} of ${
+      counted(results.length, "copy is", "copies are")
+    } damaged: ${damaged.join(", ")}`;
     errors.push(
       new BackupError("verification/damaged", message, {
         hint: "Take a new backup now. A restore takes an undamaged copy, or an older backup.",

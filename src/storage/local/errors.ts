@@ -67,13 +67,14 @@ const meanings: Readonly<Record<string, Meaning>> = {
   EBUSY: { code: "storage/unavailable", text: "it is in use", hint: later },
 };
 
-/** How much room is left, as the rest of a sentence; empty where it cannot be told. */
+/** How much room there is in all, as the rest of a sentence; empty where it cannot be told. */
 async function freeSpace(path: string): Promise<string> {
   // The file may be gone, so look at the nearest folder that is there.
   for (let folder = dirname(path);; folder = dirname(folder)) {
     try {
-      const { bavail, bsize, blocks } = await statfs(folder);
-      return ` (${formatBytes(bavail * bsize)} of ${formatBytes(blocks * bsize)} free)`;
+      const { bsize, blocks } = await statfs(folder);
+      // What is free now says little: a file that did not fit has been removed.
+      return ` (the file system has ${formatBytes(blocks * bsize)})`;
     } catch {
       if (folder === dirname(folder)) return "";
     }

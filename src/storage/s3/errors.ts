@@ -244,9 +244,12 @@ const meanings: Readonly<Record<string, Meaning>> = {
 
 /** The store's own words, or the status where it has none. */
 function plain({ name, message, status, systemCode }: Answer): string {
-  const words = message === "" || message === "UnknownError" ? name : message;
+  // The answer to a HEAD has no body: neither a name nor a message.
+  const isMute = /^unknown/i.test(name) && (message === "" || /^unknown/i.test(message));
+  const said = message === "" || message === "UnknownError" ? name : message;
+  const words = isMute && status !== undefined ? "the store refused" : said.replace(/\.$/, "");
   const number = status === undefined ? systemCode : `status ${status}`;
-  return number === undefined ? words : `${words} (${number})`;
+  return number === undefined || words.includes(number) ? words : `${words} (${number})`;
 }
 
 function record(value: unknown): Record<string, unknown> {
