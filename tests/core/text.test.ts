@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import {
+  counted,
   formatBytes,
   formatDuration,
   nearest,
@@ -24,6 +25,12 @@ describe("sizes for people", () => {
   for (const [bytes, text] of cases) {
     test(`${bytes} is ${text}`, () => assert.equal(formatBytes(bytes), text));
   }
+});
+
+test("one thing is no plural", () => {
+  const counts = [0, 1, 2].map((count) => counted(count, "copy", "copies"));
+  assert.deepEqual(counts, ["0 copies", "1 copy", "2 copies"]);
+  assert.equal(counted(2, "job"), "2 jobs");
 });
 
 describe("times for people", () => {

@@ -96,6 +96,22 @@ describe("destinations", () => {
     await succeeds(at, ["verify", "--deep", "--from", good]);
     await succeeds(at, ["restore", "--from", good, "--to", "sqlite:back.db", "--yes"]);
     assert.equal(ordersOf(join(at.folder, "back.db")), ordersOf(join(at.folder, "shop.db")));
+
+    // The list says where it is missing, and the hint, as typed, brings it there.
+    assert.match((await succeeds(at, ["list"])).stdout, /only at good$/m);
+    const { run } = await import("../support/run.ts");
+    assert.equal((await run("mount", ["-o", "remount,size=64m", small])).code, 0);
+    const command = /`dbbackup (copy [^`]+)`/.exec(result.stderr)?.[1] ?? "no command";
+    await succeeds(at, command.split(" "));
+    assert.doesNotMatch((await succeeds(at, ["list"])).stdout, /only at/);
+  });
+
+  test("the list of a job that nobody knows is no empty list", async () => {
+    const at = shop("unknown-list");
+    await succeeds(at, ["backup", "--from", "sqlite:shop.db", "--to", "disk"]);
+    const args = ["list", "shpo", "--from", "disk"];
+    const { stderr } = await fails(at, args, "usage/unknown-job", 2);
+    assert.match(stderr, /Did you mean "shop"\?/);
   });
 
   test("two destinations get the same backup from one read", async () => {
