@@ -76,10 +76,10 @@ async function settleFolder(
     // A disk that is not mounted: there is nothing to say that the run's own error does not.
     if (hasCode(error, "storage/not-found")) return;
     log.warn(
-      "Cannot remove what run {run} left in {location}{prefix}: {error}. The next run tries.",
+      "Cannot remove what run {run} left in {prefix} at {location}: {error}. The next run tries.",
       {
         run,
-        location: `${storage.location}/`,
+        location: storage.location,
         prefix,
         error: error instanceof Error ? error.message : String(error),
       },

@@ -3,8 +3,8 @@ import { describe, test } from "node:test";
 import { hasCode } from "../../src/core/errors.ts";
 import { env } from "../../src/core/secret.ts";
 import { clientConfig } from "../../src/storage/s3/client.ts";
-import { s3, s3Options } from "../../src/storage/s3/mod.ts";
-import { testRuntime } from "../support/runtime.ts";
+import { s3, type S3Options, s3Options } from "../../src/storage/s3/mod.ts";
+import { never, testRuntime } from "../support/runtime.ts";
 
 /** An environment without what this machine may have. */
 function runtime(more: Record<string, string> = {}) {
@@ -107,4 +107,17 @@ describe("the SDK's client", () => {
       (error) => hasCode(error, "config/s3-credentials"),
     );
   });
+});
+
+test("the location tells stores apart that have a bucket of the same name", async () => {
+  const locationOf = async (options: Omit<S3Options, "bucket">) => {
+    const o = { signal: never, runtime: runtime({ AWS_REGION: "eu-north-1" }) };
+    const storage = await s3.open({ bucket: "b", prefix: "p", ...options }, o);
+    await storage.close();
+    return storage.location;
+  };
+  assert.equal(await locationOf({}), "s3://b/p");
+  const one = await locationOf({ endpoint: "https://user:hush@one.example:9000/" });
+  assert.equal(one, "s3://b/p?endpoint=https://one.example:9000");
+  assert.notEqual(one, await locationOf({ endpoint: "https://two.example:9000" }));
 });

@@ -147,7 +147,7 @@ export async function openS3(
     },
   };
   return {
-    location: access.location,
+    location: access.location + endpointText(config.endpoint),
     partBytes: access.buffers.partBytes,
     put: (key, body, o) => putObject(access, key, body, o),
     get: (key, o) => getObject(access, key, o),
@@ -159,4 +159,11 @@ export async function openS3(
       client.destroy();
     },
   } satisfies Storage;
+}
+
+/** Buckets of two stores may have the same name; locks and the record of runs tell them apart. */
+function endpointText(endpoint: unknown): string {
+  if (typeof endpoint !== "string" || !URL.canParse(endpoint)) return "";
+  const { protocol, host, pathname } = new URL(endpoint);
+  return `?endpoint=${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
 }
