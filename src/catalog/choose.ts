@@ -16,6 +16,12 @@ export function resolveBackup(refs: readonly BackupRef[], idOrStart: string): Ba
   const different = [...new Map(matching.map((ref) => [ref.prefix, ref])).values()];
   if (different.length === 1) return different[0]!;
   if (different.length === 0) {
+    const ofJob = latest(refs, idOrStart);
+    if (ofJob !== undefined) {
+      throw new BackupError("usage/no-such-backup", `"${idOrStart}" is a job, not a backup`, {
+        hint: `Its newest backup is ${ofJob.id}.`,
+      });
+    }
     throw new BackupError("usage/no-such-backup", `There is no backup "${idOrStart}"`, {
       hint: refs.length === 0
         ? "There is no backup here at all: check the destination."

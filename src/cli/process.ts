@@ -50,7 +50,7 @@ function listenForSignals(controller: AbortController, exit: (status: number) =>
       if (controller.signal.aborted) exit(exitStatusOf("interrupted/signal"));
       controller.abort(
         new BackupError("interrupted/signal", `Stopped by ${name}`, {
-          hint: "Nothing that was not finished is listed as a backup. Start it again.",
+          hint: "An unfinished backup is removed and never listed. Start again what was stopped.",
         }),
       );
     });

@@ -79,6 +79,11 @@ describe("choosing", () => {
     assert.throws(() => resolveBackup(refs, "aaaaaaa"), { code: "usage/ambiguous-backup" });
     assert.throws(() => resolveBackup(refs, "zz"), { code: "usage/no-such-backup" });
     assert.throws(() => resolveBackup(refs, ""), { code: "usage/no-such-backup" });
+    const newest = latest(refs, refs[0]!.job)!.id;
+    assert.throws(() => resolveBackup(refs, refs[0]!.job), {
+      code: "usage/no-such-backup",
+      hint: `Its newest backup is ${newest}.`,
+    });
   });
 
   test("a chain goes from the full backup to the one that is meant", () => {

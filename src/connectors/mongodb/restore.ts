@@ -2,6 +2,7 @@ import type { MongoClient } from "mongodb";
 import type { Abortable, Bytes } from "../../core/bytes.ts";
 import { ChildError, childText } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
+import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type {
   RestorableArtifact,
@@ -140,7 +141,7 @@ async function feed(
       "restore/failed",
       failed === undefined
         ? "mongorestore ended without its summary"
-        : `mongorestore could not restore ${failed} documents`,
+        : `mongorestore could not restore ${counted(Number(failed), "document")}`,
       { details: { stderr }, hint: "Its whole output is in the log at --log-level debug." },
     );
   } catch (error) {

@@ -1,6 +1,7 @@
 import type { MongoClient } from "mongodb";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
+import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type {
   RestorableChain,
@@ -97,7 +98,7 @@ async function planDatabase(
     const named = inTheWay.slice(0, 5).map((name) => JSON.stringify(name)).join(", ");
     throw new BackupError(
       "restore/not-empty",
-      `Database "${to}" has ${inTheWay.length} collections already: ${named}`,
+      `Database "${to}" has ${counted(inTheWay.length, "collection")} already: ${named}`,
       { hint: "Restore into another database, or pass --overwrite: what is there is then lost." },
     );
   }
@@ -137,8 +138,10 @@ async function lossOf(
   const what = selection.isPartial
     ? `Collections ${names.map((name) => JSON.stringify(name)).join(", ")} of`
     : "All of";
-  return `${what} database "${to}" is dropped first: ${names.length} collections with about ` +
-    `${documents} documents. MongoDB cannot rename a database, so nothing of it is kept`;
+  return `${what} database "${to}" is dropped first: ${counted(names.length, "collection")} with ` +
+    `about ${
+      counted(documents, "document")
+    }. MongoDB cannot rename a database, so nothing of it is kept`;
 }
 
 function warningsOf(

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { type Abortable, type Bytes, bytesOf } from "../../core/bytes.ts";
 import { ChildError, childOutput, type ChildSpec } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
+import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { DumpPlan, DumpResult, DumpSettings, Emit } from "../../contracts/connector.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
@@ -224,7 +225,7 @@ async function assertWhole(
   const [, { type, database, name }] = lost[0]!;
   throw new BackupError(
     "dump/failed",
-    `${tool.name} left out ${lost.length} objects, first ${type} "${database}.${name}"`,
+    `${tool.name} left out ${counted(lost.length, "object")}, first ${type} "${database}.${name}"`,
     {
       details: { lost: lost.map(([key]) => key) },
       hint: "Its whole output is in the log at --log-level debug.",

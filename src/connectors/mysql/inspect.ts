@@ -1,4 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
+import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { DumpSettings, SourceInfo } from "../../contracts/connector.ts";
 import type { MysqlAddress } from "./address.ts";
@@ -94,8 +95,8 @@ export function engineWarnings({ relations }: Sight): string[] {
     `${database}.${name} (${engine})`
   );
   return [
-    `${plain.length} tables have no transactions, so what is written to them while they are ` +
-    `dumped may be in part in the backup: ${named.join(", ")}`,
+    `${counted(plain.length, "table has", "tables have")} no transactions, so what is written ` +
+    `meanwhile may be in part in the backup: ${named.join(", ")}`,
   ];
 }
 

@@ -1,5 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
+import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type {
   RestorableChain,
@@ -118,7 +119,7 @@ async function planDatabase(
     const named = inTheWay.slice(0, 5).map((name) => `"${name}"`).join(", ");
     throw new BackupError(
       "restore/not-empty",
-      `Database "${to}" has ${inTheWay.length} objects already: ${named}`,
+      `Database "${to}" has ${counted(inTheWay.length, "object")} already: ${named}`,
       { hint: "Restore into another database, or pass --overwrite: what is there is then lost." },
     );
   }
@@ -129,8 +130,8 @@ async function planDatabase(
     from,
     to,
     mode: "replace",
-    loses: `${what} is dropped first: ${inTheWay.length} objects. ` +
-      "MySQL cannot rename a database, so nothing of it is kept",
+    loses: `${what} is dropped first: ${counted(inTheWay.length, "object")}. ` +
+      "The server cannot rename a database, so nothing of it is kept",
   };
 }
 

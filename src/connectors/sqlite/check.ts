@@ -1,4 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
+import { counted } from "../../core/text.ts";
 import { type Database, openDatabase, SqliteError } from "./database.ts";
 
 /** What is wrong with a database, as SQLite finds it. */
@@ -46,7 +47,9 @@ async function orphans(database: Database): Promise<string[]> {
     const rows = await database.all(
       'SELECT "table" AS name, count(*) AS n FROM pragma_foreign_key_check GROUP BY 1',
     );
-    return rows.map(({ name, n }) => `Table "${name}" has ${n} rows whose parent row is missing`);
+    return rows.map(({ name, n }) =>
+      `Table "${name}" has ${counted(Number(n), "row")} whose parent row is missing`
+    );
   } catch (error) {
     // "foreign key mismatch": a declaration that SQLite accepts and cannot check.
     if (error instanceof SqliteError) return [`Foreign keys were not checked: ${error.message}`];
