@@ -104,10 +104,10 @@ function compareDatabases(
   found: DatabaseInventory,
 ): InventoryDifference[] {
   const differences: InventoryDifference[] = [];
-  const present = new Map(found.objects.map((object) => [identity(object), object]));
+  // Several may be alike: MySQL's functions and procedures share names.
+  const present = Map.groupBy(found.objects, identity);
   for (const object of expected.objects) {
-    const other = present.get(identity(object));
-    present.delete(identity(object));
+    const other = present.get(identity(object))?.shift();
     const base = { database: found.database, type: object.type, name: objectName(object) };
     if (other === undefined) {
       differences.push({ ...base, problem: "missing", isFailure: true });
@@ -118,7 +118,7 @@ function compareDatabases(
       differences.push({ ...base, problem: "count", ...counts, isFailure });
     }
   }
-  for (const object of present.values()) {
+  for (const object of [...present.values()].flat()) {
     const name = objectName(object);
     const base = { database: found.database, type: object.type, name };
     differences.push({ ...base, problem: "extra", isFailure: false });

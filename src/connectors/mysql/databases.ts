@@ -75,6 +75,8 @@ export interface Program {
   readonly database: string;
   readonly name: string;
   readonly type: "routine" | "trigger" | "event";
+  /** Of a routine, in the server's words: a function and a procedure may share a name. */
+  readonly kind?: string;
   /** Whether its text can be read; undefined where only the dump will tell. */
   readonly isReadable: boolean;
 }
@@ -94,7 +96,8 @@ export async function listPrograms(
   for (const [type, schema, name, text, table] of parts) {
     const rows = await askSchema(
       client,
-      `SELECT ${schema} AS db, ${name} AS name, ${text} IS NOT NULL AS readable ` +
+      `SELECT ${schema} AS db, ${name} AS name, ${text} IS NOT NULL AS readable, ` +
+        `${type === "routine" ? "ROUTINE_TYPE" : "NULL"} AS kind ` +
         `FROM information_schema.${table} WHERE ${schema}`,
       databases,
       o,
@@ -104,6 +107,8 @@ export async function listPrograms(
         database: String(row["db"]),
         name: String(row["name"]),
         type,
+        // A package and its body are one.
+        ...row["kind"] === null ? {} : { kind: String(row["kind"]).replace(/ BODY$/, "") },
         isReadable: Number(row["readable"]) === 1,
       })).sort(byName),
     );

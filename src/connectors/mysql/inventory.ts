@@ -24,9 +24,8 @@ export async function readInventory(
     objects.push({ type, name, count: Number(row!["n"]), isExact: !isVersioned });
   }
   const seen = new Set<string>();
-  for (const { type, name } of await listPrograms(client, [database], o)) {
-    // A function and a procedure may share a name.
-    const key = `${type} ${name}`;
+  for (const { type, kind, name } of await listPrograms(client, [database], o)) {
+    const key = `${kind ?? type} ${name}`;
     if (!seen.has(key)) objects.push({ type, name });
     seen.add(key);
   }

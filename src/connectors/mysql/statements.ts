@@ -31,7 +31,15 @@ export type Statement =
   | { readonly does: "other" };
 
 /** The kinds of object in a dump. */
-export type DumpedType = "table" | "view" | "sequence" | "routine" | "trigger" | "event";
+export type DumpedType =
+  | "table"
+  | "view"
+  | "sequence"
+  | "function"
+  | "procedure"
+  | "package"
+  | "trigger"
+  | "event";
 
 /** A database's name in front of another name, from its first character to past the dot. */
 export interface Qualifier {
@@ -137,10 +145,11 @@ function objectOf(word: string | undefined, cursor: Cursor): DumpedType | undefi
       return "event";
     case "PACKAGE":
       cursor.skip("BODY");
-      return "routine";
+      return "package";
     case "FUNCTION":
+      return "function";
     case "PROCEDURE":
-      return "routine";
+      return "procedure";
     default:
       return undefined;
   }

@@ -1,6 +1,6 @@
 import { BackupError } from "../../core/errors.ts";
 import type { ArtifactFormat, Walker } from "../../contracts/format.ts";
-import type { InventoryObject } from "../../contracts/inventory.ts";
+import type { InventoryObject, ObjectType } from "../../contracts/inventory.ts";
 import { createScanner, type PieceType, structureError } from "./scanner.ts";
 import { type DumpedType, identify, type Statement } from "./statements.ts";
 
@@ -103,15 +103,24 @@ interface Counted {
   owner: string | undefined;
 }
 
-/** Triggers, routines and tables have names of their own kind each. */
+/** Triggers, functions, procedures and tables have names of their own kind each. */
 function key(object: DumpedType, name: string): string {
   return `${object} ${name}`;
 }
 
 function asObject(counted: Counted): InventoryObject {
   const { object, name, count, isExact, isVersioned, owner } = counted;
-  if (object !== "table") return { type: object, name, ...owner === undefined ? {} : { owner } };
+  if (object !== "table") {
+    return { type: typeOf(object), name, ...owner === undefined ? {} : { owner } };
+  }
   return { type: "table", name, count, isExact: isExact && !isVersioned };
+}
+
+/** A function and a procedure of one name are two routines. */
+function typeOf(object: Exclude<DumpedType, "table">): ObjectType {
+  return object === "function" || object === "procedure" || object === "package"
+    ? "routine"
+    : object;
 }
 
 function truncated(): BackupError {

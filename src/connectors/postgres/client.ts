@@ -104,6 +104,25 @@ async function connect(address: Address, database: string): Promise<Sql> {
   const { default: postgres } = await import("postgres");
   const [first] = address.hosts;
   const isSocket = first!.host.startsWith("/");
+  const ssl = isSocket ? false : tlsOptions(address);
+  try {
+    return await connectWith(postgres, address, database, ssl);
+  } catch (error) {
+    const { mode, cert } = address.tls;
+    // The driver's own way of preferring TLS shows no certificate.
+    if (isSocket || mode !== "prefer" || cert === undefined || !isTlsFailure(error)) throw error;
+    return await connectWith(postgres, address, database, false);
+  }
+}
+
+async function connectWith(
+  postgres: typeof import("postgres"),
+  address: Address,
+  database: string,
+  ssl: ReturnType<typeof tlsOptions>,
+): Promise<Sql> {
+  const [first] = address.hosts;
+  const isSocket = first!.host.startsWith("/");
   const { parameters } = address;
   const sql = postgres({
     ...isSocket
@@ -112,7 +131,7 @@ async function connect(address: Address, database: string): Promise<Sql> {
     user: address.user,
     password: address.password(database) ?? "",
     database,
-    ssl: isSocket ? false : tlsOptions(address),
+    ssl,
     // One connection each: session settings hold, and a database can be released at once.
     max: 1,
     connect_timeout: Math.max(1, Math.ceil(address.connectTimeoutMs / 1000)),
@@ -150,8 +169,8 @@ function tlsOptions({ tls, hosts }: Address): "prefer" | "require" | false | obj
     ...cert === undefined ? {} : { cert: readPem(cert) },
     ...key === undefined ? {} : { key: readPem(key) },
   };
-  if (mode === "prefer") return "prefer";
-  if (mode === "require") return { ...identity, rejectUnauthorized: false };
+  if (mode === "prefer" && cert === undefined) return "prefer";
+  if (mode === "prefer" || mode === "require") return { ...identity, rejectUnauthorized: false };
   const host = hosts[0]!.host;
   return {
     ...identity,
@@ -183,6 +202,12 @@ export function sqlState(error: unknown): string | undefined {
 
 function hasSeverity(error: unknown): boolean {
   return typeof (error as { severity?: unknown }).severity === "string";
+}
+
+function isTlsFailure(error: unknown): boolean {
+  if (!(error instanceof Error) || sqlState(error) !== undefined) return false;
+  const text = `${systemCode(error) ?? ""} ${error.message}`;
+  return /certificate|CERT|\bTLS\b|\bSSL\b|ERR_TLS|self.signed|wrong version|ALTNAME/i.test(text);
 }
 
 /** True when only this database is closed to us, and another may be open. */
@@ -242,7 +267,7 @@ export function connectionError(address: Address, database: string, error: unkno
   if (state !== undefined) return error;
   const system = systemCode(error) ?? "";
   const text = `${system} ${error.message}`;
-  if (/certificate|CERT|\bTLS\b|\bSSL\b|ERR_TLS|self.signed|wrong version|ALTNAME/i.test(text)) {
+  if (isTlsFailure(error)) {
     return make(
       "connection/tls",
       `No trusted TLS to ${label}: ${error.message || system}`,

@@ -32,7 +32,10 @@ import { choosePart, idsFor, partOf } from "./part.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
 import { archiveTool, assertFree, inUse } from "./target.ts";
+import { noteObjects } from "./undo.ts";
 import { complaint, findToolSets, type ToolSet, toolsForRestore, toolSpec } from "./tools.ts";
+
+const undoLimitMs = 60_000;
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -200,13 +203,42 @@ async function runTool(
       });
     }
   };
-  if (!isParallel) return await run({ input: artifact.open(o) });
-  // Parallel workers read a file from several places at once.
-  await withTempDir(o.runtime, artifact.rawBytes, async (folder) => {
-    const file = join(folder, "archive.pgdump");
-    await writeFile(file, artifact.open(o));
-    await run({ file });
-  });
+  const runAll = async () => {
+    if (!isParallel) return await run({ input: artifact.open(o) });
+    // Parallel workers read a file from several places at once.
+    await withTempDir(o.runtime, artifact.rawBytes, async (folder) => {
+      const file = join(folder, "archive.pgdump");
+      await writeFile(file, artifact.open(o));
+      await run({ file });
+    });
+  };
+  if (step.mode !== "fill" || isOneTransaction) return await runAll();
+  await undoingFailure(scene.client, database, runAll, o);
+}
+
+/** What one transaction would do: a database that stays is left as it was found. */
+async function undoingFailure(
+  client: Client,
+  database: string,
+  use: () => Promise<void>,
+  o: Context,
+): Promise<void> {
+  const undo = await noteObjects(client, database, o);
+  await client.release(database);
+  try {
+    await use();
+  } catch (error) {
+    // Also after an interrupt.
+    await undo({ signal: AbortSignal.timeout(undoLimitMs) }).catch((failure) =>
+      o.runtime.log.warn("Cannot take away what the restore made in {database}: {error}", {
+        database,
+        error: String(failure),
+      })
+    );
+    throw error;
+  } finally {
+    await client.release(database);
+  }
 }
 
 /** The list of `pg_restore -L`, in the archive's own order: only the ids count. */

@@ -86,8 +86,12 @@ export function toolsForRestore(
 export function newestTools(sets: readonly ToolSet[], name: ToolName): ToolSet {
   const having = sets.filter(({ names }) => names.includes(name));
   const newest = having.sort((a, b) => b.major - a.major)[0];
-  if (newest === undefined) throw missing(name, undefined);
-  return newest;
+  if (newest !== undefined) return newest;
+  throw new BackupError(
+    "dump/tool-missing",
+    `The program "${name}" is not in PATH or the usual folders; toolsDir is not looked into here`,
+    { hint: "Install PostgreSQL's client tools (postgresql-client), or put them into PATH." },
+  );
 }
 
 /** The tools as inspect and doctor show them. */

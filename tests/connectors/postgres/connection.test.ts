@@ -8,10 +8,11 @@ import { type Address, resolveAddress } from "../../../src/connectors/postgres/a
 import { postgres as kind } from "../../../src/connectors/postgres/mod.ts";
 import { passFileLine, passFileOf } from "../../../src/connectors/postgres/passfile.ts";
 import type { PostgresOptions } from "../../../src/connectors/postgres/options.ts";
+import { certificates } from "../../support/certificates.ts";
 import { freePort } from "../../support/daemon.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
-import { postgres } from "../../support/postgres.ts";
+import { postgres, startPostgres } from "../../support/postgres.ts";
 import { never, testRuntime } from "../../support/runtime.ts";
 import { tempDir } from "../../support/workspace.ts";
 import { backUp } from "../sqlite/memoryBackup.ts";
@@ -89,6 +90,33 @@ for (const version of [15, 18] as const) {
           toolsDir: server.binDir,
         });
       }
+    });
+
+    test("shows a client certificate in every mode with TLS, and prefers to go without", async () => {
+      const folder = tempDir("hba");
+      const hba = path.join(folder, "pg_hba.conf");
+      const rule = "all all 127.0.0.1/32 scram-sha-256";
+      writeFileSync(hba, `local all all trust\nhostssl ${rule} clientcert=verify-ca\n`);
+      const { caFile, certFile: sslcert, keyFile: sslkey } = await certificates();
+      const settings = { hba_file: hba, ssl_ca_file: caFile };
+      const server = await startPostgres(version, { settings });
+      const to = (params: Record<string, string>) => ({
+        url: server.url("postgres", { params }),
+        toolsDir: server.binDir,
+      });
+      for (const sslmode of ["prefer", "require"]) {
+        await works(to({ sslmode, sslcert, sslkey }));
+        await assert.rejects(works(to({ sslmode })), code("connection/authentication"), sslmode);
+      }
+      await server.stop();
+      writeFileSync(hba, `local all all trust\nhost ${rule}\n`);
+      await server.start({ ssl: "off" });
+      await works(to({ sslmode: "prefer", sslcert, sslkey }));
+      await assert.rejects(
+        works(to({ sslmode: "require", sslcert, sslkey })),
+        code("connection/tls"),
+      );
+      await server.stop();
     });
 
     test("checks the server's certificate alike in the driver and in the tool", async () => {

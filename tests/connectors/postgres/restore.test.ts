@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { type Bytes, bytesOf } from "../../../src/core/bytes.ts";
 import { freshName } from "../../support/freshName.ts";
@@ -6,8 +8,10 @@ import { needs } from "../../support/needs.ts";
 import { postgres, type PostgresServer } from "../../support/postgres.ts";
 import { output, run } from "../../support/run.ts";
 import { testRuntime } from "../../support/runtime.ts";
+import { tempDir } from "../../support/workspace.ts";
 import type { MemoryBackup } from "../sqlite/memoryBackup.ts";
 import { code, contentOf, databasesOf, dumpOf, optionsOf, restoreTo } from "./opened.ts";
+import { sample } from "./sample.ts";
 
 const shop = `
 CREATE TABLE customers (id int PRIMARY KEY, name text);
@@ -50,6 +54,25 @@ needs("postgres15").describe("restoring PostgreSQL", () => {
     const { plan } = await restoreTo(options, backup);
     assert.equal(plan.steps[0]!.mode, "fill");
     assert.equal(await contentOf(server, target), await contentOf(server, source));
+  });
+
+  test("leaves an existing database empty when parallel workers fail, too", async () => {
+    const server = await postgres(15);
+    const source = await server.createDatabase();
+    await server.psql(source, sample);
+    const backup = await dumpOf(optionsOf(server, source));
+    const target = await server.createDatabase();
+    const before = await server.psql(target, "TABLE pg_namespace; TABLE pg_extension");
+    const toolsDir = tempDir("tools");
+    const script = join(toolsDir, "pg_restore");
+    const real = join(server.binDir, "pg_restore");
+    const fails = `case $1 in --version) ;; *) exit 1 ;; esac`;
+    writeFileSync(script, `#!/bin/sh\n'${real}' "$@"\n${fails}\n`, { mode: 0o755 });
+    const options = optionsOf(server, target, { toolsDir });
+    await assert.rejects(restoreTo(options, backup, { jobs: 2 }), code("restore/failed"));
+    assert.equal(await server.psql(target, "SELECT count(*) FROM pg_class WHERE oid > 16383"), "0");
+    assert.equal(await server.psql(target, "TABLE pg_largeobject"), "");
+    assert.equal(await server.psql(target, "TABLE pg_namespace; TABLE pg_extension"), before);
   });
 
   test("takes away a new database when that fails", async () => {
