@@ -54,8 +54,9 @@ export interface KeepScope {
   readonly locations: readonly string[];
 }
 
-// A prune deletes small objects by the hundred at most, so whoever comes meanwhile can wait for it.
-const longestPruneMs = 10 * 60_000;
+// The first prune of ten thousand backups over a slow network takes its time, and a backup that waits
+// is better than none. Each of a prune's requests has a limit of its own, so that it ends.
+const longestPruneMs = 60 * 60_000;
 const askEveryMs = 100;
 
 /**
@@ -63,7 +64,7 @@ const askEveryMs = 100;
  * this machine and user. Any number of backups, restores, checks and copies share this; while a prune
  * is under way, they wait for it.
  *
- * @throws BackupError `locked/prune` when it lasts longer than 10 minutes
+ * @throws BackupError `locked/prune` when it lasts longer than an hour
  */
 export async function withBackupsKept<T>(
   { job, locations }: KeepScope,

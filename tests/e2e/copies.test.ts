@@ -52,6 +52,14 @@ describe("copies", () => {
     assert.deepEqual([marks(at, "one"), marks(at, "two")], [["damaged"], []]);
   });
 
+  test("restore takes an id or a time, not both", async () => {
+    const at = await twoCopies("at-with-id");
+    const [{ id } = { id: "" }] = await listed(at, "one");
+    const args = ["restore", id, "--at", "2030-01-01T00:00:00Z", "--to", "sqlite:back.db", "--yes"];
+    await fails(at, args, "usage/at-with-id", 2);
+    await succeeds(at, args.with(1, "shop"));
+  });
+
   test("copy heals the damaged one, byte for byte", async () => {
     const at = await twoCopies("heal");
     damage(dumpIn(at, "one"));

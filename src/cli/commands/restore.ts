@@ -62,6 +62,11 @@ export const restore = defineCommand({
     const config = values.from.length === 0 ? await session.config() : await session.namedConfig();
     const all = await session.destinations(values.from);
     const wanted = await jobOrBackup(values.what, config, all, session);
+    if (wanted.backup !== undefined && values.at !== undefined) {
+      throw new BackupError("usage/at-with-id", `--at cannot go with the id "${wanted.backup}"`, {
+        hint: "An id names one backup already. Name the job to have --at pick one by its time.",
+      });
+    }
     const job = await jobOf(wanted, config, all, session);
     const target = await targetOf(values, job, config, session);
     const destinations = values.from.length > 0 ? all : destinationsOf(job, config, all);
