@@ -93,7 +93,9 @@ async function withAskedPassword(
     // Anything else is for the command itself to meet and tell.
     if (!hasCode(error, "connection/authentication")) return database;
   }
-  const password = await ask(`Password for ${database.kind.title}: `, { isHidden: true });
+  const password = await ask(`Password for ${database.kind.title} "${database.name}": `, {
+    isHidden: true,
+  });
   session.secrets.hide(password);
   return databaseWithPassword(database, known(password));
 }

@@ -10,6 +10,8 @@ export interface LogOptions {
   readonly secrets: Secrets;
   /** Writes a line to standard error, when the settings name no file. */
   readonly write: (line: string) => void;
+  /** True where a person sees the outcome on the same terminal: it is not logged there as well. */
+  readonly isOutcomeShown: boolean;
 }
 
 /**
@@ -58,10 +60,16 @@ export function formatText(record: LogRecord): string {
 
 const contextKeys = ["run", "job", "database", "destination"] as const;
 
-async function openSink({ settings, secrets, write }: LogOptions): Promise<Sink> {
+async function openSink(
+  { settings, secrets, write, isOutcomeShown }: LogOptions,
+): Promise<Sink> {
   const format = settings.format === "json" ? formatJson : formatText;
   const line = (record: LogRecord) => `${oneLine(secrets.redact(format(record)))}\n`;
-  if (settings.file === undefined) return (record) => write(line(record));
+  if (settings.file === undefined) {
+    return (record) => {
+      if (!isOutcomeShown || record.properties["isOutcome"] !== true) write(line(record));
+    };
+  }
   const { path, maxBytes, keep } = settings.file;
   try {
     const { getRotatingFileSink } = await import("@logtape/file");
@@ -96,7 +104,9 @@ function valueText(value: unknown): string {
   return inspect(value, { breakLength: Infinity, depth: 4 });
 }
 
-function safeProperties(properties: Record<string, unknown>): Record<string, unknown> {
+function safeProperties(
+  { isOutcome: _, ...properties }: Record<string, unknown>,
+): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(properties).map(([key, value]) => [key, safeValue(value)]),
   );

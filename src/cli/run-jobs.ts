@@ -65,7 +65,8 @@ function describeRun(result: RunResult, session: Session): string {
       : session.paint("red", `failed: ${destination.error.message} (${destination.error.code})`);
     const { name, location } = destination;
     // A URL of the command line says it all, but for what stands behind the "?".
-    const place = name.split("?")[0] === location ? location : `${name} (${location})`;
+    const isSame = name.split("?")[0] === location.split("?")[0];
+    const place = isSame ? location : `${name} (${location})`;
     lines.push(`  ${place} ${state}`);
     // The run's own error has the first one's.
     const isTold = destination.status === "failed" && destination.error === result.error?.cause;

@@ -87,7 +87,9 @@ export async function openSession(
   const setLog = async (written: LogSettings) => {
     const settings = withFlags(written, flags, host.cwd);
     isJsonLog = settings.format === "json" && settings.file === undefined;
-    await openLog({ settings, secrets, write: writeLog });
+    const isOutcomeShown = host.stdout.isTerminal && host.stderr.isTerminal && !isJsonLog &&
+      !flags.json;
+    await openLog({ settings, secrets, write: writeLog, isOutcomeShown });
   };
   // To a person, progress and the result tell what a log at level info would say again.
   await setLog({ level: host.stderr.isTerminal ? "warning" : "info", format: "text" });

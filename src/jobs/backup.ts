@@ -263,10 +263,13 @@ function failed(
   };
 }
 
+/** What is told with the result, too, has `isOutcome`: a person at a terminal needs it once. */
 function logEnd(result: RunResult, o: JobContext): void {
   const { log } = o.runtime;
   const seconds = (result.finishedAt.getTime() - result.startedAt.getTime()) / 1000;
-  for (const warning of result.warnings) log.warn("{warning}", { warning });
+  for (const warning of result.warnings) {
+    log.warn("{warning}", { warning, isOutcome: true });
+  }
   if (result.error === undefined) {
     log.info("Run {run} of job {job} ended well after {seconds} s", { seconds });
   } else {
@@ -276,6 +279,7 @@ function logEnd(result: RunResult, o: JobContext): void {
       message,
       hint,
       seconds,
+      isOutcome: true,
     });
   }
 }

@@ -35,6 +35,14 @@ describe("on a terminal", { skip: withoutTerminal }, () => {
     assert.ok(screen.includes("\x1b[32mbacked up\x1b[0m"), screen);
   });
 
+  test("a run that fails says why once", async () => {
+    const at = place("once");
+    const args = ["backup", "--from", "sqlite:missing.db", "--to", "./backups"];
+    const { code, screen } = await onTerminal(at, args);
+    assert.equal(code, 4, screen);
+    assert.equal(screen.split("There is no database file").length - 1, 1, screen);
+  });
+
   test("a restore asks, and changes nothing on any answer but y", async () => {
     const at = await backedUp("declined");
     const { code, screen } = await onTerminal(at, restore, [[/Go ahead\?/, "no\n"]]);
