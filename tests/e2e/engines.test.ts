@@ -11,7 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { describe } from "node:test";
-import { freePort } from "../support/daemon.ts";
+import { deadPort } from "../support/daemon.ts";
 import { passwordCanary } from "../support/hardPassword.ts";
 import { needs } from "../support/needs.ts";
 import { watchArguments } from "../support/processes.ts";
@@ -53,7 +53,7 @@ function writeConfig(at: Place, engine: Engine, toolsDir: string, job = ""): voi
     type: ${engine.type}
     url: \${SHOP_URL}
     toolsDir: ${JSON.stringify(toolsDir)}
-    connectTimeoutMs: 3000
+    connectTimeoutMs: 6000
   target: { type: ${engine.type}, url: "\${TARGET_URL}", toolsDir: ${JSON.stringify(toolsDir)} }
 destinations: { disk: { type: local, path: ./backups } }
 jobs:
@@ -241,7 +241,7 @@ for (const engine of engines) {
       test("when nobody listens", async () => {
         const server = await engine.server();
         const url = new URL(server.url("shop"));
-        url.port = String(await freePort());
+        url.port = String(deadPort);
         const at = withJob("unreachable", engine, { url: url.href, toolsDir: server.toolsDir });
         const { stderr } = await failsWithNothingLeft(at, "connection/unreachable", 4);
         assert.ok(stderr.includes(url.port), "it names the address");
@@ -423,7 +423,7 @@ const slow = defineStorage({
       ...storage,
       put(key, body, o) {
         if (body instanceof Uint8Array) return storage.put(key, body, o);
-        return storage.put(key, held(body, key.includes("dump-") ? 2500 : 0), o);
+        return storage.put(key, held(body, key.includes("dump-") ? 4500 : 0), o);
       },
     };
   },
@@ -438,7 +438,7 @@ async function* held(body, ms) {
 export default defineConfig({
   databases: { shop: ${type}({ url: env("SHOP_URL"), toolsDir: ${JSON.stringify(toolsDir)} }) },
   destinations: { disk: slow({ path: "./backups" }) },
-  jobs: { shop: { database: "shop", destinations: ["disk"], compression: "none", stallTimeout: "1s" } },
+  jobs: { shop: { database: "shop", destinations: ["disk"], compression: "none", stallTimeout: "3s" } },
 });
 `;
 }

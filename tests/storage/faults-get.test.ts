@@ -18,12 +18,12 @@ const overcome: readonly { title: string; fault: Fault; timeoutMs?: number }[] =
   {
     title: "a download that stalls midway",
     fault: { kind: "stall-answer", afterBytes: 200_000 },
-    timeoutMs: 300,
+    timeoutMs: 1_000,
   },
   {
     title: "an answer that never comes",
     fault: { kind: "stall-answer", afterBytes: -1 },
-    timeoutMs: 300,
+    timeoutMs: 1_000,
   },
 ];
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { collect } from "../../src/core/bytes.ts";
 import { type Cloud, type CloudPlace, clouds } from "../support/clouds.ts";
-import { freePort } from "../support/daemon.ts";
+import { deadPort } from "../support/daemon.ts";
 import type { Fault, Rule } from "../support/faultProxy.ts";
 import { needs } from "../support/needs.ts";
 import { never } from "../support/runtime.ts";
@@ -25,7 +25,7 @@ const loseAnswer: Fault = { kind: "lose-answer" };
 const overcome: readonly Case[] = [
   { title: "a connection refused once", rules: on("part", { kind: "refuse" }, 2) },
   { title: "a cut in the middle of a part", rules: on("part", cutOff, 2) },
-  { title: "a part that stalls", rules: on("part", stallOff, 2), timeoutMs: 300 },
+  { title: "a part that stalls", rules: on("part", stallOff, 2), timeoutMs: 1_000 },
   { title: "a slow line", rules: on("part", { kind: "slow", bytesPerSecond: 2e6 }, 1, forever) },
   { title: "an internal error of the store", rules: refusing("part", "500", 2) },
   { title: "a store that wants us to slow down", rules: refusing("part", "slow-down", 1, 2) },
@@ -39,7 +39,7 @@ const overcome: readonly Case[] = [
     title: "an answer to a small object that stalls",
     rules: on("put", { kind: "stall-answer", afterBytes: -1 }),
     isSmall: true,
-    timeoutMs: 300,
+    timeoutMs: 1_000,
   },
   { title: "trouble with a small object", rules: refusing("put", "500", 1, 2), isSmall: true },
   {
@@ -75,7 +75,7 @@ const fatal: readonly Failure[] = [
   {
     title: "parts that stall each time",
     rules: on("part", stallOff, 2, forever),
-    timeoutMs: 200,
+    timeoutMs: 500,
     code: "storage/unavailable",
   },
   {
@@ -120,7 +120,7 @@ const fatal: readonly Failure[] = [
   {
     title: "a port on which nobody listens",
     rules: none,
-    open: async () => ({ endpoint: `http://127.0.0.1:${await freePort()}` }),
+    open: () => Promise.resolve({ endpoint: `http://127.0.0.1:${deadPort}` }),
     code: "storage/unavailable",
   },
   {

@@ -33,7 +33,7 @@ function store(answers: readonly { cutAt?: number; error?: Error; hangs?: true; 
       policy: { attempts: 3, baseMs: 1, maxMs: 1, totalMs: 10_000 },
       judge: () => "retry",
       name: "s3://bucket/object",
-      stallMs: 30,
+      stallMs: 250,
       ...(range === undefined ? {} : { range }),
     });
   return { asked, signals, read };

@@ -218,7 +218,7 @@ test("a missing bucket fails fast and by name", async () => {
   await assert.rejects(storage.put("x", new Uint8Array([1]), o), check);
   await assert.rejects(keysOf(storage), check);
   await assert.rejects(storage.put("x", body(13 * mebibyte), o), check);
-  assert.ok(Date.now() - startedAt < 2_000);
+  assert.ok(Date.now() - startedAt < 10_000);
 });
 
 test("wrong keys are denied, and no secret is in the error", async () => {

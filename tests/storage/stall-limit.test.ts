@@ -7,7 +7,7 @@ import { tee } from "../../src/core/pipeline/tee.ts";
 import { withStallLimit } from "../../src/storage/stall-limit.ts";
 import { never } from "../support/runtime.ts";
 
-const limitMs = 100;
+const limitMs = 300;
 const graceMs = 100;
 
 /** A storage of which only put works. */
@@ -84,13 +84,13 @@ describe("a storage with a stall limit", () => {
   test("does not count the time in which it waits for the source", async () => {
     const storage = putting(readAll);
     const { bytes } = await withStallLimit(storage, limitMs, graceMs)
-      .put("k", chunks(3, 3 * limitMs), { signal: never });
+      .put("k", chunks(3, 2 * limitMs), { signal: never });
     assert.equal(bytes, 3_000);
   });
 
   test("counts anew with each chunk", async () => {
     const storage = putting(async (key, body) => {
-      for await (const _ of body as Bytes) await sleep(limitMs / 2);
+      for await (const _ of body as Bytes) await sleep(limitMs / 3);
       return { key, bytes: 6_000, modifiedAt: new Date() };
     });
     await withStallLimit(storage, limitMs, graceMs).put("k", chunks(6), { signal: never });

@@ -106,8 +106,11 @@ export async function onFreePort<T>(start: (port: number) => Promise<T>): Promis
   }
 }
 
+/** A TCP port of 127.0.0.1 that nobody listens on, ever: a free one may be somebody's next moment. */
+export const deadPort = 1;
+
 /** A TCP port of 127.0.0.1 that nobody listens on just now. */
-export function freePort(): Promise<number> {
+function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);

@@ -9,7 +9,7 @@ import { postgres as kind } from "../../../src/connectors/postgres/mod.ts";
 import { passFileLine, passFileOf } from "../../../src/connectors/postgres/passfile.ts";
 import type { PostgresOptions } from "../../../src/connectors/postgres/options.ts";
 import { certificates } from "../../support/certificates.ts";
-import { freePort } from "../../support/daemon.ts";
+import { deadPort } from "../../support/daemon.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { postgres, startPostgres } from "../../support/postgres.ts";
@@ -167,7 +167,7 @@ needs("postgres15").describe("a PostgreSQL server that cannot be used", () => {
       [server.url("postgres", { password: "wrong" }), "connection/authentication", /refused/],
       [server.url("postgres", { user: "nobody" }), "connection/authentication", /"nobody"/],
       [server.url("no such"), "connection/no-database", /"no such"/],
-      [`postgres://u@127.0.0.1:${await freePort()}/x`, "connection/unreachable", /reach/],
+      [`postgres://u@127.0.0.1:${deadPort}/x`, "connection/unreachable", /reach/],
       ["postgres://u@no-such-host.invalid/x", "connection/unreachable", /reach/],
       ["postgres://u@/x?host=/no/such/folder", "connection/unreachable", /reach/],
     ];

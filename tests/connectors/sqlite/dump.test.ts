@@ -275,9 +275,12 @@ describe("sqlite dump", () => {
     const plan = { kind: "full", settings: {}, stallMs: 1000 } as const;
     const aborter = new AbortController();
     const reason = new BackupError("interrupted/signal", "stopped");
-    setTimeout(() => aborter.abort(reason), 60);
+    const watch = setInterval(() => {
+      if (readdirSync(tempFolder).length > 0) aborter.abort(reason);
+    }, 1);
     const emit = () => Promise.reject(new Error("got to the end"));
     await assert.rejects(connector.dump(plan, emit, { signal: aborter.signal }), reason);
+    clearInterval(watch);
     assert.deepEqual(readdirSync(tempFolder), []);
     const database = new DatabaseSync(source, { timeout: 0 });
     database.exec("BEGIN EXCLUSIVE; ROLLBACK");

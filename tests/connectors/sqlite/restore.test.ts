@@ -317,12 +317,15 @@ describe("sqlite restore", () => {
       writeFileSync(`${target}_restore_x`, backup.artifacts[0]!.bytes);
       const program = await startProgram(
         target,
+        // The first kills come before the swap begins, however slowly they come.
         `database.close();
-         require(${JSON.stringify(module)}).install(process.env.TEST_DATABASE + "_restore_x",
+         setTimeout(() => require(${
+          JSON.stringify(module)
+        }).install(process.env.TEST_DATABASE + "_restore_x",
            { from: "a", to: process.env.TEST_DATABASE, mode: "swap",
              keptAs: process.env.TEST_DATABASE + "_before_x" },
            { signal: new AbortController().signal, busyTimeoutMs: 1000, backupId: "x" })
-           .then(() => setTimeout(() => process.exit(0), 1000));
+           .then(() => setTimeout(() => process.exit(0), 1000)), 40);
          setTimeout(ready, ${delay});`,
       );
       await program.kill();
