@@ -23,7 +23,7 @@ export function describePlan(
     `  from      ${from}: ${backup.prefix}`,
     `  to        ${plan.target}`,
     ...asked.only.length === 0 ? [] : [`  only      ${asked.only.join(", ")}`],
-    ...asked.accounts ? ["  accounts  are restored, too; those that are there stay"] : [],
+    ...asked.accounts ? ["  accounts  are restored, too"] : [],
     ...plan.steps.map((step) => `  ${describeStep(step, session)}`),
   ];
   if (plan.isCheckedFirst) {

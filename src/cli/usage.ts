@@ -16,6 +16,12 @@ export function usageError(
     ?.[1];
   if (unexpected !== undefined) return unexpectedWord(unexpected, argv, commands);
   const own = commandOf(argv, commands);
+  if (argv[0] === "completions") {
+    return new BackupError(codeOf(text), sentence(text), {
+      hint:
+        'Name one: `eval "$(dbbackup completions bash)"`, or zsh; `dbbackup completions fish | source`.',
+    });
+  }
   return new BackupError(codeOf(text), sentence(text), {
     hint: `\`dbbackup ${own === undefined ? "" : `${own.path.join(" ")} `}--help\` shows how.`,
   });

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
-import { binary, type Place, place } from "../e2e/support/cli.ts";
+import { binary, fails, type Place, place } from "../e2e/support/cli.ts";
 import { run } from "../support/run.ts";
 
 /** Why a test cannot run here, or false. */
@@ -34,6 +34,11 @@ async function bashOffers(at: Place, ...words: string[]): Promise<string[]> {
 }
 
 describe("completions", () => {
+  test("of no shell say which there are", async () => {
+    const { stderr } = await fails(place("no-shell"), ["completions"], "usage/missing-value", 2);
+    assert.match(stderr, /eval "\$\(dbbackup completions bash\)"/);
+  });
+
   test("of bash offer commands, options, values and files", async () => {
     const at = place("completions-bash");
     mkdirSync(join(at.folder, "backups"));
