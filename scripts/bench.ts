@@ -1,19 +1,22 @@
 /**
  * Measures dbbackup against the plain shell pipeline, on real servers, in one run each.
  *
- *   deno task bench [--gb 1] [--runs 3] [postgres] [mariadb] [startup]
+ *   deno task bench [--gb 1] [--runs 3] [startup] [postgres] [mariadb] [s3]
+ *
+ * `s3` sends the PostgreSQL dump to a gateway on this machine, against rclone where it is installed.
  *
  * Makes a database of about the given dump size, then prints wall time, ratio and the peak resident
  * memory of dbbackup itself as Markdown. Ratios are what counts: machines differ and drift, so each
  * row is the median of several runs, taken in turn.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { startMariadb } from "../tests/support/mariadb.ts";
-import { startPostgres } from "../tests/support/postgres.ts";
+import { type PostgresServer, startPostgres } from "../tests/support/postgres.ts";
+import { s3Server } from "../tests/support/s3.ts";
 import { tempDir } from "../tests/support/workspace.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -27,6 +30,8 @@ const env: Record<string, string | undefined> = {
   ...process.env,
   XDG_STATE_HOME: join(folder, "state"),
 };
+
+const made: { postgres?: Promise<PostgresServer> } = {};
 
 /** One row: what it is, how to run it, and which earlier row it is compared with. */
 interface Row {
@@ -47,6 +52,7 @@ if (!existsSync(dbbackup)) throw new Error("dist/dbbackup is missing: run deno t
 if (isWanted("startup")) await benchStartup();
 if (isWanted("postgres")) await benchPostgres();
 if (isWanted("mariadb")) await benchMariadb();
+if (isWanted("s3")) await benchS3();
 process.exit(0);
 
 async function benchStartup(): Promise<void> {
@@ -57,7 +63,12 @@ async function benchStartup(): Promise<void> {
   console.log(`\n\`dbbackup --version\`: ${median(times).toFixed(0)} ms (with its shell)\n`);
 }
 
-async function benchPostgres(): Promise<void> {
+/** A PostgreSQL server with the database `bench`; the second call gives the same one. */
+function postgres(): Promise<PostgresServer> {
+  return made.postgres ??= makePostgres();
+}
+
+async function makePostgres(): Promise<PostgresServer> {
   const server = await startPostgres(15, {
     settings: { shared_buffers: "256MB", max_wal_size: "4GB" },
   });
@@ -75,18 +86,57 @@ async function benchPostgres(): Promise<void> {
      ALTER TABLE orders ADD PRIMARY KEY (id);`,
   );
   env["PGPASSWORD"] = server.password;
-  const tool = `${server.binDir}/pg_dump -w -Fc -Z0 -h ${server.host} ` +
-    `-p ${server.port} -U ${server.user} bench`;
-  await benchBackup("PostgreSQL 15", tool, server.url("bench"), "pgdump");
+  return server;
+}
 
-  const restore = `${server.binDir}/pg_restore -w -h ${server.host} ` +
-    `-p ${server.port} -U ${server.user} -d back`;
+/** The command of one of PostgreSQL's tools. */
+function postgresTool(server: PostgresServer, tool: string, more: string): string {
+  const { binDir, host, port, user } = server;
+  return `${binDir}/${tool} -w -h ${host} -p ${port} -U ${user} ${more}`;
+}
+
+async function benchPostgres(): Promise<void> {
+  const server = await postgres();
+  const dump = postgresTool(server, "pg_dump", "-Fc -Z0 bench");
+  await benchBackup("PostgreSQL 15", dump, server.url("bench"), "pg_dump");
   const reset = async () => {
     await server.psql("postgres", "DROP DATABASE IF EXISTS back");
     await server.psql("postgres", "DROP DATABASE IF EXISTS ours");
     await server.psql("postgres", "CREATE DATABASE back");
   };
+  const restore = postgresTool(server, "pg_restore", "-d back");
   await benchRestore("PostgreSQL 15", restore, server.url("ours"), reset);
+}
+
+async function benchS3(): Promise<void> {
+  const server = await postgres();
+  const gateway = await s3Server();
+  const bucket = await gateway.bucket();
+  Object.assign(env, gateway.env, {
+    BENCH_URL: server.url("bench"),
+    AWS_CA_BUNDLE: undefined, // rclone 1.60 fails over it, and the gateway has no TLS
+    RCLONE_CONFIG_GATEWAY_TYPE: "s3",
+    RCLONE_CONFIG_GATEWAY_PROVIDER: "Other",
+    RCLONE_CONFIG_GATEWAY_ENDPOINT: gateway.endpoint,
+    RCLONE_CONFIG_GATEWAY_ACCESS_KEY_ID: gateway.accessKeyId,
+    RCLONE_CONFIG_GATEWAY_SECRET_ACCESS_KEY: gateway.secretAccessKey,
+  });
+  const hasRclone = spawnSync("rclone", ["version"]).status === 0;
+  const dump = postgresTool(server, "pg_dump", "-Fc -Z0 bench");
+  const shell = "tool \\| zstd -3 -T0 \\| rclone rcat";
+  const rclone = `${dump} | zstd -q -3 -T0 | rclone rcat -q gateway:${bucket}/shell.zst`;
+  const to = `'s3://${bucket}/ours?endpoint=${gateway.endpoint}'`;
+  const ours = (codec: string) =>
+    `${dbbackup} backup --from env:BENCH_URL --to ${to} --compression ${codec} --json >/dev/null`;
+  await table(`PostgreSQL 15 to an S3 gateway, ${gigabytes} GB of dump`, [
+    ...hasRclone ? [{ name: shell, command: rclone }] : [],
+    {
+      name: "dbbackup, zstd",
+      command: ours("zstd"),
+      ...hasRclone ? { against: shell } : {},
+    },
+    { name: "dbbackup, not compressed", command: ours("none") },
+  ]);
 }
 
 async function benchMariadb(): Promise<void> {
@@ -146,7 +196,20 @@ async function benchBackup(
       against: "tool \\| gzip",
       reset: clean("gzip"),
     },
+    {
+      name: "dbbackup, zstd, encrypted",
+      command: `${dbbackup} backup --from env:BENCH_URL --to ${folder}/age --compression zstd ` +
+        `--recipient ${recipient()} --json >/dev/null`,
+      against: "dbbackup, zstd",
+      reset: clean("age"),
+    },
   ]);
+}
+
+/** A public key to encrypt to; nothing here reads the backup again. */
+function recipient(): string {
+  const key = execFileSync(dbbackup, ["key", "new"], { encoding: "utf8" });
+  return /age1[0-9a-z]+/.exec(key)![0];
 }
 
 async function benchRestore(
