@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { ObjectInfo } from "../../contracts/storage.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import { type Access, call } from "./access.ts";
@@ -95,7 +96,17 @@ async function unfinishedUploads(access: Access, prefix: string, o: Abortable): 
   return found;
 }
 
-/** Aborts an upload; one that is gone is fine. */
+// A part that the store was still taking in when the upload was aborted may outlive that.
+const abortsAtMost = 4;
+const abortAgainMs = 100;
+
+/**
+ * Aborts an upload, again until the store knows no more of it: "it might be necessary to abort a
+ * given multipart upload multiple times in order to completely free all storage". One that is gone
+ * is fine.
+ *
+ * Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_AbortMultipartUpload.html
+ */
 export async function abortUpload(
   access: Access,
   name: string,
@@ -103,17 +114,21 @@ export async function abortUpload(
   o: Abortable,
 ): Promise<void> {
   const { AbortMultipartUploadCommand } = access.sdk;
-  try {
-    await call(
-      access,
-      (abortSignal) =>
-        access.client.send(
-          new AbortMultipartUploadCommand({ Bucket: access.bucket, Key: name, UploadId }),
-          { abortSignal },
-        ),
-      { signal: o.signal, doing: `abort an upload to "s3://${access.bucket}/${name}"` },
-    );
-  } catch (error) {
-    if (nameOf(error) !== "NoSuchUpload") throw error;
+  for (let tries = 1; tries <= abortsAtMost; tries++) {
+    try {
+      await call(
+        access,
+        (abortSignal) =>
+          access.client.send(
+            new AbortMultipartUploadCommand({ Bucket: access.bucket, Key: name, UploadId }),
+            { abortSignal },
+          ),
+        { signal: o.signal, doing: `abort an upload to "s3://${access.bucket}/${name}"` },
+      );
+    } catch (error) {
+      if (nameOf(error) !== "NoSuchUpload") throw error;
+      return;
+    }
+    if (tries < abortsAtMost) await pause(abortAgainMs, undefined, { signal: o.signal });
   }
 }
