@@ -23,7 +23,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dbbackup = join(root, "dist", "dbbackup");
 const gigabytes = numberArgument("--gb", 1);
 const runs = numberArgument("--runs", 3);
-const wanted = process.argv.slice(2).filter((word) => /^[a-z]+$/.test(word));
+const wanted = process.argv.slice(2).filter((word) => /^[a-z][a-z0-9]*$/.test(word));
 const folder = tempDir("bench");
 // Passwords and URLs with them are in the environment, for this script's own commands are in argv.
 const env: Record<string, string | undefined> = {
