@@ -3,6 +3,7 @@ import type { Abortable } from "../../core/bytes.ts";
 import { type RetryOptions, type RetryPolicy, withRetry } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { verdictOf } from "../verdict.ts";
+import { logRetry } from "../retry-log.ts";
 import { azureError, type Doing } from "./errors.ts";
 
 /** One container. The SDK's own retrying is off: here is the one layer that does. */
@@ -42,10 +43,7 @@ export function createAzureClient(
     runtime,
     policy: retry,
     judge: verdictOf,
-    onRetry(error, waitMs) {
-      const message = error instanceof Error ? error.message : String(error);
-      runtime.log.debug("{message}; next try in {waitMs} ms", { message, waitMs });
-    },
+    onRetry: logRetry(runtime),
   };
   return {
     container,

@@ -7,7 +7,7 @@ import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
-import { retentionEnd } from "../retention.ts";
+import { retentionEnd, retentionSchema } from "../retention.ts";
 import { readUrl } from "../url.ts";
 import { type AzureAccess, openContainer } from "./access.ts";
 import { createAzureClient } from "./client.ts";
@@ -38,10 +38,7 @@ export const azureOptions = z.strictObject({
    * version-level immutability.
    * An "Unlocked" one can be lifted by somebody with the right to, a "Locked" one by nobody.
    */
-  retention: z.strictObject({
-    mode: z.enum(["Locked", "Unlocked"]),
-    days: z.number().int().min(1).max(36_500),
-  }).optional(),
+  retention: retentionSchema.optional(),
   /** Longest time in milliseconds that one request may take; default 300,000. */
   timeout: z.number().int().positive().optional(),
 }).refine(({ connectionString, accountName }) => (connectionString ?? accountName) !== undefined, {

@@ -2,6 +2,7 @@ import type { Abortable } from "../../core/bytes.ts";
 import { type RetryOptions, type RetryPolicy, withRetry } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { verdictOf } from "../verdict.ts";
+import { logRetry } from "../retry-log.ts";
 import { answerError, connectionError, type Doing } from "./errors.ts";
 
 /** One request to the JSON API. */
@@ -101,10 +102,7 @@ export function createGcsClient(options: GcsClientOptions): GcsClient {
     runtime,
     policy: retry,
     judge: verdictOf,
-    onRetry(error, waitMs) {
-      const message = error instanceof Error ? error.message : String(error);
-      runtime.log.debug("{message}; next try in {waitMs} ms", { message, waitMs });
-    },
+    onRetry: logRetry(runtime),
   };
 
   function retrying<T>(

@@ -6,7 +6,7 @@ import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
-import { retentionEnd } from "../retention.ts";
+import { retentionEnd, retentionSchema } from "../retention.ts";
 import { readUrl } from "../url.ts";
 import { createAuthorizer, type GcsCredentials, readKeyFile } from "./auth.ts";
 import { createGcsClient } from "./client.ts";
@@ -36,10 +36,7 @@ export const gcsOptions = z.strictObject({
    * Keeps the store from deleting any object for this many days; the bucket must have object retention.
    * An "Unlocked" one can be lifted by somebody with the right to, a "Locked" one by nobody.
    */
-  retention: z.strictObject({
-    mode: z.enum(["Locked", "Unlocked"]),
-    days: z.number().int().min(1).max(36_500),
-  }).optional(),
+  retention: retentionSchema.optional(),
   /** Longest time in milliseconds that one request may take; default 300,000. */
   timeout: z.number().int().positive().optional(),
 });
