@@ -102,7 +102,7 @@ function openJsonLines(path: string): Connector {
       } finally {
         await rm(beside, { force: true });
       }
-      return { steps, differences: [], warnings: [], followUps: [] };
+      return { steps, failures: [], left: [], differences: [], warnings: [], followUps: [] };
     },
     inventory: async (name) => await count(name, path),
     close: () => Promise.resolve(),

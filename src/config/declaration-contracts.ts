@@ -224,6 +224,23 @@ export const contracts = `
     readonly isFailure: boolean;
   }
 
+  /** A database that a restore left under a name of its own, instead of dropping what it had made. */
+  export interface RestoreLeftover {
+    /** Its name in the backup. */
+    readonly from: string;
+    /** The name that it was meant to get. */
+    readonly to: string;
+    /** The name, or path, that it has now; the same as \`to\` where the engine cannot rename. */
+    readonly name: string;
+  }
+
+  /** The details of \`restore/incomplete\`. */
+  export interface IncompleteDetails {
+    readonly differences: readonly InventoryDifference[];
+    /** Where what was restored is now; \`restore … --accept-differences\` takes it as it is. */
+    readonly left: readonly RestoreLeftover[];
+  }
+
   /** The format of an artifact's raw bytes, such as PostgreSQL's custom archive. */
   export interface ArtifactFormat {
     /** Goes into the manifest: \`pgdump\`. */
@@ -387,6 +404,16 @@ export const contracts = `
     readonly only: readonly string[];
     /** Apply the backup's accounts artifact, too. */
     readonly isWithAccounts: boolean;
+    /**
+     * Take a restored database as it is although it differs from the inventory; and what an earlier
+     * restore of this backup left for that reason, without restoring again: {@link RestoreStep.adopts}.
+     */
+    readonly isDifferenceAccepted: boolean;
+    /**
+     * Go on after statements that fail and list them. A database that was restored beside is then
+     * never swapped in: it stays under its own name, and is one of {@link RestoreResult.left}.
+     */
+    readonly isKeepGoing: boolean;
     /** Parallel restore workers, where the tool has them; default 1. */
     readonly jobs: number;
     readonly restoreArgs: readonly string[];
@@ -408,6 +435,11 @@ export const contracts = `
     readonly mode: "create" | "fill" | "swap" | "replace";
     /** For \`swap\`: the name that the old one is kept under. */
     readonly keptAs?: string;
+    /**
+     * The database, or file, that an earlier restore of this backup left because it differed: it is
+     * taken as it is, and nothing is restored. Only with {@link RestoreOptions.isDifferenceAccepted}.
+     */
+    readonly adopts?: string;
     /** What will be lost, as a sentence; only for \`replace\`. */
     readonly loses?: string;
   }
@@ -423,9 +455,25 @@ export const contracts = `
     readonly target: string;
   }
 
+  /** A statement that failed in a restore that keeps going. */
+  export interface RestoreFailure {
+    /** The database's name on the target. */
+    readonly database: string;
+    /** What was to be made, for people: \`index public.places_earth\`; absent where nobody can tell. */
+    readonly object?: string;
+    /** The server's, or the tool's, own words. */
+    readonly message: string;
+    /** What is missing or different for it, as a sentence. */
+    readonly leaves: string;
+  }
+
   /** What a restore did. */
   export interface RestoreResult {
     readonly steps: readonly RestoreStep[];
+    /** Only of a restore that keeps going: what failed. The command then ends with status 8. */
+    readonly failures: readonly RestoreFailure[];
+    /** What was not put in its place, because something of it failed. */
+    readonly left: readonly RestoreLeftover[];
     /** Differences from the inventory that are no failure. */
     readonly differences: readonly InventoryDifference[];
     readonly warnings: readonly string[];
@@ -467,6 +515,9 @@ export const contracts = `
     /**
      * Carries out a plan: restores beside where the engine can, compares with the inventory, swaps in.
      * When it throws, what was there before is still there, unless the step's mode was \`replace\`.
+     *
+     * What was restored and differs from the inventory is never dropped: \`restore/incomplete\` tells in
+     * its details where it is, see {@link IncompleteDetails} in inventory.ts.
      *
      * @throws BackupError \`restore/failed\`, \`restore/incomplete\` and those of reading the artifacts
      */

@@ -57,6 +57,8 @@ const configuration = `
     tls?: Tls | undefined;
     /** Milliseconds; default 10,000. */
     connectTimeoutMs?: number | undefined;
+    /** Milliseconds without any answer after which a server is given up; default 120,000. */
+    answerTimeoutMs?: number | undefined;
   }
   export function postgres(options: ServerOptions): DatabaseDeclaration;
   export function mysql(options: ServerOptions): DatabaseDeclaration;

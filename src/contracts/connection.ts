@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { defaultAnswerTimeoutMs } from "../core/alive.ts";
 import { BackupError } from "../core/errors.ts";
 import type { Runtime } from "../core/runtime.ts";
 import { Secret } from "../core/secret.ts";
@@ -44,6 +45,8 @@ export const serverOptionShape = {
   tls: tlsSchema.optional(),
   /** Milliseconds to wait for a connection; default 10,000. */
   connectTimeoutMs: z.number().int().positive().optional(),
+  /** Milliseconds without any answer after which a server is given up; default 120,000. */
+  answerTimeoutMs: z.number().int().positive().optional(),
 } as const;
 /** See {@link serverOptionShape}. */
 export type ServerOptions = z.infer<z.ZodObject<typeof serverOptionShape>>;
@@ -62,6 +65,8 @@ export interface Connection {
   readonly databases: readonly string[] | undefined;
   readonly tls: Tls;
   readonly connectTimeoutMs: number;
+  /** See {@link whileAlive}. */
+  readonly answerTimeoutMs: number;
   /** The URL's own parameters that are not taken up above, such as `replicaSet`. */
   readonly parameters: Readonly<Record<string, string>>;
 }
@@ -101,6 +106,7 @@ export async function resolveConnection(
     databases: options.databases,
     tls: { ...parsed.tls, ...options.tls },
     connectTimeoutMs: options.connectTimeoutMs ?? parsed.connectTimeoutMs ?? 10_000,
+    answerTimeoutMs: options.answerTimeoutMs ?? defaultAnswerTimeoutMs,
     parameters: parsed.parameters,
   };
 }

@@ -66,27 +66,59 @@ export function compareInventories(
   return pairs.flatMap(({ expected, found }) => compareDatabases(expected, found));
 }
 
+/** A database that a restore left under a name of its own, instead of dropping what it had made. */
+export interface RestoreLeftover {
+  /** Its name in the backup. */
+  readonly from: string;
+  /** The name that it was meant to get. */
+  readonly to: string;
+  /** The name, or path, that it has now; the same as `to` where the engine cannot rename. */
+  readonly name: string;
+}
+
+/** The details of `restore/incomplete`. */
+export interface IncompleteDetails {
+  readonly differences: readonly InventoryDifference[];
+  /** Where what was restored is now; `restore … --accept-differences` takes it as it is. */
+  readonly left: readonly RestoreLeftover[];
+}
+
 /**
- * Lets a restore pass whose differences are none that count.
+ * Lets a restore pass whose differences are none that count, or are accepted.
  *
- * @param target the restored database, for people; where absent, each difference names its own
- * @throws BackupError `restore/incomplete`
+ * @param o.target the restored database, for people; where absent, each difference names its own
+ * @param o.left where what was restored is, and stays: a difference drops nothing
+ * @throws BackupError `restore/incomplete`, with {@link IncompleteDetails}
  */
 export function assertRestored(
   differences: readonly InventoryDifference[],
-  { target, hint }: { readonly target?: string; readonly hint: string },
+  { target, left, isAccepted }: {
+    readonly target?: string;
+    readonly left: readonly RestoreLeftover[];
+    /** RestoreOptions.isDifferenceAccepted. */
+    readonly isAccepted: boolean;
+  },
 ): void {
   const failures = differences.filter(({ isFailure }) => isFailure);
   const [first] = failures;
-  if (first === undefined) return;
+  if (first === undefined || isAccepted) return;
   const name = target === undefined ? `${first.database}.${first.name}` : first.name;
   const others = failures.length === 1 ? "" : `, and ${failures.length - 1} more`;
+  const details: IncompleteDetails = { differences: failures, left };
   throw new BackupError(
     "restore/incomplete",
     `${target === undefined ? "The target" : `"${target}"`} differs from the backup's inventory: ` +
       `${first.type} "${name}" ${problemText(first)}${others}`,
-    { details: { differences: failures }, hint },
+    { details: { ...details }, hint: leftHint(left) },
   );
+}
+
+function leftHint(left: readonly RestoreLeftover[]): string {
+  const places = left.map(({ to, name }) =>
+    name === to ? `"${name}" holds what was restored` : `What was restored for "${to}" is "${name}"`
+  );
+  return [...places, "Look at it, then take it as it is with --accept-differences"].join(". ") +
+    ".";
 }
 
 function problemText({ problem, expected, found }: InventoryDifference): string {

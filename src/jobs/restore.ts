@@ -276,6 +276,8 @@ function restoreOptions(request: RestoreRequest, manifest: Manifest): RestoreOpt
     isOverwrite: request.isOverwrite,
     only: request.only,
     isWithAccounts: request.isWithAccounts,
+    isDifferenceAccepted: request.isDifferenceAccepted,
+    isKeepGoing: request.isKeepGoing,
     jobs: request.jobs,
     restoreArgs: [...manifest.settings.restoreArgs ?? [], ...request.restoreArgs],
     backupId: manifest.id,

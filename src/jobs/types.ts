@@ -112,6 +112,8 @@ export interface RestoreRequest {
   readonly only: readonly string[];
   readonly isOverwrite: boolean;
   readonly isWithAccounts: boolean;
+  readonly isDifferenceAccepted: boolean;
+  readonly isKeepGoing: boolean;
   readonly jobs: number;
   readonly restoreArgs: readonly string[];
 }

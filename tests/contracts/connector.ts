@@ -242,6 +242,8 @@ const options: RestoreOptions = {
   isOverwrite: false,
   only: [],
   isWithAccounts: false,
+  isDifferenceAccepted: false,
+  isKeepGoing: false,
   jobs: 1,
   restoreArgs: [],
   backupId: "k3v9x2ma",

@@ -70,6 +70,8 @@ async function plan(storages: Readonly<Record<string, MemoryStorage>>, o: JobCon
     only: [],
     isOverwrite: false,
     isWithAccounts: false,
+    isDifferenceAccepted: false,
+    isKeepGoing: false,
     jobs: 1,
     restoreArgs: [],
   }, o);

@@ -234,6 +234,8 @@ needs("versitygw")(
       only: [],
       isOverwrite: false,
       isWithAccounts: false,
+      isDifferenceAccepted: false,
+      isKeepGoing: false,
       jobs: 1,
       restoreArgs: [],
     }, context);

@@ -54,6 +54,8 @@ function request(
     only: [],
     isOverwrite: false,
     isWithAccounts: false,
+    isDifferenceAccepted: false,
+    isKeepGoing: false,
     jobs: 1,
     restoreArgs: [],
     ...over,

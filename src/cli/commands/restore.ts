@@ -37,6 +37,14 @@ const flags = object({
   only: listOption("--only", "TABLE", "Only this table or collection."),
   overwrite: toggle("--overwrite", "Replace what is there; what happens to it stands in the plan."),
   accounts: toggle("--accounts", "Restore roles, users and grants, too."),
+  keepGoing: toggle(
+    "--keep-going",
+    "Go on after statements that fail, list them, and end with status 8.",
+  ),
+  acceptDifferences: toggle(
+    "--accept-differences",
+    "Take what was restored as it is, although it differs from the backup's inventory.",
+  ),
   parallel: countOption("--jobs", "N", "Restore with N workers at a time, where the tool can."),
   restoreArgs: listOption("--restore-arg", "ARG", "One more argument for the restore tool."),
   dryRun: toggle("--dry-run", "Print the plan and change nothing."),
@@ -80,6 +88,8 @@ export const restore = defineCommand({
       only: values.only,
       isOverwrite: values.overwrite,
       isWithAccounts: values.accounts,
+      isDifferenceAccepted: values.acceptDifferences,
+      isKeepGoing: values.keepGoing,
       jobs: values.parallel ?? 1,
       restoreArgs: values.restoreArgs,
     };

@@ -64,8 +64,8 @@ export async function restore(
   if (options.isWithAccounts && accounts?.format === accountsFormat.id) {
     await run(accounts.open(o), []);
   }
-  const differences = await compare(client, plan, selection);
-  return { steps: plan.steps, differences, warnings: [], followUps: [] };
+  const differences = await compare(client, plan, selection, options);
+  return { steps: plan.steps, failures: [], left: [], differences, warnings: [], followUps: [] };
 }
 
 function isWanted(artifact: RestorableArtifact, selection: Selection): boolean {
@@ -165,6 +165,7 @@ async function compare(
   client: MongoClient,
   { steps }: RestorePlan,
   selection: Selection,
+  options: RestoreOptions,
 ): Promise<InventoryDifference[]> {
   const pairs = [];
   for (const { from, to } of steps) {
@@ -176,7 +177,8 @@ async function compare(
   }
   const differences = compareInventories(pairs);
   assertRestored(differences, {
-    hint: "Make sure that nothing writes to the target, then restore again with --overwrite.",
+    left: steps.map(({ from, to }) => ({ from, to, name: to })),
+    isAccepted: options.isDifferenceAccepted,
   });
   return differences;
 }

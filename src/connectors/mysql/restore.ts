@@ -66,8 +66,8 @@ export async function restore(
     throw error;
   }
   warnings.push(...await grantAccounts(accounts, client, o));
-  const differences = await compare(client, plan, selection, o);
-  return { steps: plan.steps, differences, warnings, followUps: [] };
+  const differences = await compare(client, plan, selection, options, o);
+  return { steps: plan.steps, failures: [], left: [], differences, warnings, followUps: [] };
 }
 
 function isWanted(artifact: RestorableArtifact, { databases }: Selection): boolean {
@@ -235,6 +235,7 @@ async function compare(
   client: Client,
   { steps }: RestorePlan,
   selection: Selection,
+  options: RestoreOptions,
   o: Abortable,
 ): Promise<InventoryDifference[]> {
   const pairs = [];
@@ -247,7 +248,8 @@ async function compare(
   }
   const differences = compareInventories(pairs);
   assertRestored(differences, {
-    hint: "Make sure that nothing writes to the target, then restore again with --overwrite.",
+    left: steps.map(({ from, to }) => ({ from, to, name: to })),
+    isAccepted: options.isDifferenceAccepted,
   });
   return differences;
 }

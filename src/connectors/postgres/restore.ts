@@ -93,7 +93,7 @@ export async function restore(
     differences.push(...await restoreStep(scene, wanted.get(step.from)!, step, o));
     if (step.keptAs !== undefined) followUps.push(dropCommand(address, place, step.keptAs));
   }
-  return { steps: plan.steps, differences, warnings, followUps };
+  return { steps: plan.steps, failures: [], left: [], differences, warnings, followUps };
 }
 
 async function restoreStep(
@@ -148,7 +148,8 @@ async function load(
   }]);
   assertRestored(differences, {
     target: step.to,
-    hint: "Make sure that nothing writes to the target, then restore again.",
+    left: [{ from: step.from, to: step.to, name: database }],
+    isAccepted: options.isDifferenceAccepted,
   });
   return differences;
 }

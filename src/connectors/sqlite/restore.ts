@@ -56,7 +56,14 @@ export async function restore(
   const found = await withSource(step.to, o, (s) => readInventory(step.to, s.database));
   const differences = differencesOf(expected, found);
   assertSame(step, differences);
-  return { steps: [step], differences, warnings: [], followUps: await followUps(step) };
+  return {
+    steps: [step],
+    failures: [],
+    left: [],
+    differences,
+    warnings: [],
+    followUps: await followUps(step),
+  };
 }
 
 function bytesOf(backup: RestorableBackup, o: Abortable) {
@@ -102,7 +109,7 @@ function differencesOf(
 }
 
 function assertSame(step: RestoreStep, differences: readonly InventoryDifference[]): void {
-  assertRestored(differences, { target: step.to, hint: "Restore another backup." });
+  assertRestored(differences, { target: step.to, left: [], isAccepted: false });
 }
 
 async function followUps(step: RestoreStep): Promise<string[]> {

@@ -110,6 +110,8 @@ export function restoreOptions(changed: Partial<RestoreOptions> = {}): RestoreOp
     isOverwrite: false,
     only: [],
     isWithAccounts: false,
+    isDifferenceAccepted: false,
+    isKeepGoing: false,
     jobs: 1,
     restoreArgs: [],
     backupId: "k3v9x2ma",
