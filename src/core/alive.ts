@@ -41,7 +41,7 @@ export async function whileAlive<T>(
   const ending = new AbortController();
   const abort = () => ending.abort(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
-  const watching = watch(server, ending);
+  const watching = watchServer(server, (error) => ending.abort(error));
   try {
     return await abortable(run(ending.signal), ending.signal);
   } catch (error) {
@@ -52,8 +52,19 @@ export async function whileAlive<T>(
   }
 }
 
-/** Asks until it is stopped; aborts `ending` when there was no answer for too long. */
-function watch(server: SignOfLife, ending: AbortController): { stop(): void } {
+/**
+ * Asks a server for signs of life until it is stopped; calls `giveUp` once when there was none for
+ * too long. For what {@link whileAlive} cannot wrap: a tool that talks to the server itself, which is
+ * told by `alive` of its ChildSpec.
+ *
+ * @param giveUp gets the BackupError `connection/silent`
+ * @param isWaiting whether something waits for the server just now; it is asked only then
+ */
+export function watchServer(
+  server: SignOfLife,
+  giveUp: (error: BackupError) => void,
+  isWaiting: () => boolean = () => true,
+): { stop(): void } {
   const stopping = new AbortController();
   const { everyMs = defaultEveryMs, limitMs = defaultAnswerTimeoutMs } = server;
   const askEveryMs = Math.max(1, Math.min(everyMs, limitMs / 2));
@@ -61,6 +72,10 @@ function watch(server: SignOfLife, ending: AbortController): { stop(): void } {
     let silentSince: number | undefined;
     for (;;) {
       await sleep(askEveryMs, stopping.signal);
+      if (!isWaiting()) {
+        silentSince = undefined;
+        continue;
+      }
       const askedAt = performance.now();
       const leftMs = limitMs - (askedAt - (silentSince ?? askedAt));
       const hasAnswered = await timed(
@@ -69,7 +84,7 @@ function watch(server: SignOfLife, ending: AbortController): { stop(): void } {
         stopping.signal,
       ).then(() => true, () => false);
       if (stopping.signal.aborted) return;
-      if (hasAnswered) {
+      if (hasAnswered || !isWaiting()) {
         silentSince = undefined;
         continue;
       }
@@ -78,7 +93,7 @@ function watch(server: SignOfLife, ending: AbortController): { stop(): void } {
         server.onSilence?.(performance.now() - askedAt);
       }
       if (performance.now() - silentSince >= limitMs) {
-        ending.abort(silent(server.label, limitMs));
+        giveUp(silent(server.label, limitMs));
         return;
       }
     }

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { type SignOfLife, watchServer } from "./alive.ts";
 import type { Abortable, Bytes } from "./bytes.ts";
 import { BackupError, systemCode } from "./errors.ts";
 import { release } from "./memory.ts";
@@ -30,6 +31,11 @@ export interface ChildSpec {
    * which the consumer holds us back does not count.
    */
   readonly stallMs?: number;
+  /**
+   * The server that the child works with: it is asked for signs of life while we wait for the child,
+   * and where it gives none the child is killed long before its own limits.
+   */
+  readonly alive?: SignOfLife;
 }
 
 /** Options of every function that runs a child. */
@@ -63,7 +69,8 @@ export class ChildError extends Error {
  *
  * Ending the iteration early stops the child (SIGTERM, then SIGKILL after 5 s).
  *
- * @throws BackupError `dump/tool-missing` when the program cannot be started, `dump/stalled`
+ * @throws BackupError `dump/tool-missing` when the program cannot be started, `dump/stalled`,
+ * `connection/silent`
  * @throws ChildError when it exits with another status or by a signal
  */
 export async function* childOutput(spec: ChildSpec, o: ChildOptions): Bytes {
@@ -119,6 +126,8 @@ interface Running {
   readonly stderr: () => string;
   readonly detach: () => void;
   stalled: boolean;
+  /** Why it was killed, when its server gave no sign of life. */
+  silence: BackupError | undefined;
 }
 
 // Only what a tool needs to find its files, its language and the network's proxies.
@@ -217,10 +226,11 @@ function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running
       clearTimeout(killing);
     },
     stalled: false,
+    silence: undefined,
   };
 }
 
-/** The child's output, under the stall limit. */
+/** The child's output, under the stall limit and for as long as its server lives. */
 async function* watched(child: Running, spec: ChildSpec): Bytes {
   const iterator = child.stdout[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
   let waitingSince = 0;
@@ -230,6 +240,14 @@ async function* watched(child: Running, spec: ChildSpec): Bytes {
     child.stalled = true;
     kill(child.process, "SIGKILL");
   }, Math.max(10, Math.min(1_000, limitMs / 4)));
+  const watching = spec.alive === undefined ? undefined : watchServer(
+    spec.alive,
+    (error) => {
+      child.silence = error;
+      kill(child.process, "SIGKILL");
+    },
+    () => waitingSince !== 0,
+  );
   try {
     while (true) {
       waitingSince = performance.now();
@@ -243,6 +261,7 @@ async function* watched(child: Running, spec: ChildSpec): Bytes {
     await child.exited;
   } finally {
     clearInterval(timer);
+    watching?.stop();
     child.stdout.destroy();
   }
 }
@@ -291,6 +310,7 @@ async function feed(child: Running, input: Bytes | undefined): Promise<void> {
 async function settle(child: Running, feeding: Promise<void>, signal: AbortSignal): Promise<void> {
   const exit = await child.exited;
   signal.throwIfAborted();
+  if (child.silence !== undefined) throw child.silence;
   await feeding;
   if (child.stalled) {
     throw new BackupError(

@@ -160,6 +160,53 @@ describe("the stall limit", () => {
   });
 });
 
+describe("a child whose server gives no sign of life", () => {
+  const alive = {
+    ...{ label: "db:5432", everyMs: 20, limitMs: 200 },
+    ask: () => new Promise<never>(() => {}),
+  };
+  const silent = (error: unknown) =>
+    hasCode(error, "connection/silent") &&
+    /^db:5432 has not answered for 0.2 s$/.test(error.message);
+
+  test("is killed with its own children, long before its own limits", async () => {
+    const file = path.join(tempDir("silent"), "pid");
+    const script = `trap '' TERM; sh -c 'echo $$ >${file}; exec sleep 60' & printf some; wait`;
+    await assert.rejects(text(sh(script, { alive })), silent);
+    await untilGone(await contentOf(file));
+  });
+
+  test("is killed while it is fed, too", () =>
+    assert.rejects(text(sh("exec sleep 60", { alive, input: endless() })), silent));
+
+  test("goes on where the server answers", async () => {
+    let asked = 0;
+    const answering = { ...alive, ask: async () => void asked++ };
+    assert.equal(await text(sh("sleep 0.6; printf done", { alive: answering })), "done");
+    assert.ok(asked > 1, String(asked));
+  });
+
+  test("is not asked for while the consumer holds the child back", async () => {
+    let asked = 0;
+    const answering = { ...alive, ask: async () => void asked++ };
+    let before = -1;
+    const script = "head -c 1000000 /dev/zero";
+    for await (const _ of childOutput(sh(script, { alive: answering }), o)) {
+      if (before >= 0) continue;
+      before = asked;
+      await sleep(300);
+      assert.equal(asked, before);
+    }
+  });
+});
+
+async function* endless(): Bytes {
+  for (;;) {
+    yield new Uint8Array(65_536);
+    await sleep(5);
+  }
+}
+
 describe("what a child is given", () => {
   test("secret files are descriptors 3 and up, readable, of mode 600 and without a name", async () => {
     const folder = tempDir("secrets");
