@@ -98,6 +98,9 @@ export default defineConfig({ databases: {}, destinations: { d: sqlite({ path: "
   ],
 ];
 
+// A type check takes a second, and many where several wait for one processor.
+const checking = { timeout: 120_000 };
+
 /** Type-checks a text as a config, with the project's own types or with those of dbbackup.d.ts. */
 async function check(text: string, types: "own" | "declared") {
   const folder = folderWith({
@@ -116,12 +119,12 @@ async function check(text: string, types: "own" | "declared") {
 
 for (const types of ["own", "declared"] as const) {
   describe(`the ${types === "own" ? "project's own types" : "types of dbbackup.d.ts"}`, () => {
-    test("take a good config with a plugin", async () => {
+    test("take a good config with a plugin", checking, async () => {
       const { isGood, output } = await check(good, types);
       assert.ok(isGood, output);
     });
     for (const [name, text, message] of bad) {
-      test(`refuse ${name}`, async () => {
+      test(`refuse ${name}`, checking, async () => {
         const { isGood, output } = await check(text, types);
         assert.equal(isGood, false);
         assert.match(output, message);
@@ -151,7 +154,7 @@ describe("dbbackup.d.ts", () => {
     for (const name of [...functions, "enum", "instanceof"]) assert.ok(name in exported.z, name);
   });
 
-  test("has the same types as the module", async () => {
+  test("has the same types as the module", checking, async () => {
     const names = [
       "JobSettingsInput",
       "LogInput",
@@ -201,7 +204,7 @@ ${lines.join("\n")}
     assert.equal(code, 0, stderr);
   });
 
-  test("makes the config of `config init` compile", async () => {
+  test("makes the config of `config init` compile", checking, async () => {
     const { isGood, output } = await check(typescriptTemplate, "declared");
     assert.ok(isGood, output);
   });
