@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import process from "node:process";
 import { runCli } from "./cli.ts";
 import type { Host, Output } from "./host.ts";
 import { askOnTerminal } from "./prompt.ts";
 import { BackupError, exitStatusOf } from "../core/errors.ts";
+import { ownHome, ownUid } from "../core/user.ts";
 
 /**
  * Runs the command line of this process.
@@ -23,8 +24,8 @@ export async function runProcess(exit: (status: number) => never): Promise<void>
   const host: Host = {
     env: process.env,
     cwd: process.cwd(),
-    home: process.env["HOME"] || homedir(),
-    uid: process.geteuid?.(),
+    home: ownHome(process.env),
+    uid: ownUid(),
     tempDir: tmpdir(),
     stdout,
     stderr,

@@ -15,6 +15,7 @@ import type { StorageKind } from "../contracts/storage.ts";
 import type { BackupError } from "../core/errors.ts";
 import type { Runtime } from "../core/runtime.ts";
 import type { Secrets } from "../core/secret.ts";
+import { sweepTempDirs } from "../core/temp.ts";
 import { connectorKinds, storageKinds, withPlugins } from "../registry.ts";
 import type { JobContext } from "../jobs/types.ts";
 
@@ -94,10 +95,14 @@ export async function openSession(
   // To a person, progress and the result tell what a log at level info would say again.
   await setLog({ level: host.stderr.isTerminal ? "warning" : "info", format: "text" });
 
+  // Whatever a killed one left is gone with the next command, whichever that is.
+  await sweepTempDirs(host);
+
   async function load(): Promise<Config> {
     const moduleExports = async () => await import("../mod.ts");
     loaded = await loadConfig({ ...host, named: flags.config, moduleExports });
     await setLog(loaded.log);
+    if (loaded.tempDir !== host.tempDir) await sweepTempDirs({ ...host, tempDir: loaded.tempDir });
     return loaded;
   }
 

@@ -1,15 +1,14 @@
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync } from "node:fs";
 import type { Readable, Writable } from "node:stream";
 import { type SignOfLife, watchServer } from "./alive.ts";
 import type { Abortable, Bytes } from "./bytes.ts";
 import { BackupError, systemCode } from "./errors.ts";
 import { release } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
-import { secretsPrefix } from "./temp.ts";
+import { openSecretFiles } from "./secret-files.ts";
 
 /** What to run. Secrets go into `env` or `secretFiles`, never into `args`, which every user can see. */
 export interface ChildSpec {
@@ -20,7 +19,7 @@ export interface ChildSpec {
   readonly env?: Readonly<Record<string, string>>;
   /**
    * Contents that the child reads as `/dev/fd/3`, `/dev/fd/4`, … in this order: each is a regular
-   * file of mode 0600 whose name is gone before the child starts, so nothing is left after a crash.
+   * file of mode 0600 that has no name in any folder, so nothing is left after a crash.
    */
   readonly secretFiles?: readonly string[];
   readonly cwd?: string;
@@ -162,20 +161,6 @@ function allowed(environment: Runtime["env"]): Record<string, string> {
     if (value !== undefined && allowedVariables.test(name)) result[name] = value;
   }
   return result;
-}
-
-function openSecretFiles(contents: readonly string[], tempDir: string): number[] {
-  if (contents.length === 0) return [];
-  const folder = mkdtempSync(join(tempDir, secretsPrefix));
-  try {
-    return contents.map((content, index) => {
-      const path = join(folder, String(index));
-      writeFileSync(path, content, { mode: 0o600, flag: "wx" });
-      return openSync(path, "r");
-    });
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
 }
 
 function spawned(child: ChildProcess, spec: ChildSpec): Promise<void> {

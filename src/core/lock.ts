@@ -1,4 +1,6 @@
+import { lstat } from "node:fs/promises";
 import type { DatabaseSync } from "node:sqlite";
+import { BackupError, systemCode } from "./errors.ts";
 
 /** A lock that is held until released or until this process ends, however it ends. */
 export interface Lock {
@@ -11,7 +13,8 @@ export interface Lock {
  *
  * It is an open read transaction on an empty SQLite file; see {@link tryLock}.
  *
- * @throws the system's error when the file cannot be made or opened
+ * @throws the system's error when the file cannot be made or opened; BackupError
+ * `config/foreign-file` when it is a link
  */
 export function tryShare(path: string): Promise<Lock | undefined> {
   return hold(path, "BEGIN; SELECT count(*) FROM sqlite_schema");
@@ -24,7 +27,8 @@ export function tryShare(path: string): Promise<Lock | undefined> {
  * It is an exclusive transaction on an empty SQLite file: the kernel frees it when the holder dies,
  * no process id is compared (ids are reused), and nothing is written, so a full disk is no obstacle.
  *
- * @throws the system's error when the file cannot be made or opened
+ * @throws the system's error when the file cannot be made or opened; BackupError
+ * `config/foreign-file` when it is a link
  */
 export function tryLock(path: string): Promise<Lock | undefined> {
   return hold(path, "BEGIN EXCLUSIVE");
@@ -34,6 +38,7 @@ export function tryLock(path: string): Promise<Lock | undefined> {
 const held = new Set<DatabaseSync>();
 
 async function hold(path: string, transaction: string): Promise<Lock | undefined> {
+  await assertNoLink(path);
   // Lazy: commands that lock nothing do not pay for loading SQLite.
   const { DatabaseSync } = await import("node:sqlite");
   let database: DatabaseSync | undefined;
@@ -53,4 +58,16 @@ async function hold(path: string, transaction: string): Promise<Lock | undefined
       if (held.delete(holder)) holder.close();
     },
   };
+}
+
+/** SQLite would follow a link, and make or lock a file that is none of ours. */
+async function assertNoLink(path: string): Promise<void> {
+  const info = await lstat(path).catch((error) => {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw error;
+  });
+  if (info === undefined || info.isFile()) return;
+  throw new BackupError("config/foreign-file", `Cannot use "${path}" as a lock: it is no file`, {
+    hint: "Find out who put it there, and remove it.",
+  });
 }

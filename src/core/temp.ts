@@ -1,15 +1,19 @@
 import { Buffer } from "node:buffer";
-import { mkdir, readdir, rm, stat, statfs } from "node:fs/promises";
+import { lstat, mkdir, readdir, rm, statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { BackupError } from "./errors.ts";
+import { BackupError, systemCode } from "./errors.ts";
 import { formatBytes } from "./text.ts";
 import { type Lock, tryLock } from "./lock.ts";
 import type { Runtime } from "./runtime.ts";
+import { ownUid } from "./user.ts";
 
 const prefix = "dbbackup-tmp-";
 
-/** How the folders start that hold a child's secrets for the moment in which it starts. */
+/** How the files start that hold a child's secrets; they lose their names while they are empty. */
 export const secretsPrefix = "dbbackup-fd-";
+
+/** Memory, on Linux: what is written here never reaches a disk. Elsewhere it does not exist. */
+export const memoryFolder = "/dev/shm";
 
 /**
  * Runs `use` with a fresh folder of mode 0700 under the runtime's temporary folder, and removes the
@@ -29,37 +33,51 @@ export async function withTempDir<T>(
   const { folder, lock } = await makeTempDir(runtime);
   try {
     return await use(folder);
+  } catch (error) {
+    throw isFull(error) ? tempError(runtime.tempDir, error) : error;
   } finally {
     lock?.release();
     await rm(folder, { recursive: true, force: true });
   }
 }
 
-/** Removes the temporary folders of processes that are gone. Failures are left for the next time. */
-export async function sweepTempDirs(runtime: Runtime): Promise<void> {
-  const names = await readdir(runtime.tempDir).catch(() => []);
-  const isOurs = (name: string) => name.startsWith(prefix) || name.startsWith(secretsPrefix);
-  for (const name of names.filter(isOurs)) {
-    const folder = join(runtime.tempDir, name);
-    try {
-      // One that is being made this moment is not locked yet.
-      if (runtime.now().getTime() - (await stat(folder)).mtimeMs < 60_000) continue;
-      const lock = await tryLock(join(folder, "lock"));
-      if (lock === undefined) continue;
-      lock.release();
-      await rm(folder, { recursive: true, force: true });
-    } catch {
-      // Another user's folder: not ours to remove.
+/**
+ * Removes what processes that are gone left under the temporary folder: folders with copies of data,
+ * files that were to hold a secret. Only this user's own are looked at, and no link is followed.
+ * Failures are left for the next time.
+ */
+export async function sweepTempDirs(
+  { tempDir, now }: Pick<Runtime, "tempDir" | "now">,
+): Promise<void> {
+  for (const folder of new Set([tempDir, memoryFolder])) {
+    const names = await readdir(folder).catch(() => []);
+    const isOurs = (name: string) => name.startsWith(prefix) || name.startsWith(secretsPrefix);
+    for (const name of names.filter(isOurs)) {
+      await sweepOne(join(folder, name), now()).catch(() => {});
     }
   }
 }
 
+async function sweepOne(path: string, now: Date): Promise<void> {
+  const info = await lstat(path);
+  const uid = ownUid();
+  if (uid !== undefined && info.uid !== uid) return;
+  // One that is being made this moment is not locked yet.
+  if (now.getTime() - info.mtimeMs < freshMs) return;
+  if (info.isFile()) return await unlink(path);
+  // Others could have put a link named "lock" into a folder that is open to them.
+  if (!info.isDirectory() || (uid !== undefined && (info.mode & 0o022) !== 0)) return;
+  const lock = await tryLock(join(path, "lock"));
+  if (lock === undefined) return;
+  lock.release();
+  await rm(path, { recursive: true, force: true });
+}
+
+const freshMs = 60_000;
+
 async function assertSpace(tempDir: string, needBytes: number): Promise<void> {
   const space = await statfs(tempDir).catch((cause) => {
-    throw new BackupError("storage/temp-dir", `Cannot use the temporary folder "${tempDir}"`, {
-      cause,
-      hint: "Make the folder, or name another with tempDir in the config or TMPDIR.",
-    });
+    throw tempError(tempDir, cause);
   });
   const freeBytes = space.bavail * space.bsize;
   if (freeBytes >= needBytes) return;
@@ -80,9 +98,41 @@ async function makeTempDir(
     await mkdir(folder, { mode: 0o700 });
     return { folder, lock: await tryLock(join(folder, "lock")) };
   } catch (cause) {
-    throw new BackupError("storage/temp-dir", `Cannot make a folder in "${runtime.tempDir}"`, {
+    throw tempError(runtime.tempDir, cause);
+  }
+}
+
+/** The error for a temporary folder that cannot be used, by the system's error. */
+export function tempError(tempDir: string, cause: unknown): BackupError {
+  if (isFull(cause)) {
+    return new BackupError("storage/no-temp-space", `The temporary folder "${tempDir}" is full`, {
       cause,
-      hint: "Check its owner and mode, or name another with tempDir in the config or TMPDIR.",
+      hint: "Free some space, or name a folder on a larger disk with tempDir or TMPDIR.",
     });
   }
+  const code = systemCode(cause) ?? "";
+  return new BackupError(
+    "storage/temp-dir",
+    `Cannot use the temporary folder "${tempDir}": ${reasons[code] ?? code}`,
+    {
+      cause,
+      hint: "Make it a folder that this user can write, or name another with tempDir in the " +
+        "config or TMPDIR.",
+    },
+  );
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  ENOENT: "it does not exist",
+  ENOTDIR: "it is no folder",
+  EACCES: "permission denied",
+  EPERM: "not permitted",
+  EROFS: "the file system is read-only",
+};
+
+/** A full disk, as the system says it or as SQLite does: SQLITE_FULL is 13. */
+function isFull(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof BackupError) return false;
+  if (["ENOSPC", "EDQUOT", "EFBIG"].includes(systemCode(error) ?? "")) return true;
+  return error.name === "SqliteError" && Reflect.get(error, "code") === 13;
 }

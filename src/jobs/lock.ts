@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
-import { hostname, tmpdir, userInfo } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { escapeName } from "../catalog/names.ts";
-import { BackupError } from "../core/errors.ts";
+import { BackupError, hasCode, systemCode } from "../core/errors.ts";
 import { type Lock, tryLock, tryShare } from "../core/lock.ts";
+import { makeOwnFolder } from "../core/own-folder.ts";
 import { sleep } from "../core/retry.ts";
+import { ownUid } from "../core/user.ts";
 import type { JobContext } from "./types.ts";
 
 /** What a lock is about. */
@@ -25,7 +27,8 @@ export interface LockScope {
  * When the state folder cannot be used (full, read-only), the lock is taken in the system's
  * temporary folder instead, with a warning: a broken state disk must not stop a backup.
  *
- * @throws BackupError `locked/job` when another run has it
+ * @throws BackupError `locked/job` when another run has it; `config/lock-folder`,
+ * `config/foreign-folder` where no lock can be made
  */
 export async function withJobLock<T>(
   scope: LockScope,
@@ -38,13 +41,19 @@ export async function withJobLock<T>(
   const holder = `${path}.holder`;
   const facts = { pid: process.pid, host: hostname(), run: scope.run, since: o.runtime.now() };
   // Only for the message that others get; the lock itself is the kernel's.
-  await writeFile(holder, JSON.stringify(facts), { mode: 0o600 }).catch(() => {});
+  await writeHolder(holder, JSON.stringify(facts)).catch(() => {});
   try {
     return await use();
   } finally {
     await rm(holder, { force: true }).catch(() => {});
     lock.release();
   }
+}
+
+/** A new file in any case: what somebody put there may be a link to another. */
+async function writeHolder(path: string, text: string): Promise<void> {
+  await rm(path, { force: true });
+  await writeFile(path, text, { mode: 0o600, flag: "wx" });
 }
 
 /** The backups of a job at some destinations. */
@@ -161,16 +170,21 @@ async function lockSomewhere(
       error: String(error),
     });
   }
-  const fallback = join(tmpdir(), `dbbackup-locks-${userInfo().uid}`);
+  const fallback = join(tmpdir(), `dbbackup-locks-${ownUid() ?? "user"}`);
   const path = join(fallback, name);
   try {
-    await mkdir(fallback, { recursive: true, mode: 0o700 });
+    await makeOwnFolder(fallback);
     return { lock: await take(path), path };
   } catch (cause) {
-    throw new BackupError("locked/unavailable", `Cannot make a lock file, "${path}"`, {
-      cause,
-      hint: `Make "${o.stateDir}" writable for this user, or set stateDir to a folder that is.`,
-    });
+    if (hasCode(cause, "config/foreign-folder")) throw cause;
+    throw new BackupError(
+      "config/lock-folder",
+      `Cannot lock in "${folder}", nor in "${fallback}": ${systemCode(cause) ?? String(cause)}`,
+      {
+        cause,
+        hint: `Make "${o.stateDir}" writable for this user, or set stateDir to a folder that is.`,
+      },
+    );
   }
 }
 

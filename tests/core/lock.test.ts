@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, test } from "node:test";
@@ -39,4 +40,12 @@ describe("a lock that is shared", () => {
     forget();
     (await tryLock(path))!.release();
   });
+});
+
+test("a lock is not taken through a link, and makes no file at its end", async () => {
+  const folder = tempDir("lock");
+  const elsewhere = join(tempDir("elsewhere"), "made");
+  symlinkSync(elsewhere, join(folder, "x.lock"));
+  await assert.rejects(tryLock(join(folder, "x.lock")), { code: "config/foreign-file" });
+  assert.equal(existsSync(elsewhere), false);
 });

@@ -1,11 +1,22 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, test } from "node:test";
 import { hasCode } from "../../src/core/errors.ts";
 import { tryLock } from "../../src/core/lock.ts";
 import { sweepTempDirs, withTempDir } from "../../src/core/temp.ts";
+import { needs } from "../support/needs.ts";
 import { testRuntime } from "../support/runtime.ts";
+import { giveTo, serverUser } from "../support/user.ts";
 import { tempDir, tmpfs } from "../support/workspace.ts";
 
 const inTwoMinutes = () => new Date(Date.now() + 120_000);
@@ -52,6 +63,20 @@ describe("a temporary folder", () => {
         /888\.2 PiB are needed/.test(error.message),
     );
     assert.equal(isUsed, false);
+    assert.deepEqual(readdirSync(parent), []);
+  });
+
+  needs("root")("that fills up while it is used is told as full", async () => {
+    const parent = tmpfs(256 * 1024)!;
+    await assert.rejects(
+      withTempDir(
+        testRuntime({ tempDir: parent }),
+        0,
+        (folder) => writeFile(path.join(folder, "large"), new Uint8Array(1024 * 1024)),
+      ),
+      (error) =>
+        hasCode(error, "storage/no-temp-space") && error.message.includes(`"${parent}" is full`),
+    );
     assert.deepEqual(readdirSync(parent), []);
   });
 
@@ -108,6 +133,39 @@ describe("the sweep of temporary folders", () => {
       assert.ok(existsSync(folder));
       assert.deepEqual(readdirSync(parent), [path.basename(folder)]);
     });
+  });
+
+  test("removes the empty files of a child that was about to start", async () => {
+    const parent = tempDir("parent");
+    writeFileSync(path.join(parent, "dbbackup-fd-0a1b2c"), "");
+    await sweepTempDirs(testRuntime({ tempDir: parent, now: inTwoMinutes }));
+    assert.deepEqual(readdirSync(parent), []);
+  });
+
+  test("follows no link, and touches nothing that others can write", async () => {
+    const parent = tempDir("parent");
+    const elsewhere = tempDir("elsewhere");
+    symlinkSync(elsewhere, path.join(parent, "dbbackup-tmp-link"));
+    symlinkSync(path.join(elsewhere, "made"), path.join(parent, "dbbackup-fd-link"));
+    const open = path.join(parent, "dbbackup-tmp-open");
+    mkdirSync(open);
+    chmodSync(open, 0o777);
+    symlinkSync(path.join(elsewhere, "made"), path.join(open, "lock"));
+    await sweepTempDirs(testRuntime({ tempDir: parent, now: inTwoMinutes }));
+    assert.deepEqual(readdirSync(elsewhere), []);
+    assert.ok(existsSync(path.join(open)));
+  });
+
+  needs("root")("of root follows no link of another user's folder", async () => {
+    const parent = tempDir("parent");
+    const elsewhere = tempDir("elsewhere");
+    const theirs = path.join(parent, "dbbackup-tmp-0123456789abcdef");
+    mkdirSync(theirs, { mode: 0o700 });
+    symlinkSync(path.join(elsewhere, "nologin"), path.join(theirs, "lock"));
+    await giveTo(serverUser(), theirs, true);
+    await sweepTempDirs(testRuntime({ tempDir: parent, now: inTwoMinutes }));
+    assert.deepEqual(readdirSync(elsewhere), []);
+    assert.ok(existsSync(theirs));
   });
 
   test("of a folder that is not there does nothing", () =>

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { homedir, userInfo } from "node:os";
 import { basename, dirname, join } from "node:path";
 import {
   type Connection,
@@ -11,6 +10,7 @@ import {
 import { BackupError } from "../../core/errors.ts";
 import type { Environment, Runtime } from "../../core/runtime.ts";
 import { suggestion } from "../../core/text.ts";
+import { ownHome, ownName, ownUid } from "../../core/user.ts";
 import { type PostgresOptions, schemes } from "./options.ts";
 import { findPassword, passFileOf } from "./passfile.ts";
 
@@ -74,7 +74,7 @@ export async function resolveAddress(options: PostgresOptions, runtime: Runtime)
   const connection = await resolveConnection(options, schemes, runtime);
   const parameters = parametersOf(connection, env);
   const hosts = hostsOf(connection, env);
-  const user = connection.user ?? given(env, "PGUSER") ?? userInfo().username;
+  const user = connection.user ?? given(env, "PGUSER") ?? nameOfUser();
   const password = connection.password ?? given(env, "PGPASSWORD");
   if (password !== undefined) secrets.hide(password);
   const entries = password === undefined ? await passFileOf(env) : undefined;
@@ -99,6 +99,17 @@ export async function resolveAddress(options: PostgresOptions, runtime: Runtime)
       return found;
     },
   };
+}
+
+/** As libpq does, and as it fails. @throws BackupError `config/no-user` */
+function nameOfUser(): string {
+  const name = ownName();
+  if (name !== undefined) return name;
+  throw new BackupError(
+    "config/no-user",
+    `No user is given, and user ${ownUid()} of this system, who runs dbbackup, has no name`,
+    { hint: "Write the database's user into the URL, postgres://USER@HOST/DB, or set PGUSER." },
+  );
 }
 
 function given(env: Environment, name: string): string | undefined {
@@ -161,7 +172,7 @@ function labelOf(hosts: readonly Host[]): string {
 
 /** Files that libpq takes without being told. */
 function defaultFile(env: Environment, name: string): string | undefined {
-  const path = join(env["HOME"] ?? homedir(), ".postgresql", name);
+  const path = join(ownHome(env), ".postgresql", name);
   return existsSync(path) ? path : undefined;
 }
 

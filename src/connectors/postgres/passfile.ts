@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import type { Environment } from "../../core/runtime.ts";
+import { ownHome } from "../../core/user.ts";
 import type { Host } from "./address.ts";
 
 /** The entries of a password file: host, port, database, user, password. */
@@ -17,7 +17,7 @@ export interface PassFile {
  * @returns undefined where there is no usable one
  */
 export async function passFileOf(env: Environment): Promise<PassFile | undefined> {
-  const path = env["PGPASSFILE"] || join(env["HOME"] ?? homedir(), ".pgpass");
+  const path = env["PGPASSFILE"] || join(ownHome(env), ".pgpass");
   try {
     const { mode } = await stat(path);
     if ((mode & 0o077) !== 0) return undefined;

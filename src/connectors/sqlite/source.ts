@@ -222,6 +222,9 @@ export function databaseError(path: string, error: unknown): unknown {
             "Run as the file's owner; SQLite also needs to write beside a database in WAL mode.",
         },
       );
+    case sqliteCodes.full:
+      // Reading needs no space: it is the copy's folder, whose owner tells of it.
+      return error;
     default:
       return new BackupError("dump/failed", `SQLite cannot read "${path}": ${error.message}`, {
         ...options,

@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { describe, test } from "node:test";
+import { needs } from "../support/needs.ts";
+import { output, run } from "../support/run.ts";
+import { giveTo, serverUser } from "../support/user.ts";
+import { tempDir, tmpfs } from "../support/workspace.ts";
+import { binary, fails, type Place, place, succeeds } from "./support/cli.ts";
+import { makeSqlite } from "./support/sqlite.ts";
+
+const asRoot = needs("root");
+
+/** A place with a small database. */
+async function placeWithDatabase(name: string) {
+  const at = place(name);
+  await makeSqlite(join(at.folder, "app.db"));
+  return at;
+}
+
+const backup = ["backup", "--from", "sqlite:app.db", "--to", "./backups"];
+
+describe("a temporary folder", () => {
+  test("that is missing, or no folder, is told with what to do", async () => {
+    const at = await placeWithDatabase("no-temp");
+    const missing = join(at.folder, "no-such");
+    const { stderr } = await fails(at, backup, "storage/temp-dir", 6, {
+      env: { TMPDIR: missing },
+    });
+    assert.match(stderr, /Cannot use the temporary folder ".*no-such": it does not exist/);
+    assert.match(stderr, /hint: .*tempDir.*TMPDIR/);
+    await fails(at, backup, "storage/temp-dir", 6, { env: { TMPDIR: join(at.folder, "app.db") } });
+  });
+
+  asRoot("that is full is told so, before anything is written", async () => {
+    const at = await placeWithDatabase("full-temp");
+    const folder = tmpfs(64 * 1024)!;
+    writeFileSync(join(folder, "fill"), new Uint8Array(60 * 1024));
+    const { stderr } = await fails(at, backup, "storage/no-temp-space", 6, {
+      env: { TMPDIR: folder },
+    });
+    assert.match(stderr, /hint: Free some space/);
+    assert.deepEqual(readdirSync(folder), ["fill"]);
+  });
+
+  test("is cleared of what a killed run left there, by whichever command comes next", async () => {
+    const at = await placeWithDatabase("leftover-temp");
+    await succeeds(at, backup);
+    const left = join(at.env["TMPDIR"]!, "dbbackup-tmp-0123456789abcdef");
+    mkdirSync(left);
+    writeFileSync(join(left, "copy.db"), "rows");
+    await output("touch", ["-d", "10 minutes ago", left]);
+    await succeeds(at, ["list", "--from", "./backups"]);
+    assert.deepEqual(readdirSync(at.env["TMPDIR"]!), []);
+  });
+});
+
+describe("the folder of locks", () => {
+  /** The environment of a command that can lock only in the temporary folder. */
+  async function withoutState(name: string): Promise<Place> {
+    const at = await placeWithDatabase(name);
+    writeFileSync(join(at.folder, "file"), "");
+    return { ...at, env: { ...at.env, XDG_STATE_HOME: join(at.folder, "file") } };
+  }
+
+  test("is the user's own in the temporary folder where the state folder cannot be used", async () => {
+    const at = await withoutState("no-state");
+    const { stderr } = await succeeds(at, backup);
+    assert.match(stderr, /so the lock is in the temporary folder/);
+    assert.deepEqual(readdirSync(at.env["TMPDIR"]!), [`dbbackup-locks-${process.geteuid!()}`]);
+  });
+
+  test("is no link, whoever made it", async () => {
+    const at = await withoutState("locks-link");
+    const elsewhere = tempDir("elsewhere");
+    symlinkSync(elsewhere, join(at.env["TMPDIR"]!, `dbbackup-locks-${process.geteuid!()}`));
+    await fails(at, backup, "config/foreign-folder", 3);
+    assert.deepEqual(readdirSync(elsewhere), []);
+  });
+
+  asRoot("of root is not one that another user has prepared", async () => {
+    const at = await withoutState("locks-trap");
+    const trap = join(at.env["TMPDIR"]!, "dbbackup-locks-0");
+    mkdirSync(trap);
+    chmodSync(trap, 0o777);
+    await giveTo(serverUser(), trap);
+    const { stderr } = await fails(at, backup, "config/foreign-folder", 3);
+    assert.match(stderr, /dbbackup-locks-0": it belongs to user \d+/);
+    assert.match(stderr, /hint: .*TMPDIR/);
+    assert.deepEqual(readdirSync(trap), []);
+  });
+
+  test("that can be made nowhere is a fault of the set-up, not a lock that somebody holds", async () => {
+    const at = await withoutState("no-locks");
+    await fails(at, backup, "config/lock-folder", 3, { env: { TMPDIR: join(at.folder, "file") } });
+  });
+});
+
+asRoot.describe("a user whom the system does not know, without any variable", () => {
+  /** Runs the binary as a bare number, as containers do. */
+  async function bare(folder: string, args: readonly string[], env: Record<string, string> = {}) {
+    // The binary lies where that user may not look.
+    const copy = join(folder, "dbbackup");
+    await output("cp", [binary, copy]);
+    await giveTo({ name: "", uid: 54_321, gid: 54_321 }, folder, true);
+    try {
+      return await run("setpriv", [
+        ...["--reuid=54321", "--regid=54321", "--clear-groups", "env", "-i"],
+        ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+        ...[copy, ...args],
+      ], { cwd: folder });
+    } finally {
+      rmSync(copy);
+    }
+  }
+
+  test("backs up and lists", async () => {
+    const folder = tempDir("bare");
+    await makeSqlite(join(folder, "app.db"));
+    const made = await bare(folder, backup, { TMPDIR: folder });
+    assert.equal(made.code, 0, made.stderr);
+    const listed = await bare(folder, ["list", "--from", "./backups"], { TMPDIR: folder });
+    assert.match(listed.stdout, /app/);
+  });
+
+  test("is told that no config was found, and that PostgreSQL needs a user", async () => {
+    const folder = tempDir("bare");
+    const listed = await bare(folder, ["list"]);
+    assert.match(listed.stderr, /\(config\/not-found\)/);
+    const made = await bare(folder, ["backup", "--from", "postgres://localhost/x", "--to", "./b"]);
+    assert.match(made.stderr, /user 54321 of this system, .*\(config\/no-user\)/);
+    assert.match(made.stderr, /hint: .*postgres:\/\/USER@HOST\/DB/);
+    assert.equal(made.code, 3);
+  });
+});
