@@ -143,7 +143,8 @@ export async function startPostgres(
       ],
       logFile,
       ready: /database system is ready to accept (read-only )?connections/,
-      env: clientEnv(),
+      // A server takes this, too: as every connection's default.
+      env: { ...clientEnv(), PGCLIENTENCODING: undefined },
       endSignal: "QUIT", // KILL would leave its children behind
       uid: user?.uid,
       gid: user?.gid,

@@ -1,5 +1,7 @@
+import { Buffer } from "node:buffer";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
+import { escapedBytes, hasEscapedBytes } from "./archive/encoding.ts";
 import { renameDatabase, statementsOf } from "./archive/sql.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
@@ -62,7 +64,9 @@ export async function createDatabase(
   try {
     await client.rows(place, create, o);
     isCreated = true;
-    for (const statement of then) await client.rows(place, statement, o);
+    // From inside, as pg_restore does: the server keeps a comment in the bytes of the database that
+    // it is given in.
+    for (const statement of then) await client.rows(name, sayable(statement), o);
   } catch (error) {
     if (isCreated) await dropDatabase(client, place, name);
     o.signal.throwIfAborted();
@@ -75,6 +79,14 @@ export async function createDatabase(
         : "Create an empty database yourself and restore into it.",
     });
   }
+}
+
+/** A statement with bytes that are no UTF-8, as such a database of SQL_ASCII can be told it. */
+function sayable(statement: string): string {
+  if (!hasEscapedBytes(statement)) return statement;
+  const hex = Buffer.from(escapedBytes(statement)).toString("hex");
+  return `DO 'BEGIN EXECUTE pg_catalog.convert_from(pg_catalog.decode(''${hex}'', ''hex''), ` +
+    "''SQL_ASCII''); END'";
 }
 
 /** Removes a database that a restore made, if it is there; also after the restore was aborted. */

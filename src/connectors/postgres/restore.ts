@@ -26,7 +26,7 @@ import { readHead } from "./archive/head.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import { type Client, sqlState } from "./client.ts";
 import { createDatabase, dropDatabase } from "./create.ts";
-import { readInventory } from "./inventory.ts";
+import { readInventory, templateExtensions } from "./inventory.ts";
 import { databaseArgument, derivedName, quoteName } from "./names.ts";
 import { choosePart, idsFor, partOf } from "./part.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
@@ -140,11 +140,17 @@ async function load(
   const expected = inventories.find((one) => one.database === source.name);
   if (expected === undefined) return [];
   const found = await readInventory(client, database, o);
+  const given = (await templateExtensions(client, database, o)).filter(({ name }) =>
+    expected.objects.some((one) => one.type === "extension" && one.name === name)
+  );
   await client.release(database);
   const wanted = ids === undefined ? expected : partOf(expected, head, ids);
   const differences = compareInventories([{
     expected: wanted,
-    found: { ...ids === undefined ? found : partOf(found, head, ids), database: step.to },
+    found: {
+      objects: [...(ids === undefined ? found : partOf(found, head, ids)).objects, ...given],
+      database: step.to,
+    },
   }]);
   assertRestored(differences, {
     target: step.to,

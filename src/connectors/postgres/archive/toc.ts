@@ -1,5 +1,7 @@
 import { Buffer } from "node:buffer";
 import { damaged } from "./damage.ts";
+import { type DecodeText, textDecoder } from "./encoding.ts";
+import { statementsOf } from "./sql.ts";
 
 /** The head of an archive. */
 export interface ArchiveHeader {
@@ -37,6 +39,8 @@ export interface TocEntry {
 /** The head and the table of contents. */
 export interface ArchiveHead {
   readonly header: ArchiveHeader;
+  /** The server's name of the encoding that its texts, rows and names are in: `UTF8`, `LATIN1`. */
+  readonly encoding: string;
   readonly entries: readonly TocEntry[];
 }
 
@@ -68,12 +72,15 @@ export function tocReader(): TocReader {
   let header: ArchiveHeader | undefined;
   let expected: number | undefined;
   const entries: TocEntry[] = [];
+  let encoding = "UTF8";
+  let decode = textDecoder(encoding);
 
   return {
     push(chunk) {
       // A copy: the producer uses its buffer again.
       held = Buffer.concat([held, chunk]);
       const cursor = cursorOf(held);
+      cursor.decode = decode;
       let done = 0;
       try {
         header ??= readHeader(cursor);
@@ -85,8 +92,13 @@ export function tocReader(): TocReader {
           done = cursor.at;
         }
         while (entries.length < expected) {
-          entries.push(readEntry(cursor, header));
+          const entry = readEntry(cursor, header);
+          entries.push(entry);
           done = cursor.at;
+          // The first entry of all, before any that holds a name.
+          if (entry.description !== "ENCODING") continue;
+          encoding = encodingOf(entry) ?? encoding;
+          decode = cursor.decode = textDecoder(encoding);
         }
       } catch (error) {
         if (error !== short) throw error;
@@ -98,7 +110,7 @@ export function tocReader(): TocReader {
       return rest;
     },
     head() {
-      return { header: header!, entries };
+      return { header: header!, encoding, entries };
     },
   };
 }
@@ -106,6 +118,7 @@ export function tocReader(): TocReader {
 interface Cursor {
   at: number;
   intBytes: number;
+  decode: DecodeText;
   byte(): number;
   int(): number;
   text(): string | undefined;
@@ -119,6 +132,7 @@ function cursorOf(bytes: Buffer): Cursor {
   return {
     at: 0,
     intBytes: 4,
+    decode: textDecoder("UTF8"),
     byte() {
       need(1, this.at);
       return bytes[this.at++]!;
@@ -143,7 +157,7 @@ function cursorOf(bytes: Buffer): Cursor {
         this.at = start;
         throw short;
       }
-      const text = bytes.toString("utf8", this.at, this.at + length);
+      const text = this.decode(bytes.subarray(this.at, this.at + length));
       this.at += length;
       return text;
     },
@@ -222,4 +236,9 @@ function readEntry(cursor: Cursor, { minor, offsetBytes }: ArchiveHeader): TocEn
     owner: owner === "" ? undefined : owner,
     dependencies,
   };
+}
+
+/** The name in `SET client_encoding = 'LATIN1';`. */
+function encodingOf({ definition }: TocEntry): string | undefined {
+  return /^SET client_encoding = '(\w+)'$/.exec(statementsOf(definition)[0] ?? "")?.[1];
 }

@@ -89,7 +89,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
           break;
         case "large object": {
           if (at + 1 + intBytes > length) return at;
-          const oid = intAt(bytes, at);
+          const oid = oidAt(bytes, at);
           at += 1 + intBytes;
           if (oid === 0) finish();
           else {
@@ -194,17 +194,24 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   }
 
   function intAt(bytes: Buffer, at: number): number {
-    const sign = bytes[at]!;
-    let value = (bytes[at + 1]! | (bytes[at + 2]! << 8) | (bytes[at + 3]! << 16) |
-      (bytes[at + 4]! << 24)) >>> 0;
+    if (bytes[at] !== 0) throw damaged("a length or number inside its data is wrong");
+    return magnitudeAt(bytes, at);
+  }
+
+  /** pg_dump writes an oid as an int: from 2^31 on it comes out negative. */
+  function oidAt(bytes: Buffer, at: number): number {
+    const value = magnitudeAt(bytes, at);
+    if (bytes[at] === 0 && value < 2 ** 31) return value;
+    if (bytes[at] === 1 && value > 0 && value <= 2 ** 31) return 2 ** 32 - value;
+    throw damaged("a large object's number is wrong");
+  }
+
+  function magnitudeAt(bytes: Buffer, at: number): number {
     for (let index = 5; index <= intBytes; index++) {
       if (bytes[at + index] !== 0) throw damaged("a length is out of range");
     }
-    if (sign === 1) value = -value;
-    if (sign > 1 || value < 0 || Object.is(value, -0)) {
-      throw damaged("a length or number inside its data is wrong");
-    }
-    return value;
+    return (bytes[at + 1]! | (bytes[at + 2]! << 8) | (bytes[at + 3]! << 16) |
+      (bytes[at + 4]! << 24)) >>> 0;
   }
 
   return {
