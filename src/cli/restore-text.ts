@@ -46,15 +46,13 @@ export function describePlan(
 
 /** What was done, and what may be done next. */
 export function describeResult(result: RestoreResult, session: Session): string {
-  const lines = result.steps.map(({ to, mode, keptAs }) => {
-    const kept = keptAs === undefined ? "" : `; the old one is kept as ${keptAs}`;
-    return `${session.paint("green", "restored")}  ${to} (${doneWords[mode]}${kept})`;
-  });
-  if (result.differences.length === 0) {
+  const lines = result.steps.map((step) => describeDone(step, result, session));
+  if (result.isCompared === true && result.differences.length === 0) {
     lines.push("  compared with the backup's inventory: nothing differs");
   }
   for (const difference of result.differences) {
-    lines.push(`  differs: ${describeDifference(difference)}`);
+    const accepted = difference.isFailure ? " (accepted)" : "";
+    lines.push(`  differs: ${differenceText(difference)}${accepted}`);
   }
   for (const warning of result.warnings) lines.push(`  warning: ${warning}`);
   if (result.followUps.length > 0) {
@@ -82,8 +80,29 @@ export function planJson({ manifest, plan, from, backup }: PreparedRestore): unk
 
 /** The result for `--json`. */
 export function resultJson(result: RestoreResult): unknown {
-  const { steps, differences, warnings, followUps } = result;
-  return { steps, differences, warnings, followUps };
+  const { steps, failures, left, differences, warnings, followUps } = result;
+  const isCompared = result.isCompared === true;
+  return { steps, failures, left, isCompared, differences, warnings, followUps };
+}
+
+/** One database, and what became of it. */
+function describeDone(step: RestoreStep, result: RestoreResult, session: Session): string {
+  const { from, to, mode, keptAs, adopts } = step;
+  const beside = result.left.find((one) => one.from === from && one.to === to);
+  if (beside !== undefined && beside.name !== to) {
+    return `${session.paint("yellow", "beside")}    ${beside.name} (for ${to}, which is as it was)`;
+  }
+  const hasFailures = result.failures.some(({ database }) => database === to);
+  const word = beside !== undefined || hasFailures
+    ? session.paint("yellow", "partly restored")
+    : session.paint("green", "restored");
+  const kept = keptAs === undefined ? "" : `; the old one is kept as ${keptAs}`;
+  const how = adopts === undefined
+    ? doneWords[mode]
+    : adopts === to
+    ? "taken as it is"
+    : `${adopts} taken as it is`;
+  return `${word}  ${to} (${how}${kept})`;
 }
 
 const doneWords: Readonly<Record<RestoreStep["mode"], string>> = {
@@ -95,6 +114,7 @@ const doneWords: Readonly<Record<RestoreStep["mode"], string>> = {
 
 function describeStep(step: RestoreStep, session: Session): string {
   const name = step.from === step.to ? step.to : `${step.from} → ${step.to}`;
+  if (step.adopts !== undefined) return `${name}: ${adoption(step.adopts, step)}`;
   switch (step.mode) {
     case "create":
       return `${name}: is created`;
@@ -109,7 +129,20 @@ function describeStep(step: RestoreStep, session: Session): string {
   }
 }
 
-function describeDifference(difference: InventoryDifference): string {
+/** What an earlier restore left is not restored again. */
+function adoption(adopts: string, { to, keptAs }: RestoreStep): string {
+  if (adopts === to) {
+    return "is taken as an earlier restore of this backup left it; nothing is restored";
+  }
+  const kept = keptAs === undefined ? "" : `; the old one is kept as ${keptAs}`;
+  return `is put in its place from ${adopts}, as an earlier restore of this backup left it; ` +
+    `nothing is restored${kept}`;
+}
+
+/** One difference from the inventory, for people. */
+export function differenceText(
+  difference: Omit<InventoryDifference, "isFailure" | "type"> & { readonly type: string },
+): string {
   const what = `${difference.type} ${difference.database}: ${difference.name}`;
   if (difference.problem === "count") {
     return `${what} has ${difference.found ?? "?"} rows, the backup says ${

@@ -189,6 +189,17 @@ export function safeUrl(url: string): string {
     .replace(secretParameter, "$1[redacted]");
 }
 
+/** A URL that still works where its secrets are asked for, or come from elsewhere: they are cut out. */
+export function urlWithoutSecrets(url: string): string {
+  const [place, query] = splitOnce(url.replace(passwordPart, "$1@"), "?");
+  if (query === undefined) return place!;
+  const kept = query.split("&").filter((part) =>
+    !/(?:password|secret|token|key)[^=]*=/i.test(part)
+  );
+  return kept.length === 0 ? place! : `${place}?${kept.join("&")}`;
+}
+
+const passwordPart = /^([a-z][a-z0-9+.-]*:\/\/[^:@/?]*):[^/?]*@/i;
 const userAndPassword = /^([a-z][a-z0-9+.-]*:\/\/[^:@/?]*|(?![a-z][a-z0-9+.-]*:\/\/)[^\s:]+):.*@/is;
 const noPort = /^([a-z][a-z0-9+.-]*:\/\/[^:@/?[]*):(?!\d+(?:[,/?]|$)|\[redacted\]).+/is;
 const secretParameter = /([?&][^=&]*(?:password|secret|token|key)[^=&]*=)[^&]*/gi;

@@ -43,6 +43,11 @@ export interface SourceInfo {
   readonly estimatedBytes?: number;
   /** Things to know that stop nothing. */
   readonly warnings: readonly string[];
+  /**
+   * What identifies each database on this machine, so that no two runs use one at the same time;
+   * absent: `sourceId` with the databases' names. A file is its real path.
+   */
+  readonly locks?: readonly string[];
 }
 
 /** The job's settings that shape a dump; each connector kind says which ones it has. */
@@ -179,6 +184,13 @@ export interface RestorePlan {
   readonly warnings: readonly string[];
   /** The target, for people: `PostgreSQL 15.18 at localhost:5432`. */
   readonly target: string;
+  /**
+   * What {@link SourceInfo.sourceId} says of the target: a restore and a backup of one database meet
+   * by it, however their URLs spell the server. Absent: the connector's location stands in.
+   */
+  readonly sourceId?: string;
+  /** As {@link SourceInfo.locks}; absent: `sourceId` with the steps' targets. */
+  readonly locks?: readonly string[];
 }
 
 /** A statement that failed in a restore that keeps going. */
@@ -200,8 +212,10 @@ export interface RestoreResult {
   readonly failures: readonly RestoreFailure[];
   /** What was not put in its place, because something of it failed. */
   readonly left: readonly RestoreLeftover[];
-  /** Differences from the inventory that are no failure. */
+  /** Differences from the inventory that are no failure, or that were accepted. */
   readonly differences: readonly InventoryDifference[];
+  /** True where what is there now was compared with the inventory; absent where it was not. */
+  readonly isCompared?: boolean;
   readonly warnings: readonly string[];
   /** What the user may want to do next, as commands: how to drop the kept database. */
   readonly followUps: readonly string[];

@@ -233,7 +233,11 @@ async function carryOut(
       if (plan.isCheckedFirst) await readWhole(chain, plan, meter, o);
       meter.stage("restore", totalBytes(chain));
       const result = await connector.restore(chain, plan, options, o);
-      return { ...result, warnings: [...given, ...result.warnings] };
+      return {
+        ...result,
+        isCompared: result.isCompared === true && isKnown(chain, plan),
+        warnings: [...given, ...result.warnings],
+      };
     } catch (error) {
       o.signal.throwIfAborted();
       const why = await source.fallBack();
@@ -244,6 +248,12 @@ async function carryOut(
       ({ chain, plan } = next);
     }
   }
+}
+
+/** Whether the inventory says what each restored database holds. */
+function isKnown(chain: RestorableChain, { steps }: RestorePlan): boolean {
+  const known = new Set(chain.at(-1)!.inventory.databases.map(({ database }) => database));
+  return steps.every(({ from }) => known.has(from));
 }
 
 /** Undefined where it cannot be done: then the first failure is the one to tell. */
@@ -264,9 +274,10 @@ async function planAgain(
 
 /** What a step was going to replace is lost already, and is to be had from no other place. */
 function isAsBefore({ steps }: RestorePlan, next: RestorePlan): boolean {
-  return steps.length === next.steps.length && steps.every(({ from, to, mode }, index) => {
+  return steps.length === next.steps.length && steps.every(({ from, to, mode, adopts }, index) => {
     const other = next.steps[index]!;
-    return other.from === from && other.to === to && (mode === "replace" || other.mode === mode);
+    if (other.from !== from || other.to !== to || other.adopts !== adopts) return false;
+    return mode === "replace" || other.mode === mode;
   });
 }
 
@@ -292,7 +303,11 @@ async function readWhole(
   o: JobContext,
 ): Promise<void> {
   meter.stage("check", totalBytes(chain));
-  const wanted = new Set(steps.map(({ from }) => from));
+  // What is taken as it is lies on the target already.
+  const wanted = new Set(
+    steps.filter(({ adopts }) => adopts === undefined).map(({ from }) => from),
+  );
+  if (wanted.size === 0) return;
   for (const { artifacts } of chain) {
     for (const artifact of artifacts) {
       const isWanted = artifact.databases.length === 0 ||

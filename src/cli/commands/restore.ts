@@ -13,12 +13,16 @@ import {
   merge,
   object,
   optionalArgument,
+  type Outcome,
   textOption,
   toggle,
 } from "../command.ts";
 import { keyFlags } from "../encryption.ts";
 import { fromOption } from "../from.ts";
 import { givenDatabase } from "../given.ts";
+import { errorJson } from "../errors.ts";
+import { adoptCommand, type RestoreWords } from "../restore-again.ts";
+import { incompleteError, unfinishedError } from "../restore-left.ts";
 import { describePlan, describeResult, planJson, resultJson } from "../restore-text.ts";
 import type { Session } from "../session.ts";
 import { parseTime } from "../times.ts";
@@ -104,24 +108,24 @@ export const restore = defineCommand({
 
 async function carryOut(
   prepared: PreparedRestore,
-  values: {
-    readonly dryRun: boolean;
-    readonly yes: boolean;
-    readonly only: readonly string[];
-    readonly accounts: boolean;
-  },
+  values: RestoreWords & { readonly dryRun: boolean },
   session: Session,
-) {
+): Promise<Outcome> {
+  const command = adoptCommand(prepared.manifest.id, values);
   session.clearProgress();
   session.print(describePlan(prepared, values, session));
   if (values.dryRun) return { json: { plan: planJson(prepared), result: null } };
   if (!values.yes) await confirm(session);
   const result = await prepared.run().catch((error: unknown) => {
-    throw withPlan(error, prepared);
+    throw incompleteError(withPlan(error, prepared), command);
   });
   session.clearProgress();
   session.print(describeResult(result, session));
-  return { json: { plan: planJson(prepared), result: resultJson(result) } };
+  const json = { plan: planJson(prepared), result: resultJson(result) };
+  const error = unfinishedError(result, command);
+  if (error === undefined) return { json };
+  session.complain(error);
+  return { json: { ...json, error: errorJson(error, session.secrets) }, codes: [error.code] };
 }
 
 /** A failed restore tells machines what it was about to do, too. */

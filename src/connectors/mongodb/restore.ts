@@ -65,7 +65,8 @@ export async function restore(
     await run(accounts.open(o), []);
   }
   const differences = await compare(client, plan, selection, options);
-  return { steps: plan.steps, failures: [], left: [], differences, warnings: [], followUps: [] };
+  const done = { steps: plan.steps, failures: [], left: [], differences, isCompared: true };
+  return { ...done, warnings: [], followUps: [] };
 }
 
 function isWanted(artifact: RestorableArtifact, selection: Selection): boolean {

@@ -41,6 +41,7 @@ export async function planRestore(
     isCheckedFirst: steps.some(({ mode }) => mode === "replace"),
     warnings: warningsOf(selection, options, steps),
     target: `MongoDB ${server.version} at ${address.label}`,
+    sourceId: server.sourceId,
   };
 }
 

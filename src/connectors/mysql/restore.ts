@@ -67,7 +67,8 @@ export async function restore(
   }
   warnings.push(...await grantAccounts(accounts, client, o));
   const differences = await compare(client, plan, selection, options, o);
-  return { steps: plan.steps, failures: [], left: [], differences, warnings, followUps: [] };
+  const done = { steps: plan.steps, failures: [], left: [], differences, isCompared: true };
+  return { ...done, warnings, followUps: [] };
 }
 
 function isWanted(artifact: RestorableArtifact, { databases }: Selection): boolean {

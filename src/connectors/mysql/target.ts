@@ -48,6 +48,7 @@ export async function planRestore(
       ...warningsOf(selection, options),
     ],
     target: `${server.flavour} ${server.version} at ${address.label}`,
+    sourceId: server.sourceId,
   };
 }
 

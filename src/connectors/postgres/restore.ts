@@ -93,7 +93,8 @@ export async function restore(
     differences.push(...await restoreStep(scene, wanted.get(step.from)!, step, o));
     if (step.keptAs !== undefined) followUps.push(dropCommand(address, place, step.keptAs));
   }
-  return { steps: plan.steps, failures: [], left: [], differences, warnings, followUps };
+  const done = { steps: plan.steps, failures: [], left: [], differences, isCompared: true };
+  return { ...done, warnings, followUps };
 }
 
 async function restoreStep(

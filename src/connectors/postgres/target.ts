@@ -66,6 +66,7 @@ export async function planRestore(
     isCheckedFirst: steps.some(({ mode }) => mode === "replace"),
     warnings,
     target: `PostgreSQL ${server.version} at ${address.label}`,
+    sourceId: server.sourceId,
   };
 }
 

@@ -22,6 +22,7 @@ export async function inspect(path: string, o: SourceOptions): Promise<SourceInf
       clockOffsetMs: 0, // the file's clock is ours
       estimatedBytes: Number(size?.["bytes"]),
       warnings: source.header?.isWal === false ? [journalWarning] : [],
+      locks: [source.path],
     };
   });
 }

@@ -61,6 +61,7 @@ export async function restore(
     failures: [],
     left: [],
     differences,
+    isCompared: expected !== undefined,
     warnings: [],
     followUps: await followUps(step),
   };

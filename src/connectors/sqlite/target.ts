@@ -30,7 +30,8 @@ export async function planRestore(
   const step = stats === undefined
     ? { from, to: file, mode: "create" } as const
     : await planOver(from, file, stats, options, o);
-  return { steps: [step], isCheckedFirst: false, warnings: [], target: `SQLite file ${file}` };
+  const target = `SQLite file ${file}`;
+  return { steps: [step], isCheckedFirst: false, warnings: [], target, locks: [file] };
 }
 
 /** SQLite has full backups only. */
