@@ -16,6 +16,8 @@ export interface MysqlAddress {
   readonly password: string | undefined;
   readonly tls: MysqlTls;
   readonly connectTimeoutMs: number;
+  /** Without any sign of life for so long, the server is given up. */
+  readonly answerTimeoutMs: number;
   /** For people: no password. */
   readonly label: string;
   /** The databases meant; undefined for all. */
@@ -77,6 +79,7 @@ export async function resolveAddress(
     password,
     tls: resolveTls(connection.tls),
     connectTimeoutMs: connection.connectTimeoutMs,
+    answerTimeoutMs: connection.answerTimeoutMs,
     label: connectionLabel({ ...connection, user, host: place.host, port, socket }),
     selected: connection.databases ??
       (connection.database === undefined ? undefined : [connection.database]),

@@ -1,6 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { Position } from "../../contracts/manifest.ts";
-import { type Client, isDenied, type Row } from "./client.ts";
+import { type Client, type Row } from "./client.ts";
+import { isDenied } from "./refusals.ts";
 import { compareVersions, type Server } from "./server.ts";
 import type { ClientTool } from "./tools.ts";
 

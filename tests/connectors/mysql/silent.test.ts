@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import process from "node:process";
+import { test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { hasCode } from "../../../src/core/errors.ts";
+import { startMariadb } from "../../support/mariadb.ts";
+import { startMysql } from "../../support/mysql.ts";
+import { needs } from "../../support/needs.ts";
+import { never } from "../../support/runtime.ts";
+import { connect, flavours } from "./flavours.ts";
+
+const starts = { mariadb: startMariadb, mysql: startMysql };
+
+for (const flavour of flavours) {
+  needs(flavour.name).describe(`${flavour.kind.title} that no longer answers`, () => {
+    test("is given up after answerTimeoutMs, and every call after it, too", async () => {
+      const server = await starts[flavour.name]();
+      const connector = await connect(flavour, server, {
+        answerTimeoutMs: 2_000,
+        connectTimeoutMs: 1_000,
+      });
+      assert.deepEqual(await connector.databases({ signal: never }), []);
+      process.kill(server.pid(), "SIGSTOP");
+      try {
+        await assert.rejects(
+          connector.databases({ signal: never }),
+          (error) => hasCode(error, "connection/silent") && /answerTimeoutMs/.test(error.hint!),
+        );
+        // A connection of its own is not even taken.
+        await assert.rejects(
+          connector.inspect({ signal: never }),
+          (error) => hasCode(error, "connection/unreachable"),
+        );
+        await connector.close();
+      } finally {
+        process.kill(server.pid(), "SIGCONT");
+      }
+      await server.stop();
+    });
+
+    test("holds up nobody who aborts, nor the closing", async () => {
+      const server = await starts[flavour.name]();
+      const connector = await connect(flavour, server);
+      await connector.databases({ signal: never });
+      process.kill(server.pid(), "SIGSTOP");
+      try {
+        const aborting = new AbortController();
+        const reason = new Error("enough");
+        const asked = connector.inspect({ signal: aborting.signal });
+        await pause(100);
+        aborting.abort(reason);
+        await assert.rejects(asked, (error) => error === reason);
+        const other = await connect(flavour, server);
+        const connecting = other.databases({ signal: never });
+        connecting.catch(() => {});
+        await pause(100);
+        await Promise.all([connector.close(), other.close()]);
+      } finally {
+        process.kill(server.pid(), "SIGCONT");
+      }
+      await server.stop();
+    });
+
+    test("is waited for as long as it answers others, and works on nothing that was aborted", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      await server.sql(database, "CREATE TABLE t (n INT); INSERT INTO t VALUES (1)");
+      const connector = await connect(flavour, server, { answerTimeoutMs: 500 });
+      const locking = server.sql(database, "LOCK TABLES t WRITE; SELECT SLEEP(2)");
+      await pause(500);
+      const inventory = await connector.inventory(database, { signal: never });
+      assert.equal(inventory.objects[0]?.count, 1);
+      await locking;
+      const again = server.sql(database, "LOCK TABLES t WRITE; SELECT SLEEP(3)");
+      await pause(500);
+      const aborting = new AbortController();
+      const counting = connector.inventory(database, { signal: aborting.signal });
+      await pause(500);
+      aborting.abort(new Error("enough"));
+      await assert.rejects(counting, /enough/);
+      await connector.close();
+      const running = await server.sql("", "SHOW FULL PROCESSLIST");
+      assert.doesNotMatch(running, /COUNT/);
+      await again;
+    });
+  });
+}
