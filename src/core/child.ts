@@ -23,6 +23,8 @@ export interface ChildSpec {
    */
   readonly secretFiles?: readonly string[];
   readonly cwd?: string;
+  /** Gets standard error as it comes, without secrets. */
+  readonly onStderr?: (text: string) => void;
   /** Fed to the child's standard input; without it, standard input is empty. */
   readonly input?: Bytes;
   /**
@@ -186,6 +188,7 @@ function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running
   child.stderr!.on("data", (text: string) => {
     const safe = secrets.redact(text);
     tail = (tail + safe).slice(-stderrTailBytes);
+    spec.onStderr?.(safe);
     log.debug("{command}: {text}", { command: spec.command, text: safe.trimEnd() });
   });
   // Once more: a secret may have come in two pieces.

@@ -1,4 +1,4 @@
-import { type Abortable, type Bytes, collect } from "../../core/bytes.ts";
+import type { Abortable, Bytes } from "../../core/bytes.ts";
 import { ChildError, childText } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
@@ -14,21 +14,19 @@ import {
   assertRestored,
   compareInventories,
   type InventoryDifference,
+  type RestoreLeftover,
 } from "../../contracts/inventory.ts";
-import {
-  accountName,
-  accountsFormat,
-  type AccountStatements,
-  listAccounts,
-  parseAccounts,
-} from "./accounts.ts";
+import { createAccounts, grantAccounts, openAccounts } from "./accounts-restore.ts";
 import type { MysqlAddress } from "./address.ts";
 import { type Client, quoteName } from "./client.ts";
+import { type Complaints, createComplaints } from "./complaints.ts";
 import { readInventory } from "./inventory.ts";
+import { mark, markerTable, unmark } from "./marker.ts";
 import { rewriteDump } from "./rewrite.ts";
 import { partOf, select, type Selection } from "./selection.ts";
-import { readServer, type Server } from "./server.ts";
+import { readServer } from "./server.ts";
 import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
+import { undo } from "./undo.ts";
 import { dumpFormat } from "./walker.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
@@ -37,7 +35,10 @@ type Context = Abortable & { readonly runtime: Runtime };
  * Restores with mysql or mariadb and compares with the inventory. Which databases and tables, and
  * under which names, is decided by rewriting the dump on its way.
  *
- * @throws BackupError `restore/failed`, `restore/incomplete`, `dump/tool-missing`
+ * What differs stays where it is, marked as such, since neither server can rename a database.
+ *
+ * @throws BackupError `restore/failed`, `restore/incomplete`, `dump/tool-missing`; what a failure or
+ * an interruption left is in its hint
  */
 export async function restore(
   client: Client,
@@ -53,22 +54,43 @@ export async function restore(
   const isEncrypted = await client.isEncrypted(o);
   const accounts = options.isWithAccounts ? await openAccounts(selection, client, server, o) : [];
   const warnings = await createAccounts(accounts, client, o);
-  for (const step of plan.steps) {
-    if (step.mode === "replace") await clear(client, step, selection, o);
-  }
+  const steps = plan.steps.filter(({ adopts }) => adopts === undefined);
+  const complaints = options.isKeepGoing ? createComplaints() : undefined;
+  const cleared: RestoreStep[] = [];
   try {
-    for (const artifact of selection.backup.artifacts) {
+    for (const step of steps) {
+      if (step.mode !== "replace") continue;
+      cleared.push(step);
+      await clear(client, step, selection, o);
+    }
+    for (const artifact of steps.length === 0 ? [] : selection.backup.artifacts) {
       if (!isWanted(artifact, selection)) continue;
-      await feed(tool, address, isEncrypted, chosen(artifact, plan, selection, o), options, o);
+      const bytes = chosen(artifact, steps, selection, complaints, o);
+      await feed(tool, address, isEncrypted, bytes, options, complaints, o);
     }
   } catch (error) {
-    await undo(client, plan, selection, o);
-    throw error;
+    throw await undo(error, client, steps, cleared, selection, o);
   }
   warnings.push(...await grantAccounts(accounts, client, o));
-  const differences = await compare(client, plan, selection, options, o);
-  const done = { steps: plan.steps, failures: [], left: [], differences, isCompared: true };
-  return { ...done, warnings, followUps: [] };
+  const failures = complaints?.failures() ?? [];
+  const differences = await compare(client, plan, selection, failures.length > 0, options, o);
+  for (const { adopts } of plan.steps) {
+    if (adopts !== undefined) await unmark(client, adopts, o);
+  }
+  const failed = new Set(failures.map(({ database }) => database));
+  return {
+    steps: plan.steps,
+    failures,
+    left: steps.filter(({ to }) => failed.has(to)).map(leftover),
+    differences,
+    isCompared: true,
+    warnings,
+    followUps: [],
+  };
+}
+
+function leftover({ from, to }: RestoreStep): RestoreLeftover {
+  return { from, to, name: to };
 }
 
 function isWanted(artifact: RestorableArtifact, { databases }: Selection): boolean {
@@ -83,8 +105,9 @@ function isWanted(artifact: RestorableArtifact, { databases }: Selection): boole
 
 function chosen(
   artifact: RestorableArtifact,
-  { steps }: RestorePlan,
+  steps: readonly RestoreStep[],
   selection: Selection,
+  complaints: Complaints | undefined,
   o: Context,
 ): Bytes {
   const targets = new Map(steps.map((step) => [step.from, step]));
@@ -103,6 +126,7 @@ function chosen(
         ? `\nALTER DATABASE ${quoteName(step.to)}${rest}`
         : "";
     },
+    ...complaints === undefined ? {} : { note: complaints.note },
   });
 }
 
@@ -116,126 +140,58 @@ async function clear(
   if (!isPartial) await client.query(`DROP DATABASE ${quoteName(to)}`, o);
 }
 
-/** Removes what a failed restore left in databases that were not there, or empty, before. */
-async function undo(
-  client: Client,
-  { steps }: RestorePlan,
-  { isPartial }: Selection,
-  o: Context,
-): Promise<void> {
-  // An interruption must not keep us from cleaning up.
-  const signal = o.signal.aborted ? new AbortController().signal : o.signal;
-  for (const { to, mode } of steps) {
-    if (mode === "replace" || (mode === "fill" && isPartial)) continue;
-    const name = quoteName(to);
-    try {
-      const [row] = mode === "fill"
-        ? await client.query(`SHOW CREATE DATABASE ${name}`, { signal })
-        : [];
-      await client.query(`DROP DATABASE IF EXISTS ${name}`, { signal });
-      if (row !== undefined) await client.query(String(Object.values(row)[1]), { signal });
-    } catch (error) {
-      // The failure itself matters more than one to clean up, which may have the same cause.
-      o.runtime.log.warn("Database {to} could not be emptied again: {error}", {
-        to,
-        error: String(error),
-      });
-    }
-  }
-}
-
 async function feed(
   tool: ClientTool,
   address: MysqlAddress,
   isEncrypted: boolean,
   bytes: Bytes,
   options: RestoreOptions,
+  complaints: Complaints | undefined,
   o: Context,
 ): Promise<void> {
-  const args = ["--batch", "--binary-mode", ...options.restoreArgs];
-  const spec = { ...toolSpec(tool, address, isEncrypted, args), input: bytes };
+  const args = [
+    "--batch",
+    "--binary-mode",
+    // A new connection would know nothing of the settings that the dump begins with.
+    "--skip-reconnect",
+    // Statements hold data, which belongs into no log.
+    ...tool.flavour === "MariaDB" ? ["--loose-skip-print-query-on-error"] : [],
+    ...complaints === undefined ? [] : ["--force"],
+    ...options.restoreArgs,
+  ];
+  const spec = {
+    ...toolSpec(tool, address, isEncrypted, args),
+    input: bytes,
+    ...complaints === undefined ? {} : { onStderr: complaints.hear },
+  };
   try {
     await childText(spec, o);
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
-    throw new BackupError("restore/failed", `${tool.name} failed: ${complaint(error)}`, {
-      cause: error,
-      details: { stderr: error.exit.stderr },
-      hint: "Its whole output is in the log at --log-level debug.",
-    });
+    throw failure(tool, complaint(error), error);
   }
+  const lost = complaints?.lost();
+  if (lost !== undefined) throw failure(tool, lost);
 }
 
-interface OpenAccount extends AccountStatements {
-  /** Whether the target has it, so that it is left as it is. */
-  readonly isThere: boolean;
+function failure({ name }: ClientTool, message: string, cause?: ChildError): BackupError {
+  return new BackupError("restore/failed", `${name} failed: ${message}`, {
+    ...cause === undefined ? {} : { cause, details: { stderr: cause.exit.stderr } },
+    hint:
+      "Its whole output is in the log at --log-level debug. With --keep-going a restore goes on " +
+      "after statements that fail.",
+  });
 }
 
-async function openAccounts(
-  { backup }: Selection,
-  client: Client,
-  server: Server,
-  o: Context,
-): Promise<OpenAccount[]> {
-  const artifact = backup.artifacts.find(({ role }) => role === "accounts");
-  if (artifact?.format !== accountsFormat.id) return [];
-  const present = new Set((await listAccounts(client, server, o)).map(accountName));
-  return parseAccounts(await collect(artifact.open(o))).map((account) => ({
-    ...account,
-    isThere: present.has(account.name),
-  }));
-}
-
-async function createAccounts(
-  accounts: readonly OpenAccount[],
-  client: Client,
-  o: Abortable,
-): Promise<string[]> {
-  const kept = accounts.filter(({ isThere }) => isThere).map(({ name }) => name);
-  const warnings = kept.length === 0
-    ? []
-    : [`These accounts were there and are left as they are: ${kept.join(", ")}`];
-  for (const account of accounts) {
-    if (!account.isThere) warnings.push(...await run(account.create, account, client, o));
-  }
-  return warnings;
-}
-
-async function grantAccounts(
-  accounts: readonly OpenAccount[],
-  client: Client,
-  o: Abortable,
-): Promise<string[]> {
-  const warnings: string[] = [];
-  for (const account of accounts.filter(({ isThere }) => !isThere)) {
-    for (const grant of account.grants) warnings.push(...await run(grant, account, client, o));
-  }
-  return warnings;
-}
-
-/** A grant on a table that was not restored cannot be given; the rest still can. */
-async function run(
-  statement: string,
-  { name }: OpenAccount,
-  client: Client,
-  o: Abortable,
-): Promise<string[]> {
-  try {
-    await client.query(statement, o);
-    return [];
-  } catch (error) {
-    o.signal.throwIfAborted();
-    const what = statement.startsWith("CREATE") ? "made" : "given all of its grants";
-    return [
-      `Account ${name} could not be ${what}: ${error instanceof Error ? error.message : error}`,
-    ];
-  }
-}
-
+/**
+ * @param isFailed whether statements failed, which explain what differs
+ * @throws BackupError `restore/incomplete`
+ */
 async function compare(
   client: Client,
   { steps }: RestorePlan,
   selection: Selection,
+  isFailed: boolean,
   options: RestoreOptions,
   o: Abortable,
 ): Promise<InventoryDifference[]> {
@@ -244,13 +200,19 @@ async function compare(
     const expected = selection.databases.find(({ database }) => database === from);
     if (expected === undefined) continue;
     const live = await readInventory(client, to, o);
-    const found = selection.isPartial ? partOf(live, (name) => selection.has(from, name)) : live;
+    const found = selection.isPartial
+      ? partOf(live, (name) => selection.has(from, name))
+      : { ...live, objects: live.objects.filter(({ name }) => name !== markerTable) };
     pairs.push({ expected, found });
   }
   const differences = compareInventories(pairs);
-  assertRestored(differences, {
-    left: steps.map(({ from, to }) => ({ from, to, name: to })),
-    isAccepted: options.isDifferenceAccepted,
-  });
+  const isAccepted = options.isDifferenceAccepted || isFailed;
+  if (!isAccepted && !selection.isPartial && differences.some(({ isFailure }) => isFailure)) {
+    for (const { to } of steps) {
+      const own = differences.filter(({ database, isFailure }) => isFailure && database === to);
+      await mark(client, to, options.backupId, own, o);
+    }
+  }
+  assertRestored(differences, { left: steps.map(leftover), isAccepted });
   return differences;
 }

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { Bytes } from "../../core/bytes.ts";
 import { quoteName } from "./client.ts";
+import type { FedStatement } from "./complaints.ts";
 import { createScanner, type PieceType } from "./scanner.ts";
 import { type DumpedType, identify, type Qualifier, type Statement } from "./statements.ts";
 import type { Token } from "./tokens.ts";
@@ -17,6 +18,8 @@ export interface Rewriting {
   readonly keepsServerLines: boolean;
   /** Statements to run after a database was made, as SQL with delimiters. */
   afterCreate?(database: string, statement: string): string;
+  /** Told of each statement that passes, before its bytes do. */
+  note?(statement: FedStatement): void;
 }
 
 /** Replaces bytes of a piece, counted from its start. */
@@ -50,6 +53,9 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
   /** Written behind the piece. */
   let appendix = "";
   let offset = 0;
+  /** The line that the next byte is on, counted only for who wants to know. */
+  let line = 1;
+  let noted: FedStatement | undefined;
   let last: { chunk: Uint8Array; end: number } | undefined;
 
   const scanner = createScanner({
@@ -60,11 +66,14 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
     known(type, head, isWhole) {
       isKnown = true;
       judge(type, head, isWhole);
+      if (isKept && rules.note !== undefined) note(type, head);
       const before = pending;
       pending = [];
       for (const bytes of before) pass(bytes, 0, bytes.length);
     },
-    end() {
+    end(rows) {
+      if (noted !== undefined && rows !== undefined) noted.rows = rows;
+      noted = undefined;
       if (isKept && appendix !== "") write(Buffer.from(appendix));
       isKnown = false;
       isKept = true;
@@ -115,6 +124,19 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
     }
   }
 
+  function note(type: PieceType, head: string): void {
+    if (type !== "insert" && type !== "statement") return;
+    const base = {
+      line,
+      database: database === undefined ? undefined : rules.rename(database),
+      head: head.slice(0, 200),
+    };
+    noted = type === "insert"
+      ? { ...base, does: "insert", object: "table", name: head }
+      : { ...base, ...about(identify(head)) };
+    rules.note!(noted);
+  }
+
   /** A trigger belongs to its table; a view's stand-in is a table of its name. */
   function keepsObject(object: DumpedType, name: string): boolean {
     const type = object === "trigger" ? "table" : object;
@@ -159,6 +181,7 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
   /** Spans that touch are one. */
   function add(chunk: Uint8Array, start: number, end: number): void {
     if (start >= end) return;
+    if (rules.note !== undefined) line += newlines(chunk, start, end);
     if (last?.chunk === chunk && last.end === start && out.length > 0) {
       const whole = out[out.length - 1]!;
       out[out.length - 1] = chunk.subarray(start - whole.length, end);
@@ -169,6 +192,7 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
   }
 
   function write(bytes: Uint8Array): void {
+    if (rules.note !== undefined) line += newlines(bytes, 0, bytes.length);
     out.push(bytes);
     last = undefined;
   }
@@ -179,4 +203,18 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
       scanner.push(chunk);
     },
   };
+}
+
+function about(statement: Statement): Pick<FedStatement, "does" | "object" | "name"> {
+  if (statement.does !== "create" && statement.does !== "touch") return { does: "other" };
+  const { does, object, name } = statement;
+  return { does, object, name };
+}
+
+function newlines(bytes: Uint8Array, start: number, end: number): number {
+  let count = 0;
+  for (let at = bytes.indexOf(0x0a, start); at >= 0 && at < end; at = bytes.indexOf(0x0a, at + 1)) {
+    count++;
+  }
+  return count;
 }

@@ -13,6 +13,7 @@ import { accountName, listAccounts, mayReadAccounts, quoteDefiner } from "./acco
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
 import { listPrograms, listRelations } from "./databases.ts";
+import { isMarked } from "./marker.ts";
 import { select, type Selection } from "./selection.ts";
 import { compareVersions, readServer, type Server } from "./server.ts";
 import { requireTool, toolWarnings } from "./tools.ts";
@@ -116,6 +117,11 @@ async function planDatabase(
     ...programs,
   ].map(({ name }) => name);
   if (inTheWay.length === 0) return { from, to, mode: "fill" };
+  if (options.isDifferenceAccepted && !selection.isPartial) {
+    if (await isMarked(client, to, options.backupId, o)) {
+      return { from, to, mode: "fill", adopts: to };
+    }
+  }
   if (!options.isOverwrite) {
     const named = inTheWay.slice(0, 5).map((name) => `"${name}"`).join(", ");
     throw new BackupError(
