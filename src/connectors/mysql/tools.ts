@@ -6,6 +6,7 @@ import { findProgram } from "../../core/program.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Tool } from "../../contracts/connector.ts";
 import type { MysqlAddress } from "./address.ts";
+import { signOfLife } from "./client.ts";
 import { optionValue } from "./option-file.ts";
 import { compareVersions, type Flavour, type Server } from "./server.ts";
 
@@ -112,6 +113,7 @@ export function toolSpec(
       ...args,
     ],
     secretFiles: [lines.join("\n")],
+    alive: signOfLife(address),
     // Otherwise MySQL's tools let ~/.mylogin.cnf win over everything.
     env: { MYSQL_TEST_LOGIN_FILE: "/dev/null" },
   };

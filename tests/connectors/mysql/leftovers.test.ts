@@ -144,7 +144,8 @@ for (const flavour of flavours) {
           [one, "trigger tr", "The trigger is missing"],
         ],
       );
-      assert.match(result.failures[0]!.message, /^ERROR 1062 .*Duplicate entry '2'/);
+      // MariaDB loads an empty table in bulk, and then names no row.
+      assert.match(result.failures[0]!.message, /^ERROR (1062|1180) /);
       assert.deepEqual(result.left, [{ from: one, to: one, name: one }]);
       assert.equal(await server.sql(one, "SELECT COUNT(*) FROM a"), "0");
       assert.equal(await server.sql(one, "SELECT n FROM v; CALL p()"), "7\n1");

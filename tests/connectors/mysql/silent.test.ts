@@ -7,6 +7,7 @@ import { startMariadb } from "../../support/mariadb.ts";
 import { startMysql } from "../../support/mysql.ts";
 import { needs } from "../../support/needs.ts";
 import { never } from "../../support/runtime.ts";
+import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
 import { connect, flavours } from "./flavours.ts";
 
 const starts = { mariadb: startMariadb, mysql: startMysql };
@@ -34,6 +35,53 @@ for (const flavour of flavours) {
         await connector.close();
       } finally {
         process.kill(server.pid(), "SIGCONT");
+      }
+      await server.stop();
+    });
+
+    test("is given up while its own tools wait for it, in a dump and in a restore", async () => {
+      const server = await starts[flavour.name]();
+      const database = await server.createDatabase();
+      await server.sql(database, "CREATE TABLE t (n INT); INSERT INTO t VALUES (1)");
+      const options = { database, answerTimeoutMs: 2_000, connectTimeoutMs: 1_000 };
+      const connector = await connect(flavour, server, options);
+      const info = await connector.inspect({ signal: never });
+      const backup = await backUp(flavour.kind, connector);
+      const stop = () => process.kill(server.pid(), "SIGSTOP");
+      const wakeUp = () => process.kill(server.pid(), "SIGCONT");
+
+      const locking = server.sql(database, "LOCK TABLES t WRITE; SELECT SLEEP(4)").catch(() => {});
+      await pause(500);
+      const dumping = backUp(flavour.kind, connector);
+      dumping.catch(() => {});
+      await pause(1_500);
+      stop();
+      try {
+        await assert.rejects(dumping, (error) => hasCode(error, "connection/silent"));
+      } finally {
+        wakeUp();
+      }
+      await locking;
+
+      const chain = chainOf(flavour.kind, backup, {
+        async *open(bytes) {
+          yield bytes.subarray(0, bytes.length / 2);
+          await pause(500);
+          stop();
+          yield bytes.subarray(bytes.length / 2);
+        },
+      });
+      Object.assign(chain[0]!.manifest.source, { version: info.version, flavour: info.flavour });
+      const target = await connect(flavour, server, { ...options, database: "copy" });
+      try {
+        await assert.rejects(
+          restoreInto(target, chain),
+          (error) =>
+            hasCode(error, "connection/silent") && /"copy" may hold a part/.test(error.hint!),
+        );
+        await Promise.all([connector.close(), target.close()]);
+      } finally {
+        wakeUp();
       }
       await server.stop();
     });
