@@ -58,12 +58,12 @@ export async function whileAlive<T>(
  * told by `alive` of its ChildSpec.
  *
  * @param giveUp gets the BackupError `connection/silent`
- * @param isWaiting whether something waits for the server just now; it is asked only then
+ * @param waitedMs for how long something has been waiting; what is not kept waiting asks nothing
  */
 export function watchServer(
   server: SignOfLife,
   giveUp: (error: BackupError) => void,
-  isWaiting: () => boolean = () => true,
+  waitedMs: () => number = () => Infinity,
 ): { stop(): void } {
   const stopping = new AbortController();
   const { everyMs = defaultEveryMs, limitMs = defaultAnswerTimeoutMs } = server;
@@ -72,7 +72,7 @@ export function watchServer(
     let silentSince: number | undefined;
     for (;;) {
       await sleep(askEveryMs, stopping.signal);
-      if (!isWaiting()) {
+      if (waitedMs() < askEveryMs) {
         silentSince = undefined;
         continue;
       }
@@ -84,7 +84,7 @@ export function watchServer(
         stopping.signal,
       ).then(() => true, () => false);
       if (stopping.signal.aborted) return;
-      if (hasAnswered || !isWaiting()) {
+      if (hasAnswered || waitedMs() < askEveryMs) {
         silentSince = undefined;
         continue;
       }

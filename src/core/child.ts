@@ -234,7 +234,7 @@ async function* watched(child: Running, spec: ChildSpec): Bytes {
       child.silence = error;
       kill(child.process, "SIGKILL");
     },
-    () => waitingSince !== 0,
+    () => waitingSince === 0 ? 0 : performance.now() - waitingSince,
   );
   try {
     while (true) {

@@ -36,6 +36,10 @@ export interface Address {
     readonly key: string | undefined;
   };
   readonly connectTimeoutMs: number;
+  /** Milliseconds without any answer after which the server is given up. */
+  readonly answerTimeoutMs: number;
+  /** Told once when the server stops answering. */
+  readonly onSilence: (silentMs: number) => void;
   /** libpq's own parameters, by their names in a URL. */
   readonly parameters: Readonly<Record<string, string>>;
   readonly toolsDir: string | undefined;
@@ -81,8 +85,16 @@ export async function resolveAddress(options: PostgresOptions, runtime: Runtime)
   const timeout = Number(given(env, "PGCONNECT_TIMEOUT"));
   const isTimeoutGiven = options.connectTimeoutMs !== undefined ||
     connection.connectTimeoutMs !== 10_000;
+  const label = connectionLabel({ ...connection, host: labelOf(hosts), port: undefined, user });
+  const { answerTimeoutMs } = connection;
   return {
-    label: connectionLabel({ ...connection, host: labelOf(hosts), port: undefined, user }),
+    label,
+    answerTimeoutMs,
+    onSilence: () =>
+      runtime.log.warn("{label} does not answer; it is waited for up to {seconds} s", {
+        label,
+        seconds: answerTimeoutMs / 1000,
+      }),
     hosts,
     user,
     selected: connection.databases ??

@@ -1,7 +1,8 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import { plainName, statementsOf, tokensOf } from "./archive/sql.ts";
-import { type Client, sqlState } from "./client.ts";
+import type { Client } from "./client.ts";
+import { sqlState } from "./failure.ts";
 
 /**
  * Creates the roles and tablespaces of a backup that the target has not, with their passwords,

@@ -1,3 +1,4 @@
+import type { ErrorCode } from "../../core/errors.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";
@@ -5,6 +6,7 @@ import { archiveFormat } from "./archive/format.ts";
 import { clientOf } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { dump } from "./dump.ts";
+import { refusal } from "./failure.ts";
 import { inspect } from "./inspect.ts";
 import { readInventory } from "./inventory.ts";
 import { omissionNames } from "./omissions.ts";
@@ -28,20 +30,32 @@ export const postgres: ConnectorKind<PostgresOptions> = {
   fromUrl,
   async open(options, { runtime }): Promise<Connector> {
     const address = await resolveAddress(options, runtime);
-    const client = clientOf(address);
+    const client = clientOf(address, runtime);
+    const told = <T>(code: ErrorCode, work: Promise<T>): Promise<T> =>
+      work.catch((error: unknown) => {
+        throw refusal(code, address, error);
+      });
     return {
       location: address.label,
-      inspect: ({ signal }) => inspect(client, address, { signal, runtime }),
+      inspect: ({ signal }) => told("dump/failed", inspect(client, address, { signal, runtime })),
       databases: async ({ signal }) => {
-        const { names } = await listDatabases(client, address, { signal });
+        const { names } = await told("dump/failed", listDatabases(client, address, { signal }));
         return [...names];
       },
-      dump: (plan, emit, { signal }) => dump(client, address, plan, emit, { signal, runtime }),
+      dump: (plan, emit, { signal }) =>
+        told("dump/failed", dump(client, address, plan, emit, { signal, runtime })),
       planRestore: (chain, restoreOptions, { signal }) =>
-        planRestore(client, address, chain, restoreOptions, { signal, runtime }),
+        told(
+          "restore/failed",
+          planRestore(client, address, chain, restoreOptions, { signal, runtime }),
+        ),
       restore: (chain, plan, restoreOptions, { signal }) =>
-        restore(client, address, chain, plan, restoreOptions, { signal, runtime }),
-      inventory: (database, { signal }) => readInventory(client, database, { signal }),
+        told(
+          "restore/failed",
+          restore(client, address, chain, plan, restoreOptions, { signal, runtime }),
+        ),
+      inventory: (database, { signal }) =>
+        told("restore/failed", readInventory(client, database, { signal })),
       close: () => client.close(),
     };
   },

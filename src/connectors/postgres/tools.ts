@@ -9,6 +9,7 @@ import type { Environment, Runtime } from "../../core/runtime.ts";
 import type { Tool } from "../../contracts/connector.ts";
 import { type Address, parameterVariables } from "./address.ts";
 import { passFileLine } from "./passfile.ts";
+import { signOfLife } from "./sign-of-life.ts";
 
 /** The programs that move data. */
 export type ToolName = "pg_dump" | "pg_restore" | "pg_dumpall";
@@ -141,6 +142,7 @@ export function toolSpec(
     command: join(set.folder, name),
     args: ["-w", ...args],
     env,
+    alive: signOfLife(address),
     ...password === undefined ? {} : { secretFiles: [passFileLine(password)] },
   };
 }
