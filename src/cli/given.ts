@@ -32,9 +32,15 @@ export async function adHocDestinations(
     }
     const { url, isExposed } = await givenUrl(text, o);
     if (isExposed) warnExposed(session);
-    result.push(destinationFromUrl(url, session.storages(), session.host.cwd));
+    const found = destinationFromUrl(url, session.storages(), session.host.cwd);
+    result.push({ ...found, argument: isBareWord(text) ? `./${text}` : text });
   }
   return result;
+}
+
+/** What could be the name of a destination in a config as well as that of a folder. */
+export function isBareWord(text: string): boolean {
+  return !/[/\\]|^\.|^~/.test(text) && schemeOf(text) === undefined;
 }
 
 /**

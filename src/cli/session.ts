@@ -138,6 +138,7 @@ export async function openSession(
         runtime: session.runtime(),
         signal: host.signal,
         stateDir: loaded?.stateDir ?? defaultStateDir(host),
+        ...(flags.config === undefined ? {} : { configFlags: ["--config", flags.config] }),
         keyring: givenKeyring(keys, session),
         onProgress: (state) => line.update(state),
       };

@@ -15,6 +15,8 @@ export interface DatabaseDefinition {
 export interface DestinationDefinition {
   /** The key in the config, or the path or URL of the ad-hoc form. */
   readonly name: string;
+  /** What stands for it on a command line, where that is not its name. */
+  readonly argument?: string;
   readonly kind: StorageKind;
   readonly options: unknown;
 }

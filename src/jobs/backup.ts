@@ -227,18 +227,26 @@ function ended(
     "partial/destinations",
     `Backup ${run} is missing at ${failures.length} of ${destinations.length} destinations: ${names}` +
       ` (${failures[0]!.error.message})`,
-    { cause: failures[0]!.error, hint: healingHint(run, destinations) },
+    { cause: failures[0]!.error, hint: healingHint(run, job, destinations, o) },
   );
   return { ...base, status: "partial", destinations, warnings, error };
 }
 
 /** What to mend first, and the command that then brings the backup to where it is missing. */
-function healingHint(run: string, destinations: readonly DestinationOutcome[]): string {
+function healingHint(
+  run: string,
+  job: JobDefinition,
+  destinations: readonly DestinationOutcome[],
+  { configFlags = [] }: JobContext,
+): string {
+  const argument = (name: string) =>
+    shellQuote(job.destinations.find((one) => one.name === name)?.argument ?? name);
+  const flags = configFlags.map((flag) => ` ${shellQuote(flag)}`).join("");
   const source = destinations.find(({ status }) => status === "committed");
   const failures = destinations.filter((outcome) => outcome.status === "failed");
   const commands = failures.map(({ name }) =>
-    `\`dbbackup copy ${run}${source === undefined ? "" : ` --from ${shellQuote(source.name)}`}` +
-    ` --to ${shellQuote(name)}\``
+    `\`dbbackup copy ${run}${source === undefined ? "" : ` --from ${argument(source.name)}`}` +
+    ` --to ${argument(name)}${flags}\``
   );
   const first = failures[0]?.error.hint;
   return `${first === undefined ? "Mend that." : first} Then: ${commands.join(", ")}.`;

@@ -11,7 +11,7 @@ import type { JobContext } from "./types.ts";
 const cleanUpTimeoutMs = 30_000;
 
 /**
- * Removes what earlier runs of this job left when their process was killed: exactly the folders that
+ * Removes what earlier runs and copies of this job left when their process was killed: exactly the folders that
  * this machine's own record names, and only those without a manifest. Where another run or a restore
  * of the job is alive, which may be of another database by the same name, a later run does it.
  */
@@ -19,7 +19,10 @@ export async function cleanUpAfterCrash(
   job: string,
   destinations: readonly OpenDestination[],
   history: History,
-  o: JobContext,
+  o: JobContext & {
+    /** Folders that are about to be completed: only what is unfinished in them goes. */
+    readonly resumed?: ReadonlySet<string>;
+  },
 ): Promise<void> {
   for (const { storage } of destinations) {
     const { location } = storage;
@@ -28,7 +31,8 @@ export async function cleanUpAfterCrash(
     try {
       await withPruneLock({ job, location }, o, async () => {
         for (const { run, prefix } of unfinished) {
-          await settleFolder(run, prefix, storage, history, o);
+          if (o.resumed?.has(prefix) === true) await storage.sweep(prefix, o);
+          else await settleFolder(run, prefix, storage, history, o);
         }
       });
     } catch (error) {

@@ -63,6 +63,7 @@ export async function transfer(
   }
   bytes += await putText(source, target, ref, there, o);
   if (!isSame || missing.length > 0) {
+    await assertAllThere(target, ref, volumes, o);
     await putOnce(target, prefix + manifestName, text, o);
     bytes += text.byteLength;
   }
@@ -70,6 +71,23 @@ export async function transfer(
   const damaged = [...there.keys()].map(parseMarkName).filter((mark) => mark?.type === "damaged");
   for (const mark of damaged) await removeMark(target, ref, mark!, o);
   return bytes;
+}
+
+/** A prune of another machine, which no lock keeps away, may have taken the folder for left over. */
+async function assertAllThere(
+  target: Storage,
+  { id, prefix }: BackupRef,
+  volumes: readonly Volume[],
+  o: JobContext,
+): Promise<void> {
+  const there = await objectsIn(target, prefix, o);
+  const gone = volumes.find(({ name, bytes }) => there.get(name)?.bytes !== bytes);
+  if (gone === undefined) return;
+  throw new BackupError(
+    "storage/failed",
+    `"${prefix}${gone.name}" was removed from ${target.location} while ${id} was copied there`,
+    { hint: "See what else deletes there, such as a prune of another machine; then copy again." },
+  );
 }
 
 /** The manifest as it is stored: a child names its parent's by its digest. */

@@ -4,8 +4,10 @@ import { addMark } from "../catalog/marks.ts";
 import { manifestName } from "../contracts/manifest.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
+import { cleanUpAfterCrash, cleanUpRun } from "./clean-up.ts";
 import { SourceFailure, transfer } from "./copy-folder.ts";
 import { type OpenDestination, withDestinations } from "./destinations.ts";
+import { type History, openHistory } from "./history.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
 import { withBackupsKept } from "./lock.ts";
 import { isDamage, markDamaged, undamagedFirst } from "./damaged-copy.ts";
@@ -16,10 +18,12 @@ import type { CopyBackups, CopyResult, JobContext } from "./types.ts";
 export const copyBackups: CopyBackups = (request, o) =>
   withDestinations([request.to], o, async ([target], [unreachable]) => {
     if (target === undefined) throw unreachable!.error;
-    return await withDestinations(request.sources, o, async (open, unopened) => {
+    const definitions = [...request.sources, ...request.fallbacks ?? []];
+    return await withDestinations(definitions, o, async (open, unopened) => {
       const { found, failed } = await findBackups(open, o);
       const unread = [...unopened, ...failed];
-      if (unread.length === request.sources.length) throw unread[0]!.error;
+      const isUnread = ({ name }: { name: string }) => unread.some((one) => one.name === name);
+      if (request.sources.every(isUnread)) throw unread[0]!.error;
       for (const { name, error } of unread) {
         o.runtime.log.warn("Destination {destination} is left out: {error}", {
           destination: name,
@@ -28,16 +32,45 @@ export const copyBackups: CopyBackups = (request, o) =>
       }
       const there = new Map<string, SurveyedBackup>();
       for (const ref of await backupsAt(target, o)) there.set(ref.prefix, ref);
-      const meter = createMeter(o);
-      const results: CopyResult[] = [];
-      for (const one of choose(found, request.wanted)) {
-        const result = await copyOne(one, target, there, meter, o);
-        results.push(result);
-        o.onResult?.(result);
-      }
-      return results;
+      const names = new Set(request.sources.map(({ name }) => name));
+      return await copyAll(choose(found, names, request.wanted), target, there, o);
     });
   });
+
+async function copyAll(
+  chosen: readonly FoundBackup[],
+  target: OpenDestination,
+  there: Map<string, SurveyedBackup>,
+  o: CopyContext,
+): Promise<CopyResult[]> {
+  const history = await openHistory(o);
+  try {
+    const resumed = new Set(chosen.map(({ ref }) => ref.prefix));
+    for (const job of new Set(chosen.map(({ ref }) => ref.job))) {
+      await cleanUpAfterCrash(job, [target], history, { ...o, resumed });
+    }
+    const meter = createMeter(o);
+    const results: CopyResult[] = [];
+    for (const one of chosen) {
+      const result = await copyOne(one, { target, there, history }, meter, o);
+      results.push(result);
+      o.onResult?.(result);
+    }
+    return results;
+  } finally {
+    history.close();
+  }
+}
+
+type CopyContext = Parameters<CopyBackups>[1];
+
+/** Where it is copied to, and what is there. */
+interface Scene {
+  readonly target: OpenDestination;
+  /** By prefix; what is copied is added. */
+  readonly there: Map<string, SurveyedBackup>;
+  readonly history: History;
+}
 
 /** A folder that is not there yet is made with the first backup. */
 async function backupsAt(
@@ -52,9 +85,15 @@ async function backupsAt(
   }
 }
 
-/** What is wanted and all that it builds on, parents before children. */
-function choose(found: readonly FoundBackup[], wanted: readonly string[]): FoundBackup[] {
-  const refs = found.map(({ ref }) => ref);
+/** What the sources have and is wanted, and all that it builds on, parents before children. */
+function choose(
+  found: readonly FoundBackup[],
+  sources: ReadonlySet<string>,
+  wanted: readonly string[],
+): FoundBackup[] {
+  const offered = found.filter(({ copies }) =>
+    copies.some(({ destination }) => sources.has(destination.name))
+  );
   const parentOf = ({ parentId, job, sourceTag }: BackupRef) =>
     found.find(({ ref }) => ref.id === parentId && ref.job === job && ref.sourceTag === sourceTag);
   const chosen = new Set<FoundBackup>();
@@ -68,15 +107,12 @@ function choose(found: readonly FoundBackup[], wanted: readonly string[]): Found
     chosen.delete(one);
     chosen.add(one);
   };
-  for (const one of wanted.length === 0 ? found : wantedOf(found, refs, wanted)) add(one);
+  for (const one of wanted.length === 0 ? offered : wantedOf(offered, wanted)) add(one);
   return [...chosen];
 }
 
-function wantedOf(
-  found: readonly FoundBackup[],
-  refs: readonly BackupRef[],
-  wanted: readonly string[],
-): FoundBackup[] {
+function wantedOf(found: readonly FoundBackup[], wanted: readonly string[]): FoundBackup[] {
+  const refs = found.map(({ ref }) => ref);
   return wanted.flatMap((word) => {
     const ofJob = found.filter(({ ref }) => ref.job === word);
     if (ofJob.length > 0) return ofJob;
@@ -87,11 +123,11 @@ function wantedOf(
 
 async function copyOne(
   { ref, copies }: FoundBackup,
-  target: OpenDestination,
-  there: Map<string, SurveyedBackup>,
+  scene: Scene,
   meter: Meter,
   o: JobContext,
 ): Promise<CopyResult> {
+  const { target, there } = scene;
   const base = { id: ref.id, job: ref.job, bytes: 0 };
   const locations = [target, ...copies.map(({ destination }) => destination)]
     .map(({ storage }) => storage.location);
@@ -107,7 +143,12 @@ async function copyOne(
           return { ...base, status: "present" as const };
         }
         await assertParent(ref, there, target, o);
-        const { from, bytes } = await fromAny(copies, target, meter, o);
+        const { from, bytes } = await recorded(
+          ref,
+          scene,
+          o,
+          () => fromAny(copies, target, meter, o),
+        );
         if (isHeld) await addMark(target.storage, ref, { type: "hold" }, o);
         there.set(ref.prefix, { ...ref, marks: [], objects: new Map() });
         const status = before === undefined ? "copied" as const : "healed" as const;
@@ -117,6 +158,29 @@ async function copyOne(
   } catch (error) {
     o.signal.throwIfAborted();
     return { ...base, status: "failed", error: toBackupError(error) };
+  }
+}
+
+/**
+ * Notes that the folder is incomplete for as long as it is, so that the next copy, run or prune finds
+ * it even if this process is killed. What another copy can go on with stays where it is.
+ */
+async function recorded<T>(
+  { id, job, prefix }: BackupRef,
+  { target: { storage }, there, history }: Scene,
+  o: JobContext,
+  use: () => Promise<T>,
+): Promise<T> {
+  history.begin(id, job, storage.location, prefix, o.runtime.now());
+  try {
+    const result = await use();
+    history.settle(id, storage.location);
+    return result;
+  } catch (error) {
+    const canGoOn = o.signal.aborted || hasCode(error, "storage/unavailable") ||
+      hasCode(error, "storage/stalled");
+    if (!canGoOn && !there.has(prefix)) await cleanUpRun(id, prefix, storage, history, o);
+    throw error;
   }
 }
 

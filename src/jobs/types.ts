@@ -18,6 +18,8 @@ export interface JobContext extends Abortable {
   readonly runtime: Runtime;
   /** Locks, run history and caches. */
   readonly stateDir: string;
+  /** Flags by which another command finds the same config, for the commands that hints print. */
+  readonly configFlags?: readonly string[];
   /** What opens encrypted backups; without it they stay closed. */
   readonly keyring?: Keyring;
   /** Called as the work goes on, at most a few times a second. */
@@ -210,8 +212,13 @@ export type PruneBackups = (request: PruneRequest, o: JobContext) => Promise<Pru
 
 /** What to copy. */
 export interface CopyRequest {
-  /** Where the backups are read, in this order. */
+  /** Whose backups are copied; they are read there, in this order. */
   readonly sources: readonly DestinationDefinition[];
+  /**
+   * Where else a backup of theirs may be read that they have damaged, and where its parents may be.
+   * What only these have is not copied.
+   */
+  readonly fallbacks?: readonly DestinationDefinition[];
   readonly to: DestinationDefinition;
   /** Names of jobs and ids, shortened while unique; everything when empty. */
   readonly wanted: readonly string[];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Storage } from "../../src/contracts/storage.ts";
-import { BackupError } from "../../src/core/errors.ts";
+import { BackupError, hasCode } from "../../src/core/errors.ts";
 import { copyBackups } from "../../src/jobs/copy.ts";
 import { withPruneLock } from "../../src/jobs/lock.ts";
 import type { CopyResult, JobContext } from "../../src/jobs/types.ts";
@@ -103,6 +103,63 @@ describe("copy", () => {
     assert.equal(result!.status, "copied");
     assert.equal(to.calls.put - before, a.objects.size - 1, "one object was right already");
     assert.deepEqual(contentOf(to), contentOf(a));
+  });
+
+  test("takes from a source what that has, and of the others only what it has damaged", async () => {
+    const [a, b, to] = [storageAt("a"), storageAt("b"), storageAt("to")];
+    const o = contextOf();
+    await backUp(jobOf({ a }), o);
+    const prefix = await backUp(jobOf({ a, b }), o);
+    flipBit(b, [...b.objects.keys()].find((key) => key.includes("/dump-001"))!);
+    const request = {
+      sources: [destinationOf("b", b)],
+      fallbacks: [destinationOf("a", a)],
+      to: destinationOf("to", to),
+      wanted: [],
+    };
+    const results = await copyBackups(request, o);
+    assert.deepEqual(results.map(({ status, from }) => [status, from]), [["copied", "a"]]);
+    assert.ok([...to.objects.keys()].every((key) => key.startsWith(prefix)));
+    // What is not at the source is not known by its id or job either.
+    const refused = copyBackups({ ...request, wanted: ["nobody"] }, o);
+    await assert.rejects(refused, (error) => hasCode(error, "usage/"));
+  });
+
+  test("leaves no folder behind where the only source is pruned meanwhile", async () => {
+    const [a, to] = [storageAt("a"), storageAt("to")];
+    const { o, dump } = await backedUp({ a });
+    const source: Storage = {
+      ...a,
+      get(key, options) {
+        // The volumes come in their order: the first is there, the second gone.
+        if (key === dump) {
+          for (const one of a.objects.keys()) if (/inventory/.test(one)) a.objects.delete(one);
+        }
+        return a.get(key, options);
+      },
+    };
+    const [result] = await copy({ a: source }, to, o);
+    assert.equal(result!.error!.code, "verification/missing-object");
+    assert.deepEqual([...to.objects.keys()], []);
+  });
+
+  test("commits nothing where its folder is pruned meanwhile, and leaves no part of it", async () => {
+    const [a, to] = [storageAt("a"), storageAt("to")];
+    const { o, dump } = await backedUp({ a });
+    const target: Storage = {
+      ...to,
+      async put(key, body, options) {
+        const info = await to.put(key, body, options);
+        if (key.endsWith("RESTORE.txt")) to.objects.delete(dump);
+        return info;
+      },
+    };
+    const [result] = await copy({ a }, target, o);
+    assert.match(
+      result!.error!.message,
+      /dump-001.* was removed from to while \w+ was copied there/,
+    );
+    assert.deepEqual([...to.objects.keys()], []);
   });
 
   test("a source that breaks off leaves nothing that looks whole", async () => {

@@ -1,9 +1,10 @@
-import type { DestinationDefinition } from "../../config/model.ts";
-import { BackupError } from "../../core/errors.ts";
+import { stat } from "node:fs/promises";
+import { resolve } from "node:path";
+import type { Config, DestinationDefinition } from "../../config/model.ts";
+import { BackupError, hasCode } from "../../core/errors.ts";
 import { formatBytes, suggestion } from "../../core/text.ts";
 import { copyBackups } from "../../jobs/copy.ts";
 import type { CopyResult } from "../../jobs/types.ts";
-import { schemeOf } from "../../registry.ts";
 import {
   commonFlags,
   defineCommand,
@@ -14,7 +15,7 @@ import {
   textOption,
 } from "../command.ts";
 import { errorJson } from "../errors.ts";
-import { adHocDestinations } from "../given.ts";
+import { adHocDestinations, isBareWord } from "../given.ts";
 import type { Session } from "../session.ts";
 
 /** `copy [JOB|ID…] --from A --to B`. */
@@ -24,8 +25,8 @@ export const copy = defineCommand({
   description:
     "Copies what a destination lacks, every byte checked against the manifest, and with a backup " +
     "what it builds on. It heals partial runs and damaged copies, and goes on where it was cut " +
-    "short. Destinations are names of the config, paths or URLs; without --from it reads from all " +
-    "others of the config.",
+    "short. Destinations are names of the config, paths or URLs. With --from, only what is there is " +
+    "copied; without it, what any other destination of the config has.",
   examples: [
     "dbbackup copy --from disk --to offsite",
     "dbbackup copy shop --to offsite",
@@ -52,13 +53,15 @@ export const copy = defineCommand({
     const to = await destination(toText, session);
     const named: DestinationDefinition[] = [];
     for (const text of from) named.push(await destination(text, session));
-    const sources = await withOthers(named, to, [...from, toText], session);
+    const others = await othersOf([to, ...named], session);
+    const sources = named.length === 0 ? others : named;
     if (sources.length === 0) {
       throw new BackupError("usage/missing-source", "There is no other destination to read from", {
         hint: "Name one with --from.",
       });
     }
-    const request = { sources, to, wanted: what };
+    const fallbacks = named.length === 0 ? [] : others;
+    const request = { sources, fallbacks, to, wanted: what };
     const results = await copyBackups(request, {
       ...session.job("copy"),
       onResult: (result) => session.print(describe(result, session)),
@@ -79,37 +82,48 @@ export const copy = defineCommand({
   },
 });
 
-/** A path or URL needs no config; a plain word is a name of it. */
+/**
+ * A name of the config, where there is one; else a path or URL. A plain word is the name of a folder
+ * where there is no config, or there is such a folder and no such destination.
+ */
 async function destination(text: string, session: Session): Promise<DestinationDefinition> {
-  if (isPlace(text)) return (await adHocDestinations([text], session))[0]!;
-  const { destinations } = await session.config();
-  const found = destinations.get(text);
-  if (found !== undefined) return found;
+  const destinations = isBareWord(text) ? (await configOrNone(session))?.destinations : undefined;
+  const declared = destinations?.get(text);
+  if (declared !== undefined) return declared;
+  if (destinations === undefined || await isFolder(resolve(session.host.cwd, text))) {
+    return (await adHocDestinations([text], session))[0]!;
+  }
   throw new BackupError(
     "usage/unknown-destination",
-    `There is no destination "${text}" in the config`,
+    `There is no destination "${text}" in the config, and no folder of that name`,
     { hint: `${suggestion(text, [...destinations.keys()])} A path begins with ./ or /.` },
   );
 }
 
-function isPlace(text: string): boolean {
-  return /[/\\]|^\.|^~/.test(text) || schemeOf(text) !== undefined;
+async function configOrNone(session: Session): Promise<Config | undefined> {
+  try {
+    return await session.config();
+  } catch (error) {
+    if (session.flags.config === undefined && hasCode(error, "config/not-found")) return undefined;
+    throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return await stat(path).then((info) => info.isDirectory(), () => false);
 }
 
 /**
- * The sources that are named, then the others of the config: where the first is damaged, another
- * may not be.
+ * The config's other destinations, where any of it is copied to or from: where the first is damaged,
+ * another may not be.
  */
-async function withOthers(
-  named: readonly DestinationDefinition[],
-  to: DestinationDefinition,
-  texts: readonly string[],
+async function othersOf(
+  given: readonly DestinationDefinition[],
   session: Session,
 ): Promise<DestinationDefinition[]> {
-  if (named.length > 0 && texts.every(isPlace)) return [...named];
-  const { destinations } = await session.config();
-  const others = [...destinations.values()].filter((one) => one !== to && !named.includes(one));
-  return [...named, ...others];
+  const isAdHoc = given.every(({ argument }) => argument !== undefined);
+  const config = isAdHoc && given.length > 1 ? undefined : await session.config();
+  return [...config?.destinations.values() ?? []].filter((one) => !given.includes(one));
 }
 
 function describe(result: CopyResult, session: Session): string {

@@ -37,7 +37,11 @@ const later = "Look at the network or the disk, then run again.";
 
 const meanings: Readonly<Record<string, Meaning>> = {
   ENOENT: { code: "storage/not-found", text: "it does not exist" },
-  ENOTDIR: { code: "storage/not-found", text: "a part of the path is not a folder" },
+  ENOTDIR: {
+    code: "storage/not-found",
+    text: "a part of the path is not a folder",
+    hint: "Correct the path, or move the file away that lies where a folder should be.",
+  },
   EEXIST: { code: "storage/exists", text: "it exists already" },
   EISDIR: { code: "storage/failed", text: "it is a folder" },
   EACCES: { code: "storage/denied", text: "permission denied", hint: denied },
