@@ -6,6 +6,7 @@ import { type Abortable, type Bytes, tapped } from "../core/bytes.ts";
 import { BackupError } from "../core/errors.ts";
 import { createCollector } from "../core/memory.ts";
 import { createDigest, type Digest, digested } from "../core/pipeline/digest.ts";
+import { interruptible } from "../core/pipeline/interruptible.ts";
 import { tee } from "../core/pipeline/tee.ts";
 import { volumes } from "../core/pipeline/volumes.ts";
 import { walked } from "../core/pipeline/walk.ts";
@@ -26,6 +27,8 @@ export interface ArtifactOrder {
   readonly volumeBytes: number;
   /** Where it goes; at least one. */
   readonly destinations: readonly { readonly storage: Storage }[];
+  /** Called once for each destination that fails, with its index, before anything is thrown for it. */
+  readonly onFailed?: (index: number, error: unknown) => void;
   /** Called with the length of each stored piece, once however many destinations there are. */
   readonly onStored?: (bytes: number) => void;
 }
@@ -53,7 +56,8 @@ export interface WrittenArtifact {
  * volumes. A destination that fails gets no further volume, and the others go on. The caller drops
  * it for the rest of the run and removes what it has got.
  *
- * @throws the source's or the walker's error; when every destination failed, the first one's
+ * @throws the source's or the walker's error, the signal's reason; when every destination failed, the
+ * first one's
  */
 export async function writeArtifact(order: ArtifactOrder, o: Abortable): Promise<WrittenArtifact> {
   const { codecs, destinations, prefix, name } = order;
@@ -61,7 +65,7 @@ export async function writeArtifact(order: ArtifactOrder, o: Abortable): Promise
   const raw = createDigest();
   const whole = createDigest();
   let contents: ArtifactContents = { databases: [] };
-  const source = tapped(order.bytes, createCollector());
+  const source = tapped(interruptible(order.bytes, o.signal), createCollector());
   const walking = walked(digested(source, raw), order.walker, (seen) => contents = seen);
   const encoded = codecs.reduce<Bytes>((bytes, { open }) => open.encode(bytes), walking);
 
@@ -73,7 +77,11 @@ export async function writeArtifact(order: ArtifactOrder, o: Abortable): Promise
     const digest = isFirst ? whole : createDigest();
     const measured = digested(volume, ...isFirst ? [whole] : [whole, digest]);
     const bytes = tapped(measured, (chunk) => order.onStored?.(chunk.byteLength));
-    await putVolume(bytes, prefix + file, { destinations, outcomes, digest }, o);
+    const fail = (index: number, error: unknown) => {
+      outcomes[index] = { status: "failed", error };
+      order.onFailed?.(index, error);
+    };
+    await putVolume(bytes, prefix + file, { destinations, outcomes, fail, digest }, o);
     stored.push({ name: file, bytes: digest.bytes, sha256: digest.hex() });
   }
 
@@ -95,9 +103,10 @@ export async function writeArtifact(order: ArtifactOrder, o: Abortable): Promise
 async function putVolume(
   bytes: Bytes,
   key: string,
-  { destinations, outcomes, digest }: {
+  { destinations, outcomes, fail, digest }: {
     destinations: ArtifactOrder["destinations"];
-    outcomes: StoreOutcome[];
+    outcomes: readonly StoreOutcome[];
+    fail: (index: number, error: unknown) => void;
     digest: Digest;
   },
   o: Abortable,
@@ -105,23 +114,62 @@ async function putVolume(
   const live = destinations.flatMap(({ storage }, index) =>
     outcomes[index]!.status === "stored" ? [{ storage, index }] : []
   );
-  const results = await tee(
-    bytes,
-    live.map(({ storage }) => async (copy: Bytes, signal: AbortSignal) => {
-      const info = await storage.put(key, copy, { signal });
-      assertWhole(storage, info, digest);
-    }),
-    o,
-  );
+  const end: StreamEnd = { isSeen: false };
+  const failures: { index: number; error: unknown }[] = [];
+  const branches = live.map(({ storage, index }) => async (copy: Bytes, signal: AbortSignal) => {
+    try {
+      return await storage.put(key, copy, { signal });
+    } catch (error) {
+      failures.push({ index, error });
+      throw error;
+    }
+  });
+  const results = await tee(ending(bytes, end), branches, o).catch((reason) => {
+    // What the source threw went through all of them, and none is to blame.
+    if (end.failure === undefined && !o.signal.aborted) {
+      for (const { index, error } of failures) fail(index, error);
+    }
+    throw reason;
+  });
   for (const [branch, result] of results.entries()) {
-    if (result.status === "failed") outcomes[live[branch]!.index] = result;
+    const { storage, index } = live[branch]!;
+    const error = result.status === "failed"
+      ? result.error
+      : shortOf(storage, result.value, digest);
+    if (error !== undefined) fail(index, error);
+  }
+  // The digest is of what was read: where nobody read to the end, none of them has it whole.
+  if (!end.isSeen) throw unread(live[0]!.storage, key);
+  const errors = outcomes.flatMap((one) => one.status === "failed" ? [one.error] : []);
+  if (errors.length === outcomes.length) throw errors[0];
+}
+
+interface StreamEnd {
+  isSeen: boolean;
+  failure?: { readonly error: unknown };
+}
+
+/** Notes how a stream ended: read to its end, or by an error of its own. */
+async function* ending(bytes: Bytes, end: StreamEnd): Bytes {
+  try {
+    yield* bytes;
+    end.isSeen = true;
+  } catch (error) {
+    end.failure = { error };
+    throw error;
   }
 }
 
+function unread({ location }: Storage, key: string): BackupError {
+  return new BackupError("storage/failed", `"${location}" did not read "${key}" to its end`, {
+    hint: "Look into the store: it acknowledged an object that is not whole.",
+  });
+}
+
 /** A store that stops reading early and calls it stored would leave a cut object. */
-function assertWhole(storage: Storage, info: ObjectInfo, digest: Digest): void {
-  if (info.bytes === digest.bytes) return;
-  throw new BackupError(
+function shortOf(storage: Storage, info: ObjectInfo, digest: Digest): BackupError | undefined {
+  if (info.bytes === digest.bytes) return undefined;
+  return new BackupError(
     "storage/failed",
     `"${storage.location}" stored ${info.bytes} of ${digest.bytes} bytes of "${info.key}"`,
     { hint: "Look into the store: it acknowledged an object that is not whole." },

@@ -81,12 +81,14 @@ export async function withRetry<T>(
  * Runs something under a signal that aborts with the given one or after `timeoutMs`, and waits no
  * longer than that for it to end.
  *
- * @throws BackupError `storage/unavailable` when the time is over; the signal's reason
+ * @param late makes the error when the time is over; default `storage/unavailable`
+ * @throws that error; the signal's reason
  */
 export async function timed<T>(
   run: (signal: AbortSignal) => Promise<T>,
   timeoutMs: number | undefined,
   signal: AbortSignal,
+  late: (timeoutMs: number) => BackupError = (ms) => new StalledError(ms),
 ): Promise<T> {
   signal.throwIfAborted();
   // Linked by hand: this runs for every chunk of a read, and AbortSignal.any leaves its links to
@@ -96,7 +98,7 @@ export async function timed<T>(
   signal.addEventListener("abort", abort, { once: true });
   const timer = timeoutMs === undefined
     ? undefined
-    : setTimeout(() => ending.abort(new StalledError(timeoutMs)), timeoutMs);
+    : setTimeout(() => ending.abort(late(timeoutMs)), timeoutMs);
   try {
     return await abortable(run(ending.signal), ending.signal);
   } catch (error) {
@@ -121,6 +123,14 @@ export async function abortable<T>(promise: Promise<T>, signal: AbortSignal): Pr
   } finally {
     signal.removeEventListener("abort", abort);
   }
+}
+
+/** Waits until a promise is settled, whichever way, but no longer than this. */
+export async function settled(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, timeoutMs);
+  await Promise.race([promise.then(() => {}, () => {}), late]);
+  clearTimeout(timer);
 }
 
 /** Waits; an abort ends it with the signal's reason. */

@@ -13,7 +13,7 @@ import type { Inventory } from "../contracts/inventory.ts";
 import { type Artifact, type Manifest, manifestName } from "../contracts/manifest.ts";
 import { type Bytes, tapped } from "../core/bytes.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
-import { withStallLimit } from "../storage/stall-limit.ts";
+import { abortable } from "../core/retry.ts";
 import type { Storage } from "../contracts/storage.ts";
 import { checkSizes } from "./check-sizes.ts";
 import { recipesOf } from "./recipes.ts";
@@ -48,10 +48,16 @@ export interface BackupWriter {
   /** Takes one artifact of the dump; may be called for several at the same time. */
   readonly putArtifact: Emit;
   putInventory(inventory: Inventory): Promise<void>;
-  /** Puts RESTORE.txt and then the manifest: each destination commits alone. */
-  commit(manifest: Manifest): Promise<void>;
-  /** Removes everything that was not committed. Never throws. */
-  abandon(): Promise<void>;
+  /**
+   * Puts RESTORE.txt and then the manifest: each destination commits alone.
+   *
+   * @param assertWhole called right before the first manifest; what it throws ends the run
+   */
+  commit(manifest: Manifest, assertWhole: () => void): Promise<void>;
+  /** Stops what is being written, and removes everything that was not committed. Never throws. */
+  abandon(reason: unknown): Promise<void>;
+  /** Waits until those that were dropped are cleaned, for no longer than the run may take. */
+  cleaned(): Promise<void>;
   outcomes(): DestinationOutcome[];
 }
 
@@ -61,28 +67,43 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
   const codecs = openCodecs(job, order.encryption);
   const written: Artifact[] = [];
   let numbers = 0;
-  let live = order.open.map(({ name, storage }) => ({
-    name,
-    storage: withStallLimit(storage, job.destinationStallTimeoutMs),
-  }));
+  let live = order.open.map(openOutlet);
+  const stopping = new AbortController();
+  const signal = AbortSignal.any([o.signal, stopping.signal]);
+  const cleanings = new Set<Promise<void>>();
   const committed = new Set<string>();
   const failures = new Map(order.unopened.map(({ name, error }) => [name, error]));
   for (const { storage } of live) {
     history.begin(run, job.name, storage.location, prefix, order.startedAt);
   }
 
-  async function drop({ name, storage }: OpenDestination, reason: unknown): Promise<void> {
+  /** What is stored there goes, while the others go on: whether it answers is not their concern. */
+  function drop(outlet: Outlet, reason: unknown): void {
+    const { name } = outlet;
+    if (failures.has(name)) return;
     const error = toBackupError(reason);
-    live = live.filter((destination) => destination.name !== name);
+    live = live.filter((other) => other !== outlet);
     failures.set(name, error);
     o.runtime.log.error("Destination {destination} is dropped from this run: {code}: {message}", {
       destination: name,
       code: error.code,
       message: error.message,
     });
+    cleanings.add(clean(outlet, error));
+  }
+
+  async function clean({ storage, cutOff }: Outlet, error: BackupError): Promise<void> {
+    // Another artifact that still goes there would outlive the cleaning.
+    await cutOff(error);
     // What is in the way may be another destination's that leads to the same place and goes on. The
     // note of the run stays, so that a later one looks whether anything is left over.
     if (!hasCode(error, "storage/exists")) await cleanUpRun(run, prefix, storage, history, o);
+  }
+
+  /** @throws the first destination's failure once none is left */
+  function assertLive(): void {
+    signal.throwIfAborted();
+    if (live.length === 0) throw [...failures.values()][0]!;
   }
 
   async function put(
@@ -90,6 +111,7 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
     format: ArtifactFormat,
     bytes: Bytes,
   ) {
+    assertLive();
     const number = ++numbers;
     const suffixes = [format.suffix, ...codecs.map(({ codec }) => codec.suffix)];
     const targets = live;
@@ -101,11 +123,11 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       name: artifactName({ role: head.role, number, slug: head.slug, suffixes }),
       volumeBytes: job.volumeBytes,
       destinations: targets,
+      onFailed: (index, error) => drop(targets[index]!, error),
       onStored: (bytes) => meter.stored(bytes),
-    }, o);
-    for (const [index, outcome] of result.outcomes.entries()) {
-      if (outcome.status === "failed") await drop(targets[index]!, outcome.error);
-    }
+    }, { signal });
+    // One failed at this artifact, the other at another that goes at the same time.
+    assertLive();
     const { role, databases } = head;
     written.push({ number, role, databases: [...databases], format: format.id, ...result.stored });
     written.sort((a, b) => a.number - b.number);
@@ -113,17 +135,17 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
   }
 
   /** At each destination in turn; one that fails is dropped. */
-  async function atEach(act: (destination: OpenDestination) => Promise<void>): Promise<void> {
-    for (const destination of live) {
+  async function atEach(act: (outlet: Outlet) => Promise<void>): Promise<void> {
+    for (const outlet of live) {
       try {
-        await act(destination);
+        await act(outlet);
       } catch (error) {
         // Once one has its manifest there is a backup, so that the run ends as partial.
         if (committed.size === 0) o.signal.throwIfAborted();
-        await drop(destination, o.signal.aborted ? o.signal.reason : error);
+        drop(outlet, o.signal.aborted ? o.signal.reason : error);
       }
     }
-    if (live.length === 0) throw [...failures.values()].at(-1)!;
+    if (live.length === 0) throw [...failures.values()][0]!;
   }
 
   return {
@@ -140,14 +162,15 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       const head = { role: "inventory", databases, format: inventoryFormat.id, slug: "" };
       await put(head, inventoryFormat, inventoryBytes(inventory));
     },
-    async commit(manifest) {
+    async commit(manifest, assertWhole) {
       const recipes = recipesOf(manifest, job.database.kind);
       const text = new TextEncoder().encode(restoreText(manifest, recipes));
       await atEach(async ({ storage }) => {
         await storage.put(prefix + restoreTextName, text, o);
-        await assertWhole(storage, prefix, manifest, o);
+        await assertStored(storage, prefix, manifest, o);
       });
       o.signal.throwIfAborted();
+      assertWhole();
       const body = new TextEncoder().encode(manifestText(manifest));
       await atEach(async ({ name, storage }) => {
         await storage.put(prefix + manifestName, body, o);
@@ -155,9 +178,15 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
         history.settle(run, storage.location);
       });
     },
-    async abandon() {
+    async abandon(reason) {
+      const error = toBackupError(reason);
+      stopping.abort(error);
       const left = live.filter(({ name }) => !committed.has(name));
-      await Promise.all(left.map(({ storage }) => cleanUpRun(run, prefix, storage, history, o)));
+      await Promise.all([...left.map((outlet) => clean(outlet, error)), ...cleanings]);
+    },
+    async cleaned() {
+      // A later run finishes what is not done by then: it is on record.
+      await abortable(Promise.all(cleanings), o.signal).catch(() => {});
     },
     outcomes() {
       return job.destinations.map(({ name, kind }) => {
@@ -171,8 +200,35 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
   };
 }
 
+/** A destination with what is being put there. */
+interface Outlet extends OpenDestination {
+  /** Stops every put that is under way, and waits until they have ended. */
+  readonly cutOff: (reason: BackupError) => Promise<void>;
+}
+
+function openOutlet({ name, storage }: OpenDestination): Outlet {
+  const ending = new AbortController();
+  const putting = new Set<Promise<unknown>>();
+  return {
+    name,
+    storage: {
+      ...storage,
+      async put(key, body, o) {
+        const signal = AbortSignal.any([o.signal, ending.signal]);
+        const put = storage.put(key, body, { ...o, signal });
+        putting.add(put);
+        return await put.finally(() => putting.delete(put));
+      },
+    },
+    async cutOff(reason) {
+      ending.abort(reason);
+      await Promise.allSettled(putting);
+    },
+  };
+}
+
 /** One LIST before the manifest: what was acknowledged must also be there, and be found. */
-async function assertWhole(
+async function assertStored(
   storage: Storage,
   prefix: string,
   manifest: Manifest,

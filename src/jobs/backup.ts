@@ -1,8 +1,9 @@
 import { backupPrefix, newBackupId, sourceTag } from "../catalog/names.ts";
-import type { JobDefinition } from "../config/model.ts";
 import type { Encryption } from "../contracts/codec.ts";
-import type { Connector, DumpResult, SourceInfo } from "../contracts/connector.ts";
-import { type Manifest, manifestFormatVersion } from "../contracts/manifest.ts";
+import { defaultStallTimeoutMs, type JobDefinition } from "../config/model.ts";
+import { openWithLimits } from "../connectors/limits.ts";
+import type { Connector, DumpResult, Emit, SourceInfo } from "../contracts/connector.ts";
+import { type Manifest, manifestFormatVersion, type Omission } from "../contracts/manifest.ts";
 import type { StrategyPlan } from "../contracts/strategy.ts";
 import { shellQuote } from "../core/text.ts";
 import { BackupError, toBackupError } from "../core/errors.ts";
@@ -12,6 +13,7 @@ import { type BackupWriter, openBackupWriter } from "./backup-writer.ts";
 import { cleanUpAfterCrash } from "./clean-up.ts";
 import { completeHistory } from "./complete-history.ts";
 import { withDeadline } from "./deadline.ts";
+import { watchEmits } from "./emits.ts";
 import { resolveEncryption } from "./encryption.ts";
 import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
 import { type History, openHistory } from "./history.ts";
@@ -27,17 +29,19 @@ export const runBackup: RunBackup = async (job, o) => {
   const log = o.runtime.log.with({ run, job: job.name, database: job.database.name });
   const context: JobContext = { ...o, runtime: { ...o.runtime, log } };
   log.info("Run {run} of job {job} starts");
+  const so: SoFar = {};
   let result: RunResult;
   try {
     result = await withDeadline(
       o.signal,
       job.timeoutMs,
-      (signal) => runLocked({ job, run, startedAt, forced: o.kind }, { ...context, signal }),
+      (signal) => runLocked({ job, run, startedAt, forced: o.kind, so }, { ...context, signal }),
     );
   } catch (error) {
-    // Whatever a stopped run stumbled over, the reason it was stopped is what went wrong.
-    const failure = toBackupError(o.signal.aborted ? o.signal.reason : error);
-    result = failed(job, run, startedAt, failure, context);
+    result = so.done === undefined
+      // Whatever a stopped run stumbled over, the reason it was stopped is what went wrong.
+      ? failed({ job, run, startedAt, so }, o.signal.aborted ? o.signal.reason : error, context)
+      : withWarning(so.done, error);
     await note(result, context);
   }
   logEnd(result, context);
@@ -51,7 +55,16 @@ async function note(result: RunResult, o: JobContext): Promise<void> {
   history.close();
 }
 
+/** What a run has come to, whatever goes wrong after it. */
+interface SoFar {
+  /** The run's result, once it is committed. */
+  done?: RunResult;
+  /** How its destinations fare, once it writes to them. */
+  outcomes?: () => readonly DestinationOutcome[];
+}
+
 interface Order {
+  readonly so: SoFar;
   readonly job: JobDefinition;
   readonly run: string;
   readonly startedAt: Date;
@@ -61,14 +74,16 @@ interface Order {
 /** Everything that happens while the lock is held. */
 async function runLocked(order: Order, o: JobContext): Promise<RunResult> {
   const { job, run } = order;
+  const stallMs = job.destinationStallTimeoutMs;
   const encryption = await resolveEncryption(job.encryption, o.runtime.secrets);
-  const connector = await job.database.kind.open(job.database.options, o);
+  const answerMs = Math.max(job.stallTimeoutMs, defaultStallTimeoutMs);
+  const connector = await openWithLimits(job.database, { answerMs }, o);
   try {
     return await withJobLock(
       { job: job.name, location: connector.location, run },
       o,
       () =>
-        withDestinations(job.destinations, o, async (open, unopened) => {
+        withDestinations(job.destinations, { ...o, stallMs }, async (open, unopened) => {
           const history = await openHistory(o);
           try {
             if (open.length === 0) throw unopened[0]!.error;
@@ -79,7 +94,9 @@ async function runLocked(order: Order, o: JobContext): Promise<RunResult> {
               o,
               () => runRecorded({ ...order, encryption }, connector, open, unopened, history, o),
             );
+            order.so.done = recorded;
             const result = await pruneAfter(recorded, job, open, o);
+            order.so.done = result;
             history.finish(result);
             return result;
           } finally {
@@ -104,7 +121,7 @@ async function runRecorded(
   const meter = createMeter(o);
   meter.stage("inspect");
   const info = await connector.inspect({ signal: o.signal, settings: job.settings });
-  assertAccepted(job, info);
+  assertAccepted(job, info.omissions, "dump/would-omit");
   const tag = sourceTag(job.database.kind.kind, info.sourceId);
   const before = await completeHistory({ job: job.name, sourceTag: tag }, open, o);
   const plan = full.plan({ history: before, info, now: startedAt, forced: order.forced });
@@ -121,26 +138,39 @@ async function runRecorded(
     { job, run, encryption: order.encryption, prefix, open, unopened, history, meter, startedAt },
     o,
   );
+  const emits = watchEmits(writer.putArtifact);
+  order.so.outcomes = () => writer.outcomes();
   try {
-    const dump = await dumpInto(writer, order, connector, plan, info, meter, o);
+    const dump = await dumpInto(emits.emit, order, connector, plan, info, meter, o);
+    emits.end();
+    // A right can be revoked between the look at the source and the dump.
+    assertAccepted(job, dump.omitted, "dump/omitted");
     await writer.putInventory(dump.inventory);
     const manifest = describe(order, writer, { info, plan, tag, dump }, o.runtime.now());
-    await writer.commit(manifest);
-    return ended(order, manifest, writer.outcomes(), warningsOf(info, dump), o);
+    await writer.commit(manifest, emits.assertWhole);
+    const result = ended(order, manifest, writer.outcomes(), warningsOf(info, dump), o);
+    order.so.done = result;
+    await writer.cleaned();
+    return result;
   } catch (error) {
-    await writer.abandon();
+    await writer.abandon(error);
     throw error;
   }
 }
 
-/** A dump that would leave something out is no success, unless the job says that this is known. */
-function assertAccepted(job: JobDefinition, info: SourceInfo): void {
-  const unaccepted = info.omissions.filter(({ name }) => !job.accept.includes(name));
+/** A dump that leaves something out is no success, unless the job says that this is known. */
+function assertAccepted(
+  job: JobDefinition,
+  omissions: readonly Omission[],
+  code: "dump/would-omit" | "dump/omitted",
+): void {
+  const unaccepted = omissions.filter(({ name }) => !job.accept.includes(name));
   if (unaccepted.length === 0) return;
   const names = unaccepted.map(({ name }) => name);
+  const verb = code === "dump/omitted" ? "has left out" : "would leave out";
   throw new BackupError(
-    "dump/would-omit",
-    `A dump of "${job.database.name}" would leave out: ` +
+    code,
+    `A dump of "${job.database.name}" ${verb}: ` +
       unaccepted.map(({ name, reason }) => `${name} (${reason})`).join("; "),
     {
       hint: `Grant what is missing, or accept it by name: accept: ${JSON.stringify(names)}` +
@@ -151,7 +181,7 @@ function assertAccepted(job: JobDefinition, info: SourceInfo): void {
 }
 
 async function dumpInto(
-  writer: BackupWriter,
+  emit: Emit,
   { job }: Order,
   connector: Connector,
   { kind }: StrategyPlan,
@@ -161,7 +191,7 @@ async function dumpInto(
 ): Promise<DumpResult> {
   meter.stage("dump", info.estimatedBytes);
   const dumpPlan = { kind, settings: job.settings, stallMs: job.stallTimeoutMs };
-  return await connector.dump(dumpPlan, writer.putArtifact, o);
+  return await connector.dump(dumpPlan, emit, o);
 }
 
 /** Each once: a connector may say the same before the dump and after it. */
@@ -253,22 +283,30 @@ function healingHint(
 }
 
 function failed(
-  job: JobDefinition,
-  run: string,
-  startedAt: Date,
-  error: BackupError,
+  { job, run, startedAt, so }: Pick<Order, "job" | "run" | "startedAt" | "so">,
+  reason: unknown,
   o: JobContext,
 ): RunResult {
+  const error = toBackupError(reason);
+  const outcomes = so.outcomes?.() ?? [];
   return {
     run,
     job: job.name,
     status: "failure",
     startedAt,
     finishedAt: o.runtime.now(),
-    destinations: [],
+    // Where several failed each for a reason of its own, each is told; else the error says it all.
+    destinations: outcomes.length > 1 ? outcomes.filter(({ status }) => status === "failed") : [],
     warnings: [],
     error,
   };
+}
+
+/** A backup that is committed stands, whatever goes wrong on the way out. */
+function withWarning(result: RunResult, reason: unknown): RunResult {
+  const { message, code } = toBackupError(reason);
+  const warning = `The backup is complete, but the run did not end cleanly: ${message} (${code})`;
+  return { ...result, warnings: [...result.warnings, warning] };
 }
 
 /** What is told with the result, too, has `isOutcome`: a person at a terminal needs it once. */

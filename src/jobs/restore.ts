@@ -1,6 +1,8 @@
 import { goodBackups, resolveBackup } from "../catalog/catalog.ts";
 import { readManifest } from "../catalog/manifest.ts";
 import { newBackupId } from "../catalog/names.ts";
+import { defaultStallTimeoutMs } from "../config/model.ts";
+import { openWithLimits } from "../connectors/limits.ts";
 import type {
   Connector,
   RestorableChain,
@@ -34,7 +36,10 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
   let kept: Lock | undefined;
   const close = async () => {
     kept?.release();
-    await connector?.close();
+    // What was restored stands, whether the server answers to the last or not.
+    await connector?.close().catch((error: unknown) => {
+      o.runtime.log.warn("The connection to the target did not close cleanly: {error}", { error });
+    });
     await closeDestinations(open);
   };
   try {
@@ -50,7 +55,7 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
     kept = await keepBackups({ job: choice.ref.job, locations }, o);
     const meter = createMeter(o);
     const source = chainSource(choice, found, request, meter, o);
-    connector = await request.target.kind.open(request.target.options, o);
+    connector = await openWithLimits(request.target, { answerMs: defaultStallTimeoutMs }, o);
     return await plan(request, choice, source, connector, meter, close, o);
   } catch (error) {
     await close();

@@ -1,62 +1,127 @@
-import type { Storage } from "../contracts/storage.ts";
+import type { ObjectInfo, Storage } from "../contracts/storage.ts";
 import { type Bytes, bytesOf } from "../core/bytes.ts";
 import { BackupError } from "../core/errors.ts";
-import { abortable, timed } from "../core/retry.ts";
+import { abortable, settled, timed } from "../core/retry.ts";
 
-// A put that is told to stop has this long to take back what it has sent.
+// A put that is told to stop has this long to take back what it has sent, and a storage to close.
 const defaultGraceMs = 15_000;
 
 /**
- * Wraps a storage so that a put which takes no more bytes is given up, and what feeds it is free to
- * go on with others. Only the time counts in which the storage has a chunk, or the whole body, and
- * does not ask for more; never that in which it waits for the next chunk, whoever holds that back.
+ * Wraps a storage so that no call of it holds anybody up for longer than its limit: each ends with
+ * the signal's reason as soon as that aborts, or fails with BackupError `storage/stalled`, whether
+ * the storage hears the signal or not.
  *
- * A put that is given up fails with BackupError `storage/stalled`.
+ * Of a put, only the time counts in which the storage has a chunk, or the whole body, and does not
+ * ask for more; never that in which it waits for the next chunk, whoever holds that back. Of a read or
+ * a list, only that in which the storage is asked for the next piece.
  *
- * @param limitMs longest time that it may sit on one chunk
- * @param graceMs how long it may take to clean up after that, default 15,000
+ * @param limitMs longest time that it may sit on one thing
+ * @param graceMs how long a put may take to clean up after that, default 15,000
  */
 export function withStallLimit(
   storage: Storage,
   limitMs: number,
   graceMs: number = defaultGraceMs,
 ): Storage {
-  return {
-    location: storage.location,
-    async put(key, body, o) {
-      const stall = new AbortController();
-      const watched = watch(body instanceof Uint8Array ? bytesOf(body) : body, limitMs, () => {
-        stall.abort(stalled(storage.location, key, limitMs));
-      });
-      const putting = storage.put(key, watched.bytes, {
-        ...o,
-        signal: AbortSignal.any([o.signal, stall.signal]),
-      });
-      try {
-        return await abortable(putting, stall.signal);
-      } catch (error) {
-        if (!stall.signal.aborted || o.signal.aborted) throw error;
-        // The others need not wait for the cleaning.
-        await watched.leave();
-        await timed(() => putting, graceMs, o.signal).catch(() => {});
-        throw stall.signal.reason;
-      } finally {
-        watched.end();
+  const { location } = storage;
+  const limited = <T>(
+    what: string,
+    run: (signal: AbortSignal) => Promise<T>,
+    signal: AbortSignal,
+  ) => timed(run, limitMs, signal, (ms) => silent(location, what, ms));
+
+  async function* pulled<T>(
+    what: string,
+    open: (signal: AbortSignal) => AsyncIterable<T>,
+    outer: AbortSignal,
+  ): AsyncGenerator<T> {
+    const ending = new AbortController();
+    const abort = () => ending.abort(outer.reason);
+    outer.addEventListener("abort", abort, { once: true });
+    const iterator = open(ending.signal)[Symbol.asyncIterator]();
+    let isPending = false;
+    try {
+      for (;;) {
+        isPending = true;
+        const next = await limited(what, () => iterator.next(), outer);
+        isPending = false;
+        if (next.done === true) return;
+        yield next.value;
       }
+    } finally {
+      outer.removeEventListener("abort", abort);
+      // One that still owes a piece ends only after it, which may never come.
+      if (isPending) ending.abort(outer.reason);
+      const returning = Promise.resolve(iterator.return?.());
+      returning.catch(() => {});
+      if (!isPending) await settled(returning, graceMs);
+    }
+  }
+
+  async function put(
+    key: string,
+    body: Bytes | Uint8Array,
+    o: Parameters<Storage["put"]>[2],
+  ): Promise<ObjectInfo> {
+    o.signal.throwIfAborted();
+    const ending = new AbortController();
+    const abort = () => ending.abort(o.signal.reason);
+    o.signal.addEventListener("abort", abort, { once: true });
+    const watched = watch(body instanceof Uint8Array ? bytesOf(body) : body, limitMs, () => {
+      ending.abort(stalled(location, key, limitMs));
+    });
+    const putting = started(() => storage.put(key, watched.bytes, { ...o, signal: ending.signal }));
+    try {
+      return await abortable(putting, ending.signal);
+    } catch (error) {
+      if (!ending.signal.aborted) throw error;
+      // What feeds it, and the others, need not wait for the cleaning.
+      await watched.leave(ending.signal.reason, graceMs);
+      await settled(putting, graceMs);
+      // What was acknowledged is there, though nobody waited for it any more.
+      if (watched.isRead()) return await abortable(putting, ending.signal);
+      throw ending.signal.reason;
+    } finally {
+      watched.end();
+      o.signal.removeEventListener("abort", abort);
+    }
+  }
+
+  return {
+    location,
+    ...(storage.partBytes === undefined ? {} : { partBytes: storage.partBytes }),
+    ...(storage.remarks === undefined ? {} : { remarks: storage.remarks }),
+    put,
+    get: (key, o) =>
+      pulled(`read "${key}"`, (signal) => storage.get(key, { ...o, signal }), o.signal),
+    list: (prefix, o) =>
+      pulled(`list "${prefix}"`, (signal) => storage.list(prefix, { ...o, signal }), o.signal),
+    stat: (key, o) =>
+      limited(`look up "${key}"`, (signal) => storage.stat(key, { ...o, signal }), o.signal),
+    delete: (key, o) =>
+      limited(`delete "${key}"`, (signal) => storage.delete(key, { ...o, signal }), o.signal),
+    sweep: (prefix, o) =>
+      limited(`sweep "${prefix}"`, (signal) => storage.sweep(prefix, { ...o, signal }), o.signal),
+    async close() {
+      await settled(started(() => storage.close()), graceMs);
     },
-    get: (key, o) => storage.get(key, o),
-    stat: (key, o) => storage.stat(key, o),
-    list: (prefix, o) => storage.list(prefix, o),
-    delete: (key, o) => storage.delete(key, o),
-    sweep: (prefix, o) => storage.sweep(prefix, o),
-    close: () => storage.close(),
   };
+}
+
+/** A promise of it, also where it throws at once. */
+async function started<T>(run: () => Promise<T>): Promise<T> {
+  return await run();
 }
 
 interface Watched {
   readonly bytes: Bytes;
-  /** Ends the body, on behalf of a storage that does not. */
-  leave(): Promise<void>;
+  /**
+   * Breaks the body off, on behalf of a storage that does not, and waits no longer than this for it.
+   * Its reader gets the reason, never an end that could be taken for the body's own.
+   */
+  leave(reason: unknown, timeoutMs: number): Promise<void>;
+  /** Whether its reader has seen its end. */
+  isRead(): boolean;
   /** Ends the watching. */
   end(): void;
 }
@@ -65,14 +130,20 @@ interface Watched {
 function watch(body: Bytes, limitMs: number, onStall: () => void): Watched {
   const source = body[Symbol.asyncIterator]();
   let heldSince: number | undefined = performance.now();
+  const breaking = new AbortController();
+  let isRead = false;
   const timer = setInterval(() => {
     if (heldSince !== undefined && performance.now() - heldSince >= limitMs) onStall();
   }, Math.max(10, Math.min(1_000, limitMs / 4)));
 
   async function next(): Promise<IteratorResult<Uint8Array>> {
+    breaking.signal.throwIfAborted();
     heldSince = undefined;
     try {
-      return await source.next();
+      const result = await source.next();
+      breaking.signal.throwIfAborted();
+      isRead ||= result.done === true;
+      return result;
     } finally {
       heldSince = performance.now();
     }
@@ -85,17 +156,25 @@ function watch(body: Bytes, limitMs: number, onStall: () => void): Watched {
 
   return {
     bytes: { [Symbol.asyncIterator]: () => ({ next, return: leave }) },
-    async leave() {
-      await leave();
+    async leave(reason, timeoutMs) {
+      breaking.abort(reason);
+      await settled(leave(), timeoutMs);
     },
+    isRead: () => isRead,
     end: () => clearInterval(timer),
   };
 }
 
+const hint = "Look at the network and the store, or raise the job's destinationStallTimeout.";
+
 function stalled(location: string, key: string, limitMs: number): BackupError {
-  return new BackupError(
-    "storage/stalled",
-    `"${location}" took no byte of "${key}" for ${limitMs / 1_000} s`,
-    { hint: "Look at the network and the store, or raise the job's destinationStallTimeout." },
-  );
+  const message = `"${location}" took no byte of "${key}" for ${limitMs / 1_000} s`;
+  return new BackupError("storage/stalled", message, { hint });
+}
+
+function silent(location: string, what: string, limitMs: number): BackupError {
+  const message = `"${location}" was asked to ${what} and has not answered for ${
+    limitMs / 1_000
+  } s`;
+  return new BackupError("storage/stalled", message, { hint });
 }
