@@ -52,6 +52,7 @@ export { BackupError } from "./core/errors.ts";
 export type { BackupErrorOptions, ErrorArea, ErrorCode } from "./core/errors.ts";
 export type { Abortable, ByteRange, Bytes } from "./core/bytes.ts";
 export type { Environment, Runtime } from "./core/runtime.ts";
+export type { Machine } from "./core/machine.ts";
 export type * from "./contracts/connector.ts";
 export type * from "./contracts/format.ts";
 export type * from "./contracts/inventory.ts";

@@ -5,6 +5,7 @@ import type { DatabaseDefinition, DestinationDefinition, JobDefinition } from ".
 import type { SourceInfo } from "../contracts/connector.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
 import { formatBytes } from "../core/text.ts";
+import { type IdentifiedSource, identifySource } from "../jobs/source.ts";
 import { probeStorage } from "../storage/probe.ts";
 import { type ErrorJson, errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";
@@ -49,8 +50,10 @@ export async function examineDatabase(
       const accepted = new Set(jobs.flatMap(({ accept }) => accept));
       const { findings, codes } = judge(info, accepted);
       findings.unshift(ok(`${info.flavour} ${info.version} at ${connector.location}`));
+      const source = await identifySource(database, info, o);
+      findings.push(ok(`its backups are kept apart from others by ${describeSource(source)}`));
       findings.push(ok(`databases: ${names.join(", ") || "none"}`));
-      return { ...base, findings, codes, facts: { ...info, databases: names } };
+      return { ...base, findings, codes, facts: { ...info, source, databases: names } };
     } finally {
       await connector.close();
     }
@@ -157,8 +160,15 @@ function judge(
     findings.push({ status: isFar ? "warning" : "ok", text });
   }
   findings.push(ok(`kinds of backup: ${info.capabilities.join(", ")}`));
-  for (const text of info.warnings) findings.push({ status: "warning", text });
+  for (const text of [...info.warnings, ...info.advice ?? []]) {
+    findings.push({ status: "warning", text });
+  }
   return { findings, codes };
+}
+
+function describeSource({ id, by }: IdentifiedSource): string {
+  if (by === "server") return `the server's own id, ${id}`;
+  return by === "name" ? `its source, "${id}"` : `its address, "${id}"; source: "NAME" names it`;
 }
 
 function describeOffset(ms: number): string {

@@ -13,6 +13,7 @@ import type { Config, DestinationDefinition, LogSettings } from "../config/model
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import type { BackupError } from "../core/errors.ts";
+import { thisMachine } from "../core/machine.ts";
 import type { Runtime } from "../core/runtime.ts";
 import type { Secrets } from "../core/secret.ts";
 import { sweepTempDirs } from "../core/temp.ts";
@@ -128,6 +129,7 @@ export async function openSession(
       random: host.random,
       log,
       secrets,
+      machine: () => thisMachine(host.env),
       tempDir: loaded?.tempDir ?? host.tempDir,
     }),
     job(label, keys) {

@@ -70,6 +70,23 @@ export function takesPassword({ kind, options }: DatabaseDefinition, password: S
   return kind.options.safeParse({ ...asObject(options), password }).success;
 }
 
+/**
+ * The same database with a `source`, which identifies it among the backups.
+ *
+ * @throws BackupError `usage/no-source-here`
+ */
+export function databaseWithSource(
+  database: DatabaseDefinition,
+  source: string,
+): DatabaseDefinition {
+  const { kind, options, written } = database;
+  const result = kind.options.safeParse({ ...asObject(written ?? options), source });
+  if (result.success) return { ...database, written: result.data };
+  throw new BackupError("usage/no-source-here", `${kind.title} takes no source`, {
+    hint: "Leave --source out.",
+  });
+}
+
 /** The same database with a password that was asked for. */
 export function databaseWithPassword(
   database: DatabaseDefinition,

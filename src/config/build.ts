@@ -77,12 +77,12 @@ function assemble(parsed: ParsedConfig, o: BuildOptions, problems: Problem[]): C
   const databases = new Map<string, DatabaseDefinition>();
   for (const [name, declaration] of Object.entries(parsed.databases)) {
     const options = checkOptions(declaration, ["databases", name], o.base, problems);
-    databases.set(name, { name, kind: declaration.kind, options });
+    databases.set(name, { name, kind: declaration.kind, ...options });
   }
   const destinations = new Map<string, DestinationDefinition>();
   for (const [name, declaration] of Object.entries(parsed.destinations)) {
     const options = checkOptions(declaration, ["destinations", name], o.base, problems);
-    destinations.set(name, { name, kind: declaration.kind, options });
+    destinations.set(name, { name, kind: declaration.kind, options: options.options });
   }
   const jobs = new Map<string, JobDefinition>();
   for (const [name, written] of Object.entries(parsed.jobs)) {
@@ -104,21 +104,25 @@ function assemble(parsed: ParsedConfig, o: BuildOptions, problems: Problem[]): C
   };
 }
 
-/** The kind's own check of its options, with paths put beside the config. */
+/** The kind's own check of its options, with paths put beside the config, and as they were written. */
 function checkOptions(
   declaration: DatabaseDeclaration | DestinationDeclaration,
   path: ConfigPath,
   base: string,
   problems: Problem[],
-): unknown {
+): { options: unknown; written: unknown } {
   const { options: schema, paths } = declaration.kind;
   const result = schema.safeParse(declaration.options);
   if (!result.success) {
     problems.push(...problemsOf(result.error, schema, declaration.options, path, true));
-    return declaration.options;
+    return { options: declaration.options, written: declaration.options };
   }
-  const beside = withFilesIn(base, result.data);
-  return (paths ?? []).reduce((options, name) => withPath(options, name.split("."), base), beside);
+  const written = withFilesIn(base, result.data);
+  const options = (paths ?? []).reduce<unknown>(
+    (options, name) => withPath(options, name.split("."), base),
+    written,
+  );
+  return { options, written };
 }
 
 /** Resolves the path at `keys`; a reference in its place is left to say an absolute path itself. */

@@ -58,6 +58,14 @@ export const contracts = `
     constructor(code: ErrorCode, message: string, options?: BackupErrorOptions);
   }
 
+  /** What is known of the machine that this program runs on. */
+  export interface Machine {
+    /** Its name; a container gets a new one each time it is made. */
+    readonly host: string;
+    /** Tells it from every other machine; undefined in a container, and where it has no such id. */
+    readonly id: string | undefined;
+  }
+
   /** Environment variables, as passed in by main: nothing else reads the process's own. */
   export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -75,6 +83,8 @@ export const contracts = `
     readonly log: Logger;
     /** Resolves references to secrets and knows what to redact. */
     readonly secrets: Secrets;
+    /** Which machine this is. */
+    readonly machine: () => Machine;
     /** Where temporary files may go; default the system's. */
     readonly tempDir: string;
   }
@@ -296,8 +306,18 @@ export const contracts = `
 
   /** A look at the source before anything is read. */
   export interface SourceInfo {
-    /** Identifies the server across addresses and restarts, and no other server. */
-    readonly sourceId: string;
+    /**
+     * What the server itself says: identifies it across addresses and restarts, and no other server.
+     * Undefined where it has no such thing; then {@link ConnectorKind.declaredSource} stands in.
+     */
+    readonly sourceId?: string | undefined;
+    /** The kind that it really is, where that is another than was asked for: MariaDB at \`mysql://\`. */
+    readonly kind?: string;
+    /**
+     * Where exactly this machine found it, if its declaration leaves that open: the file behind a
+     * relative path. Two runs on one machine with different places are of different sources.
+     */
+    readonly place?: string;
     /** \`PostgreSQL\`, \`MariaDB\`, \`MySQL\`, \`MongoDB\`, \`SQLite\`. */
     readonly flavour: string;
     /** The server's version, as short as it gets: \`15.18\`. */
@@ -315,11 +335,13 @@ export const contracts = `
     readonly clockOffsetMs: number | null;
     /** An estimate of the raw dump's size, for progress; undefined where there is none. */
     readonly estimatedBytes?: number;
-    /** Things to know that stop nothing. */
+    /** Things to know that stop nothing; every run tells them. */
     readonly warnings: readonly string[];
+    /** Things that could be better, and that only doctor tells. */
+    readonly advice?: readonly string[];
     /**
      * What identifies each database on this machine, so that no two runs use one at the same time;
-     * absent: \`sourceId\` with the databases' names. A file is its real path.
+     * absent: what identifies the source, with the names of its databases. A file is its real path.
      */
     readonly locks?: readonly string[];
   }
@@ -462,7 +484,7 @@ export const contracts = `
      * What {@link SourceInfo.sourceId} says of the target: a restore and a backup of one database meet
      * by it, however their URLs spell the server. Absent: the connector's location stands in.
      */
-    readonly sourceId?: string;
+    readonly sourceId?: string | undefined;
     /** As {@link SourceInfo.locks}; absent: \`sourceId\` with the steps' targets. */
     readonly locks?: readonly string[];
   }
@@ -557,6 +579,14 @@ export const contracts = `
     readonly rawBytesCommand: string;
   }
 
+  /** How the user tells a source from others. */
+  export interface DeclaredSource {
+    /** The option \`source\`, or the address without user, password and parameters. */
+    readonly id: string;
+    /** Whether it is the option \`source\`. */
+    readonly isNamed: boolean;
+  }
+
   /** A kind of database: what a factory, YAML's \`type:\` or a URL's scheme names. */
   export interface ConnectorKind<O = unknown> {
     /** \`postgres\`. */
@@ -583,6 +613,13 @@ export const contracts = `
     fromUrl(url: string): O;
     /** Resolves secrets and parses the options; connects only when something is asked of it. */
     open(options: O, o: Abortable & { runtime: Runtime }): Promise<Connector>;
+    /**
+     * What identifies a source that says nothing of itself. Never the name of this machine, which
+     * every new container changes. Without this function it is the database's name in the config.
+     *
+     * @param options as they were written: relative paths are not resolved
+     */
+    declaredSource?(options: O, o: { runtime: Runtime }): Promise<DeclaredSource>;
     /**
      * The standard commands that restore this artifact without dbbackup, one a line, \`#\` for remarks;
      * run inside the backup's folder by \`sh\`.

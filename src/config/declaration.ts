@@ -54,6 +54,8 @@ const configuration = `
     database?: Text | undefined;
     /** Several databases. */
     databases?: string[] | undefined;
+    /** Identifies the server where it has no id of its own; default its address as written. */
+    source?: Text | undefined;
     tls?: Tls | undefined;
     /** Milliseconds; default 10,000. */
     connectTimeoutMs?: number | undefined;
@@ -67,6 +69,8 @@ const configuration = `
   /** A SQLite file. */
   export function sqlite(options: {
     path: Text;
+    /** Identifies the database among the backups; default its path as written. */
+    source?: Text | undefined;
     /** Milliseconds to wait for a lock; default 30,000. */
     busyTimeoutMs?: number | undefined;
   }): DatabaseDeclaration;

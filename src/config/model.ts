@@ -9,6 +9,8 @@ export interface DatabaseDefinition {
   readonly name: string;
   readonly kind: ConnectorKind;
   readonly options: unknown;
+  /** The options as they were written, before relative paths were resolved; absent where the same. */
+  readonly written?: unknown;
 }
 
 /** A destination as declared. */

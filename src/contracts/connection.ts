@@ -43,6 +43,8 @@ export const serverOptionShape = {
   /** Several databases, one artifact each; not together with `database`. */
   databases: z.array(z.string().min(1)).min(1).optional(),
   tls: tlsSchema.optional(),
+  /** Identifies the server where it has no id of its own; default its address as it is written. */
+  source: textSchema.optional(),
   /** Milliseconds to wait for a connection; default 10,000. */
   connectTimeoutMs: z.number().int().positive().optional(),
   /** Milliseconds without any answer after which a server is given up; default 120,000. */
@@ -213,6 +215,29 @@ export function connectionLabel(connection: Connection): string {
     }`;
   const database = connection.database === undefined ? "" : `/${connection.database}`;
   return `${connection.scheme}://${user}${place}${database}`;
+}
+
+/**
+ * What identifies a server that says nothing of itself: the option `source`, else the address as it
+ * is written, without user, password, database and parameters.
+ *
+ * @param defaultPort of its kind, so that leaving it out and writing it are the same
+ * @throws as {@link resolveConnection}
+ */
+export async function declaredServer(
+  options: ServerOptions,
+  schemes: readonly string[],
+  defaultPort: number,
+  runtime: Runtime,
+): Promise<{ id: string; isNamed: boolean }> {
+  if (options.source !== undefined) {
+    return { id: await runtime.secrets.resolve(options.source, { isPublic: true }), isNamed: true };
+  }
+  const { socket, host, port } = await resolveConnection(options, schemes, runtime);
+  const places = (host ?? "localhost").toLowerCase().split(",").map((place) =>
+    /:\d+$/.test(place) && !/:.*:/.test(place) ? place : `${place}:${port ?? defaultPort}`
+  );
+  return { id: socket ?? places.join(","), isNamed: false };
 }
 
 function emptyUrl(scheme: string): ServerUrl {

@@ -22,8 +22,18 @@ export interface Tool {
 
 /** A look at the source before anything is read. */
 export interface SourceInfo {
-  /** Identifies the server across addresses and restarts, and no other server. */
-  readonly sourceId: string;
+  /**
+   * What the server itself says: identifies it across addresses and restarts, and no other server.
+   * Undefined where it has no such thing; then {@link ConnectorKind.declaredSource} stands in.
+   */
+  readonly sourceId?: string | undefined;
+  /** The kind that it really is, where that is another than was asked for: MariaDB at `mysql://`. */
+  readonly kind?: string;
+  /**
+   * Where exactly this machine found it, if its declaration leaves that open: the file behind a
+   * relative path. Two runs on one machine with different places are of different sources.
+   */
+  readonly place?: string;
   /** `PostgreSQL`, `MariaDB`, `MySQL`, `MongoDB`, `SQLite`. */
   readonly flavour: string;
   /** The server's version, as short as it gets: `15.18`. */
@@ -41,11 +51,13 @@ export interface SourceInfo {
   readonly clockOffsetMs: number | null;
   /** An estimate of the raw dump's size, for progress; undefined where there is none. */
   readonly estimatedBytes?: number;
-  /** Things to know that stop nothing. */
+  /** Things to know that stop nothing; every run tells them. */
   readonly warnings: readonly string[];
+  /** Things that could be better, and that only doctor tells. */
+  readonly advice?: readonly string[];
   /**
    * What identifies each database on this machine, so that no two runs use one at the same time;
-   * absent: `sourceId` with the databases' names. A file is its real path.
+   * absent: what identifies the source, with the names of its databases. A file is its real path.
    */
   readonly locks?: readonly string[];
 }
@@ -188,7 +200,7 @@ export interface RestorePlan {
    * What {@link SourceInfo.sourceId} says of the target: a restore and a backup of one database meet
    * by it, however their URLs spell the server. Absent: the connector's location stands in.
    */
-  readonly sourceId?: string;
+  readonly sourceId?: string | undefined;
   /** As {@link SourceInfo.locks}; absent: `sourceId` with the steps' targets. */
   readonly locks?: readonly string[];
 }
@@ -283,6 +295,14 @@ export interface RecipeInput {
   readonly rawBytesCommand: string;
 }
 
+/** How the user tells a source from others. */
+export interface DeclaredSource {
+  /** The option `source`, or the address without user, password and parameters. */
+  readonly id: string;
+  /** Whether it is the option `source`. */
+  readonly isNamed: boolean;
+}
+
 /** A kind of database: what a factory, YAML's `type:` or a URL's scheme names. */
 export interface ConnectorKind<O = unknown> {
   /** `postgres`. */
@@ -309,6 +329,13 @@ export interface ConnectorKind<O = unknown> {
   fromUrl(url: string): O;
   /** Resolves secrets and parses the options; connects only when something is asked of it. */
   open(options: O, o: Abortable & { runtime: Runtime }): Promise<Connector>;
+  /**
+   * What identifies a source that says nothing of itself. Never the name of this machine, which
+   * every new container changes. Without this function it is the database's name in the config.
+   *
+   * @param options as they were written: relative paths are not resolved
+   */
+  declaredSource?(options: O, o: { runtime: Runtime }): Promise<DeclaredSource>;
   /**
    * The standard commands that restore this artifact without dbbackup, one a line, `#` for remarks;
    * run inside the backup's folder by `sh`.

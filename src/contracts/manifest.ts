@@ -79,13 +79,21 @@ export const manifestSchema = z.looseObject({
   source: z.looseObject({
     /** The connector's kind: `postgres`. */
     kind: z.string(),
-    /** What identifies the server: system identifier, server_uuid, replica set id, host and path. */
+    /** What identifies the server: system identifier, server_uuid, replica set id; else what is declared. */
     id: z.string(),
     /** Short digest of kind and id, as in the folder's name: `s41f0c2`. */
     tag: z.string(),
     flavour: z.string(),
     version: z.string(),
   }),
+  /** The machine that wrote it, to warn when another one writes here, too; identifies nothing. */
+  writer: z.looseObject({
+    host: z.string(),
+    /** Digest of the machine's own id; absent in containers. */
+    machine: z.string().optional(),
+    /** Where that machine found the source; see SourceInfo.place. */
+    place: z.string().optional(),
+  }).optional(),
   tool: toolSchema,
   clientTools: z.array(toolSchema),
   startedAt: instant,

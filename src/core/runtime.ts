@@ -1,4 +1,5 @@
 import type { Logger } from "@logtape/logtape";
+import type { Machine } from "./machine.ts";
 import type { Secrets } from "./secret.ts";
 
 /** Environment variables, as passed in by main: nothing else reads the process's own. */
@@ -18,6 +19,8 @@ export interface Runtime {
   readonly log: Logger;
   /** Resolves references to secrets and knows what to redact. */
   readonly secrets: Secrets;
+  /** Which machine this is. */
+  readonly machine: () => Machine;
   /** Where temporary files may go; default the system's. */
   readonly tempDir: string;
 }

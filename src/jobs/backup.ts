@@ -1,4 +1,4 @@
-import { backupPrefix, newBackupId, sourceTag } from "../catalog/names.ts";
+import { backupPrefix, newBackupId } from "../catalog/names.ts";
 import type { Encryption } from "../contracts/codec.ts";
 import { defaultStallTimeoutMs, type JobDefinition } from "../config/model.ts";
 import { openWithLimits } from "../connectors/limits.ts";
@@ -19,7 +19,9 @@ import { type FailedDestination, type OpenDestination, withDestinations } from "
 import { type History, openHistory } from "./history.ts";
 import { withBackupsKept, withJobLock } from "./lock.ts";
 import { createMeter, type Meter } from "./progress.ts";
+import { thisWriter, withOneWriter, type Writer } from "./one-writer.ts";
 import { pruneAfter } from "./prune-after.ts";
+import { type IdentifiedSource, identifySource } from "./source.ts";
 import type { DestinationOutcome, JobContext, RunBackup, RunResult } from "./types.ts";
 
 /** One run of one job, from the lock to the run record. See {@link RunBackup}. */
@@ -112,27 +114,33 @@ async function runLocked(order: Order, o: JobContext): Promise<RunResult> {
 async function runRecorded(
   order: Order & { readonly encryption: Encryption | undefined },
   connector: Connector,
-  open: readonly OpenDestination[],
-  unopened: readonly FailedDestination[],
+  opened: readonly OpenDestination[],
+  failed: readonly FailedDestination[],
   history: History,
   o: JobContext,
 ): Promise<RunResult> {
   const { job, run, startedAt } = order;
   const meter = createMeter(o);
   meter.stage("inspect");
-  const info = await connector.inspect({ signal: o.signal, settings: job.settings });
-  assertAccepted(job, info.omissions, "dump/would-omit");
-  const tag = sourceTag(job.database.kind.kind, info.sourceId);
-  const before = await completeHistory({ job: job.name, sourceTag: tag }, open, o);
+  const found = await connector.inspect({ signal: o.signal, settings: job.settings });
+  assertAccepted(job, found.omissions, "dump/would-omit");
+  const source = await identifySource(job.database, found, o);
+  const by = thisWriter(found.place, o);
+  const alone = await withOneWriter({ job: job.name, source, writer: by }, opened, o);
+  const { open, refused } = alone;
+  if (open.length === 0) throw refused[0]!.error;
+  const info = { ...found, warnings: [...found.warnings, ...alone.warnings] };
+  const before = await completeHistory({ job: job.name, sourceTag: source.tag }, open, o);
   const plan = full.plan({ history: before, info, now: startedAt, forced: order.forced });
   const prefix = backupPrefix({
     job: job.name,
     startedAt,
     kind: plan.kind,
     id: run,
-    sourceTag: tag,
+    sourceTag: source.tag,
     parentId: plan.parent?.id,
   });
+  const unopened = [...failed, ...refused];
 
   const writer = openBackupWriter(
     { job, run, encryption: order.encryption, prefix, open, unopened, history, meter, startedAt },
@@ -146,7 +154,7 @@ async function runRecorded(
     // A right can be revoked between the look at the source and the dump.
     assertAccepted(job, dump.omitted, "dump/omitted");
     await writer.putInventory(dump.inventory);
-    const manifest = describe(order, writer, { info, plan, tag, dump }, o.runtime.now());
+    const manifest = describe(order, writer, { info, plan, source, by, dump }, o.runtime.now());
     await writer.commit(manifest, emits.assertWhole);
     const result = ended(order, manifest, writer.outcomes(), warningsOf(info, dump), o);
     order.so.done = result;
@@ -201,11 +209,12 @@ function warningsOf(info: SourceInfo, dump: DumpResult): string[] {
 
 function describe(
   { job, run, startedAt }: Order,
-  writer: BackupWriter,
-  { info, plan, tag, dump }: {
+  { artifacts }: BackupWriter,
+  { info, plan, source, by, dump }: {
     info: SourceInfo;
     plan: StrategyPlan;
-    tag: string;
+    source: IdentifiedSource;
+    by: Writer;
     dump: DumpResult;
   },
   finishedAt: Date,
@@ -217,12 +226,13 @@ function describe(
     kind: plan.kind,
     parent: null,
     source: {
-      kind: job.database.kind.kind,
-      id: info.sourceId,
-      tag,
+      kind: source.kind,
+      id: source.id,
+      tag: source.tag,
       flavour: info.flavour,
       version: info.version,
     },
+    writer: by,
     tool: { name: "dbbackup", version },
     clientTools: info.tools.flatMap(({ name, version }) =>
       version === undefined ? [] : [{ name, version }]
@@ -238,7 +248,7 @@ function describe(
     settings: { ...job.settings } as Manifest["settings"],
     omitted: [...dump.omitted],
     warnings: warningsOf(info, dump),
-    artifacts: [...writer.artifacts],
+    artifacts: [...artifacts],
   };
 }
 

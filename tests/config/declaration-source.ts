@@ -17,6 +17,7 @@ export function generate(): string {
     ...typesOf("src/core/bytes.ts", ["Bytes", "Abortable", "ByteRange"]),
     ...typesOf("src/core/errors.ts", ["ErrorCode", "BackupErrorOptions"]),
     errors,
+    ...typesOf("src/core/machine.ts", ["Machine"]),
     ...typesOf("src/core/runtime.ts", ["Environment", "Runtime"]),
     secrets,
     logger,

@@ -95,7 +95,7 @@ export function connectorContract<O>(name: string, make: () => Promise<Connector
         await fromSource((connector) => connector.inspect(o)),
       ];
       assert.equal(first.sourceId, second.sourceId);
-      assert.ok(first.sourceId.length > 0 && first.flavour.length > 0);
+      assert.ok(first.sourceId !== "" && first.flavour.length > 0);
       assert.match(first.version, /^\d+(\.\d+)*/);
       assert.ok(first.capabilities.includes("full"));
       assert.deepEqual(first.omissions, []);

@@ -1,7 +1,7 @@
 import { optional } from "@optique/core/modifiers";
 import { option } from "@optique/core/primitives";
 import { choice } from "@optique/core/valueparser";
-import { adHocJob, assertOmission } from "../../config/adhoc.ts";
+import { adHocJob, assertOmission, databaseWithSource } from "../../config/adhoc.ts";
 import type { EncryptionSettings, JobDefinition } from "../../config/model.ts";
 import { parseDuration, parseSize } from "../../config/units.ts";
 import { BackupError } from "../../core/errors.ts";
@@ -39,6 +39,12 @@ const flags = object({
   ),
   passwordFile: textOption("--password-file", "PATH", "A file with the password of --from."),
   job: textOption("--job", "NAME", "The name of the ad-hoc job. Default: the database's name."),
+  source: textOption(
+    "--source",
+    "NAME",
+    "Identifies the database of --from among the backups, where the server has no id of its own. " +
+      "Default: its address as written.",
+  ),
   compression: optional(
     option("--compression", choice(["gzip", "zstd", "none"], { metavar: "CODEC" }), {
       description: plain("gzip (the default), zstd or none."),
@@ -91,7 +97,8 @@ export const backup = defineCommand({
       });
     }
     const config = await session.namedConfig();
-    const database = await givenDatabase(values.from, values.passwordFile, config, session);
+    const given = await givenDatabase(values.from, values.passwordFile, config, session);
+    const database = values.source === undefined ? given : databaseWithSource(given, values.source);
     const destinations = await adHocDestinations(values.to, session);
     const encryption = await givenEncryption(values, session);
     const job = adHocJob(database, destinations, { ...adHocFlags(values), encryption });
@@ -107,12 +114,18 @@ async function configJobs(
     readonly jobs: readonly string[];
     readonly to: readonly string[];
     readonly passwordFile: string | undefined;
+    readonly source: string | undefined;
   } & EncryptionFlags,
   session: Session,
 ): Promise<JobDefinition[]> {
   if (values.passwordFile !== undefined) {
     throw new BackupError("usage/password-file", "--password-file needs a --from", {
       hint: 'In a config the password is an option: password: file("/run/secrets/x").',
+    });
+  }
+  if (values.source !== undefined) {
+    throw new BackupError("usage/source", "--source needs a --from", {
+      hint: 'In a config it is an option of the database: source: "NAME".',
     });
   }
   if (values.jobs.length === 0) {

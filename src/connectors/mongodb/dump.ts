@@ -40,7 +40,7 @@ export async function dump(
     });
   }
   const tool = await requireTool("mongodump", address, o);
-  const server = await readServer(client, address);
+  const server = await readServer(client);
   const databases = await listDatabases(client, address);
   const hasOplog = isConsistent(server, address);
   const inventories: DatabaseInventory[] = [];

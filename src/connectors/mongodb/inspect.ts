@@ -16,7 +16,7 @@ export async function inspect(
   o: Abortable & { runtime: Runtime },
 ): Promise<SourceInfo> {
   const askedAt = o.runtime.now().getTime();
-  const server = await readServer(client, address);
+  const server = await readServer(client);
   const answeredAt = o.runtime.now().getTime();
   const tools = [
     await findTool("mongodump", address, o),

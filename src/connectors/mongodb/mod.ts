@@ -1,4 +1,5 @@
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
+import { declaredServer } from "../../contracts/connection.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
 import { clientOf, connectionError } from "./client.ts";
 import { listDatabases } from "./databases.ts";
@@ -64,6 +65,7 @@ export const mongodb: ConnectorKind<MongodbOptions> = {
       close: () => client.close(),
     };
   },
+  declaredSource: (options, { runtime }) => declaredServer(options, schemes, 27017, runtime),
   recipe,
   jobName,
 };

@@ -1,15 +1,14 @@
-import { hostname } from "node:os";
 import type { Document, MongoClient } from "mongodb";
 import type { Position } from "../../contracts/manifest.ts";
 import { serverCode, serverCodes } from "./client.ts";
 import { may, type Privilege } from "./privileges.ts";
-import type { MongoAddress } from "./uri.ts";
 
 /** What a server says of itself. */
 export interface Server {
   readonly version: string;
   readonly kind: "standalone" | "replica set" | "sharded cluster";
-  readonly sourceId: string;
+  /** Undefined where the server has no id of its own. */
+  readonly sourceId: string | undefined;
   /** Majority-committed; undefined without an oplog. */
   readonly position: Position | undefined;
   readonly localTime: Date | undefined;
@@ -20,7 +19,7 @@ export interface Server {
 }
 
 /** Asks a server about itself. @throws MongoServerError */
-export async function readServer(client: MongoClient, address: MongoAddress): Promise<Server> {
+export async function readServer(client: MongoClient): Promise<Server> {
   const admin = client.db("admin");
   const hello = await askHello(client);
   const { version } = await admin.command({ buildInfo: 1 });
@@ -33,7 +32,7 @@ export async function readServer(client: MongoClient, address: MongoAddress): Pr
   return {
     version: String(version),
     kind,
-    sourceId: await readSourceId(client, address, hello, kind),
+    sourceId: await readSourceId(client, hello, kind),
     position: positionOf(hello),
     localTime: hello["localTime"] instanceof Date ? hello["localTime"] : undefined,
     privileges,
@@ -75,16 +74,12 @@ async function readPrivileges(client: MongoClient): Promise<readonly Privilege[]
   return undefined;
 }
 
-/**
- * A replica set has an id of its own, and a sharded cluster, too. A standalone server has none, so
- * it is told by its address; "localhost" is told apart by this machine's name.
- */
+/** A replica set has an id of its own, and a sharded cluster, too. A standalone server has none. */
 async function readSourceId(
   client: MongoClient,
-  { connection }: MongoAddress,
   hello: Document,
   kind: Server["kind"],
-): Promise<string> {
+): Promise<string | undefined> {
   if (kind === "replica set") {
     const id = await replicaSetId(client);
     return `${hello["setName"]}/${id ?? [...hello["hosts"] ?? []].sort().join(",")}`;
@@ -93,9 +88,7 @@ async function readSourceId(
     const found = await client.db("config").collection("version").findOne().catch(denied);
     if (found?.["clusterId"] !== undefined) return `cluster/${found["clusterId"]}`;
   }
-  const host = connection.socket ?? connection.host ?? "localhost";
-  const isLocal = connection.socket !== undefined || /^(localhost|127\.|::1)/.test(host);
-  return `${isLocal ? `${hostname()}/` : ""}${host}:${connection.port ?? 27017}`;
+  return undefined;
 }
 
 async function replicaSetId(client: MongoClient): Promise<string | undefined> {

@@ -27,7 +27,7 @@ export async function planRestore(
   o: Abortable & { runtime: Runtime },
 ): Promise<RestorePlan> {
   const selection = select(chain, options);
-  const server = await readServer(client, address);
+  const server = await readServer(client);
   assertNewEnough(selection.backup.manifest.source.version, server.version);
   await requireTool("mongorestore", address, o);
   const steps: RestoreStep[] = [];

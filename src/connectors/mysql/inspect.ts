@@ -38,6 +38,8 @@ export async function inspect(
   const position = await readPosition(client, server, o);
   return {
     sourceId: server.sourceId,
+    locks: sight.databases.map((name) => `${server.instance} ${name}`),
+    kind: server.flavour === "MariaDB" ? "mariadb" : "mysql",
     flavour: server.flavour,
     version: server.version,
     tools: [dump ?? missing(dumpName), restore ?? missing(restoreName)],

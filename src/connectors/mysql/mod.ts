@@ -1,6 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
+import { declaredServer } from "../../contracts/connection.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";
 import { clientOf } from "./client.ts";
@@ -10,7 +11,7 @@ import { dump } from "./dump.ts";
 import { inspect } from "./inspect.ts";
 import { readInventory } from "./inventory.ts";
 import { omissionNames } from "./omissions.ts";
-import { fromUrl, jobNameOf, type MysqlOptions, mysqlOptions } from "./options.ts";
+import { fromUrl, jobNameOf, type MysqlOptions, mysqlOptions, schemes } from "./options.ts";
 import { recipe } from "./recipe.ts";
 import { restore } from "./restore.ts";
 import { planRestore } from "./target.ts";
@@ -37,6 +38,7 @@ function kindOf(kind: string, title: string): ConnectorKind<MysqlOptions> {
     fromUrl,
     open,
     recipe,
+    declaredSource: (options, { runtime }) => declaredServer(options, schemes, 3306, runtime),
     jobName: jobNameOf(kind),
   };
 }

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Abortable } from "../../core/bytes.ts";
 import type { Client } from "./client.ts";
 import { type Grants, parseGrants } from "./grants.ts";
@@ -11,7 +10,10 @@ export interface Server {
   readonly flavour: Flavour;
   /** `10.11.19`, `9.7.4`. */
   readonly version: string;
-  readonly sourceId: string;
+  /** Undefined where the server has no id of its own. */
+  readonly sourceId: string | undefined;
+  /** Tells it from the other servers that are reached from this machine, by whatever address. */
+  readonly instance: string;
   readonly hasBinlog: boolean;
   /** MySQL: whether transactions have GTIDs. MariaDB always gives them. */
   readonly hasGtid: boolean;
@@ -36,6 +38,8 @@ export async function readServer(client: Client, o: Abortable): Promise<Server> 
     flavour,
     version: versionOf(text),
     sourceId: sourceIdOf(flavour, variables),
+    instance: ["server_uuid", "server_uid", "hostname", "port", "datadir"]
+      .map((name) => variables.get(name) ?? "").join(" "),
     hasBinlog: String(about!["binlog"]) === "1",
     hasGtid: flavour === "MariaDB" || /^ON/i.test(variables.get("gtid_mode") ?? ""),
     timeMs: Math.round(Number(about!["time"]) * 1000),
@@ -71,17 +75,14 @@ async function readVariables(client: Client, o: Abortable): Promise<Map<string, 
 }
 
 /**
- * MySQL has its server_uuid, kept in the data directory. MariaDB's server_uid (10.6.16, 10.11.6 and
- * newer) comes from the machine's network address and the port; where it is absent, the host's name,
- * port and data directory stand in, which tell servers apart as long as machines have names.
+ * MySQL has its server_uuid, kept in the data directory. MariaDB has nothing like it: its server_uid
+ * comes from the machine's network address and the port, so every new container has another.
  */
-function sourceIdOf(flavour: Flavour, variables: ReadonlyMap<string, string>): string {
-  const own = variables.get(flavour === "MySQL" ? "server_uuid" : "server_uid");
-  if (own !== undefined && own !== "") return own;
-  const place = ["hostname", "port", "datadir"].map((name) => variables.get(name) ?? "");
-  return `${place[0]}/${
-    createHash("sha256").update(JSON.stringify(place)).digest("hex").slice(0, 16)
-  }`;
+function sourceIdOf(
+  flavour: Flavour,
+  variables: ReadonlyMap<string, string>,
+): string | undefined {
+  return flavour === "MySQL" ? variables.get("server_uuid") || undefined : undefined;
 }
 
 async function readGrants(client: Client, flavour: Flavour, o: Abortable): Promise<Grants> {

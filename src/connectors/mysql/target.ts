@@ -50,6 +50,7 @@ export async function planRestore(
     ],
     target: `${server.flavour} ${server.version} at ${address.label}`,
     sourceId: server.sourceId,
+    locks: steps.map(({ to }) => `${server.instance} ${to}`),
   };
 }
 

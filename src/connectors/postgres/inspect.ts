@@ -28,7 +28,7 @@ export async function inspect(
     omissions.push(...found.omissions);
     warnings.push(...found.warnings);
   }
-  if (!server.isIdentified) {
+  if (server.sourceId === undefined) {
     warnings.push(
       "This user may not read the server's system identifier; its address stands for it",
     );

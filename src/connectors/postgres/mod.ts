@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../../core/errors.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
+import { declaredServer } from "../../contracts/connection.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";
 import { archiveFormat } from "./archive/format.ts";
@@ -59,6 +60,7 @@ export const postgres: ConnectorKind<PostgresOptions> = {
       close: () => client.close(),
     };
   },
+  declaredSource: (options, { runtime }) => declaredServer(options, schemes, 5432, runtime),
   recipe,
   jobName,
 };

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Position } from "../../contracts/manifest.ts";
@@ -13,10 +12,8 @@ export interface Server {
   readonly isStandby: boolean;
   readonly isSuperuser: boolean;
   readonly mayCreateDatabases: boolean;
-  /** The system identifier, or what stands for it. */
-  readonly sourceId: string;
-  /** Whether `sourceId` is the system identifier itself. */
-  readonly isIdentified: boolean;
+  /** The system identifier; undefined where this user may not read it. */
+  readonly sourceId: string | undefined;
   readonly clock: Date;
 }
 
@@ -43,15 +40,13 @@ export async function readServer(
     });
   }
   const major = Math.floor(Number(row["number"]) / 10_000);
-  const identifier = await readIdentifier(client, database, o);
   return {
     version: String(row["version"]).split(" ")[0]!,
     major,
     isStandby: row["is_standby"] === true,
     isSuperuser: row["is_superuser"] === true,
     mayCreateDatabases: row["may_create"] === true || row["is_superuser"] === true,
-    sourceId: identifier ?? addressId(address),
-    isIdentified: identifier !== undefined,
+    sourceId: await readIdentifier(client, database, o),
     clock: new Date(Number(row["clock"])),
   };
 }
@@ -73,11 +68,6 @@ async function readIdentifier(
     o.signal.throwIfAborted();
     return undefined;
   }
-}
-
-function addressId({ hosts }: Address): string {
-  const text = hosts.map(({ host, port }) => `${host}:${port}`).join(",");
-  return `address-${createHash("sha256").update(text).digest("hex").slice(0, 16)}`;
 }
 
 /** The query's columns for {@link positionOf}; on a standby, what it has replayed. */

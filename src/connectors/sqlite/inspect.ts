@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import type { SourceInfo } from "../../contracts/connector.ts";
 import type { Position } from "../../contracts/manifest.ts";
 import { type Source, type SourceOptions, withSource } from "./source.ts";
@@ -11,7 +10,7 @@ export async function inspect(path: string, o: SourceOptions): Promise<SourceInf
         "FROM pragma_page_size, pragma_page_count",
     );
     return {
-      sourceId: `${hostname()}:${source.path}`,
+      place: source.path,
       flavour: "SQLite",
       version: String(size?.["version"]),
       tools: [],
@@ -21,13 +20,14 @@ export async function inspect(path: string, o: SourceOptions): Promise<SourceInf
       position: await readPosition(source),
       clockOffsetMs: 0, // the file's clock is ours
       estimatedBytes: Number(size?.["bytes"]),
-      warnings: source.header?.isWal === false ? [journalWarning] : [],
+      warnings: [],
+      advice: source.header?.isWal === false ? [journalAdvice] : [],
       locks: [source.path],
     };
   });
 }
 
-const journalWarning =
+const journalAdvice =
   "Writers wait while the copy is made, because the database keeps a rollback " +
   "journal; in WAL mode (PRAGMA journal_mode=WAL) they would not";
 

@@ -11,6 +11,7 @@ import {
   sqliteOptions,
 } from "./options.ts";
 import { recipe } from "./recipe.ts";
+import { declaredSource } from "./declared-source.ts";
 import { restore } from "./restore.ts";
 import { withSource } from "./source.ts";
 import { planRestore } from "./target.ts";
@@ -53,6 +54,7 @@ export const sqlite: ConnectorKind<SqliteOptions> = {
       close: () => Promise.resolve(),
     };
   },
+  declaredSource,
   recipe,
   // A reference is not resolved here, so its file's name is not known.
   jobName: ({ path }) => typeof path === "string" ? plainName(path) : "sqlite",

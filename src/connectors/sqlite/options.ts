@@ -8,6 +8,8 @@ import { BackupError } from "../../core/errors.ts";
 export const sqliteOptions = z.strictObject({
   /** The database file; relative to the working directory. */
   path: textSchema,
+  /** Identifies the database among the backups; default its path as it is written. */
+  source: textSchema.optional(),
   /** Milliseconds to wait for a lock that another program holds; default 30,000. */
   busyTimeoutMs: z.number().int().nonnegative().optional(),
 });
