@@ -1,6 +1,6 @@
 import { lstat, realpath, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { BackupError } from "../core/errors.ts";
+import { BackupError, systemCode } from "../core/errors.ts";
 import type { Environment } from "../core/runtime.ts";
 
 /** What the search for a config depends on. */
@@ -38,7 +38,13 @@ export function searchedFolders(o: Surroundings): string[] {
 export async function findConfig(named: string | undefined, o: Surroundings): Promise<string> {
   if (named !== undefined) {
     const path = resolve(o.cwd, named);
-    if (await isFile(path)) return path;
+    const info = await stat(path).catch((error) => {
+      if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return undefined;
+      throw unreadable(path, error);
+    });
+    // A pipe will do, too: --config <(…).
+    if (info !== undefined && !info.isDirectory()) return path;
+    if (info !== undefined) throw unreadable(path);
     throw new BackupError("config/not-found", `There is no config at "${path}"`, {
       hint: "Check --config, or write a first one with `dbbackup config init`.",
     });
@@ -101,8 +107,26 @@ async function configsIn(folder: string): Promise<string[]> {
   return found;
 }
 
+/** Of a folder that may not be looked into nobody knows whether it has a config. */
 async function isFile(path: string): Promise<boolean> {
-  return await stat(path).then((info) => info.isFile(), () => false);
+  try {
+    return (await stat(path)).isFile();
+  } catch (error) {
+    if (["EACCES", "EPERM", "ELOOP", "EIO"].includes(systemCode(error) ?? "")) {
+      throw unreadable(path, error);
+    }
+    return false;
+  }
+}
+
+function unreadable(path: string, cause?: unknown): BackupError {
+  const why = cause === undefined ? "it is a folder" : systemCode(cause) ?? String(cause);
+  return new BackupError("config/unreadable", `Cannot look at the config "${path}": ${why}`, {
+    cause,
+    hint: cause === undefined
+      ? "Name the file itself."
+      : "Let this user look into its folder, or name another config with --config.",
+  });
 }
 
 function assertOwn(

@@ -1,9 +1,9 @@
-import { readFile } from "node:fs/promises";
 import { dirname, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { BackupError } from "../core/errors.ts";
 import type { RawConfig } from "./load-yaml.ts";
 import { locateInSource } from "./locate.ts";
+import { readConfigFile } from "./read-file.ts";
 
 /** What `import … from "dbbackup"` gives to a config; called when the first one is loaded. */
 export type ModuleExports = () => Promise<Readonly<Record<string, unknown>>>;
@@ -16,12 +16,7 @@ export type ModuleExports = () => Promise<Readonly<Record<string, unknown>>>;
  * `config/no-default-export`
  */
 export async function loadTypeScript(path: string, exports: ModuleExports): Promise<RawConfig> {
-  const source = await readFile(path, "utf8").catch((cause) => {
-    throw new BackupError("config/unreadable", `Cannot read the config "${path}"`, {
-      cause,
-      hint: "Check that the file exists and that this user may read it.",
-    });
-  });
+  const source = await readConfigFile(path);
   serveModule(exports);
   const loaded: Record<string, unknown> = await import(pathToFileURL(path).href)
     .catch((cause) => {

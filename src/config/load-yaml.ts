@@ -1,12 +1,13 @@
-import { readFile } from "node:fs/promises";
 import type { Document, LineCounter, Node } from "yaml";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import { BackupError } from "../core/errors.ts";
+import { counted } from "../core/text.ts";
 import { kindNamed } from "../registry.ts";
 import { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
 import { type ConfigPath, describeFound, type Locate, type Problem } from "./problems.ts";
 import { unknownName } from "./problems.ts";
+import { readConfigFile } from "./read-file.ts";
 import { isPlainObject, parseReferences } from "./references.ts";
 
 /** A config file as it was read, before any check. */
@@ -27,19 +28,17 @@ export async function loadYaml(
   path: string,
   kinds: { connectors: readonly ConnectorKind[]; storages: readonly StorageKind[] },
 ): Promise<RawConfig> {
-  const text = await readFile(path, "utf8").catch((cause) => {
-    throw new BackupError("config/unreadable", `Cannot read the config "${path}"`, {
-      cause,
-      hint: "Check that the file exists and that this user may read it.",
-    });
-  });
+  const text = await readConfigFile(path);
   const { LineCounter, parseDocument } = await import("yaml");
   const lineCounter = new LineCounter();
   // Merge keys (`<<`) let jobs share settings by anchors, as people expect of YAML.
-  const document = parseDocument(text, { lineCounter, prettyErrors: false, merge: true });
+  const document = resolving(
+    path,
+    () => parseDocument(text, { lineCounter, prettyErrors: false, merge: true }),
+  );
   if (document.errors.length > 0) throw syntaxError(path, document, lineCounter);
   const problems: Problem[] = [];
-  const value = withReferences(document.toJS(), [], problems);
+  const value = resolving(path, () => withReferences(document.toJS(), [], problems));
   if (isPlainObject(value)) {
     value["databases"] = declared(value["databases"], ["databases"], problems, (type, options) => {
       const kind = kindNamed(type, kinds.connectors);
@@ -59,11 +58,35 @@ export async function loadYaml(
   return { value, problems, locate: (path) => locateIn(document, path, lineCounter) };
 }
 
+/**
+ * What aliases can do: name an anchor that is not there, multiply without bound ("a billion laughs"),
+ * and contain themselves.
+ */
+function resolving<T>(path: string, use: () => T): T {
+  try {
+    return use();
+  } catch (cause) {
+    const text = cause instanceof RangeError
+      ? "it is nested too deeply, or an alias contains itself"
+      : /Excessive alias count/.test(String(cause))
+      ? "its aliases multiply without bound"
+      : cause instanceof Error
+      ? cause.message
+      : String(cause);
+    throw new BackupError("config/syntax", `Cannot read the config "${path}": ${text}`, {
+      cause,
+      hint: "Correct its anchors (&name) and aliases (*name).",
+    });
+  }
+}
+
 function syntaxError(path: string, document: Document, lines: LineCounter): BackupError {
   const places = document.errors.map((error) => {
     const { line, col } = lines.linePos(error.pos[0]);
-    return `  line ${line}, column ${col}: ${error.message}`;
+    return `  line ${line}, column ${col}: ${wordsFor[error.code] ?? error.message}`;
   });
+  const more = places.length - mostPlaces;
+  if (more > 0) places.splice(mostPlaces, more, `  and ${counted(more, "more problem")}`);
   return new BackupError(
     "config/syntax",
     `The config "${path}" is not valid YAML:\n${places.join("\n")}`,
@@ -71,7 +94,19 @@ function syntaxError(path: string, document: Document, lines: LineCounter): Back
   );
 }
 
+// One mistake can make every line after it look wrong.
+const mostPlaces = 10;
+
+/** Where the parser's own words are for programmers. */
+const wordsFor: Readonly<Record<string, string>> = {
+  MULTIPLE_DOCS: "A second document begins here, and a config is one",
+};
+
+// Nothing in a config is nearly as deep; an alias that contains itself has no end.
+const mostLevels = 64;
+
 function withReferences(value: unknown, path: ConfigPath, problems: Problem[]): unknown {
+  if (path.length > mostLevels) throw new RangeError("Too deep");
   if (typeof value === "string") {
     const { value: text, wrong } = parseReferences(value);
     if (wrong === undefined) return text;

@@ -97,6 +97,25 @@ describe("the folder of locks", () => {
   });
 });
 
+asRoot(
+  "a full disk under the state folder or the log stops no backup; under a destination it does",
+  async () => {
+    const at = await placeWithDatabase("full-disks");
+    const folder = tmpfs(64 * 1024)!;
+    writeFileSync(join(folder, "fill"), new Uint8Array(64 * 1024));
+    const env = { XDG_STATE_HOME: folder };
+    const { stderr } = await succeeds(at, backup, { env });
+    assert.match(stderr, /Cannot open the record of runs in .*full.*The backup goes on without/);
+    await succeeds(at, ["list", "--from", "./backups"], { env });
+    await succeeds(at, ["verify", "--deep", "--from", "./backups"], { env });
+    await succeeds(at, [...backup, "--log-file", join(folder, "log")]);
+    const to = join(folder, "backups");
+    const full = await fails(at, [...backup.slice(0, -1), to], "storage/full", 6);
+    assert.match(full.stderr, /no space left \(the file system has 64\.0 KiB\)/);
+    assert.match(full.stderr, /hint: Free some space, prune/);
+  },
+);
+
 asRoot.describe("a user whom the system does not know, without any variable", () => {
   /** Runs the binary as a bare number, as containers do. */
   async function bare(folder: string, args: readonly string[], env: Record<string, string> = {}) {
@@ -122,6 +141,20 @@ asRoot.describe("a user whom the system does not know, without any variable", ()
     assert.equal(made.code, 0, made.stderr);
     const listed = await bare(folder, ["list", "--from", "./backups"], { TMPDIR: folder });
     assert.match(listed.stdout, /app/);
+  });
+
+  test("is told of a config that it may not see, and of one that it may not read", async () => {
+    const folder = tempDir("bare");
+    const hidden = tempDir("hidden");
+    writeFileSync(join(hidden, "backup.config.yaml"), "", { mode: 0o600 });
+    chmodSync(hidden, 0o700);
+    const args = ["list", "--config", join(hidden, "backup.config.yaml")];
+    const unseen = await bare(folder, args);
+    assert.match(unseen.stderr, /Cannot look at the config .*: EACCES \(config\/unreadable\)/);
+    chmodSync(hidden, 0o711);
+    const unread = await bare(folder, args);
+    assert.match(unread.stderr, /Cannot read the config .*: permission denied/);
+    assert.deepEqual([unseen.code, unread.code], [3, 3]);
   });
 
   test("is told that no config was found, and that PostgreSQL needs a user", async () => {
