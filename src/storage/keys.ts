@@ -24,9 +24,15 @@ const longestName = 1_024;
  * Makes the {@link Keys} of one destination.
  *
  * @param prefix put before every key, with one "/" between
+ * @throws BackupError `config/bad-prefix`
  */
 export function createKeys(prefix = ""): Keys {
   const trimmed = prefix.replace(/^\/+|\/+$/g, "");
+  if (trimmed !== "" && !isFit(trimmed)) {
+    throw new BackupError("config/bad-prefix", `Cannot use the prefix ${JSON.stringify(prefix)}`, {
+      hint: 'Write parts of letters, digits and punctuation, joined by "/".',
+    });
+  }
   const before = trimmed === "" ? "" : `${trimmed}/`;
   return {
     location: (bucketUrl) => trimmed === "" ? bucketUrl : `${bucketUrl}/${trimmed}`,

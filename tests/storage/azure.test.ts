@@ -8,6 +8,9 @@ import { quickRetry } from "../support/clouds.ts";
 import { type Answer, type Fault, type FaultProxy, faultProxy } from "../support/faultProxy.ts";
 import { never, testRuntime } from "../support/runtime.ts";
 
+/** What a store puts on every answer. */
+const asStore = { "x-ms-request-id": "0" };
+
 const o = { signal: never };
 const text = (content: string) => new TextEncoder().encode(content);
 
@@ -133,7 +136,7 @@ describe("an Azure container", () => {
           kind: "answer",
           answer: {
             status: 200,
-            headers: { "content-type": "application/xml" },
+            headers: { "content-type": "application/xml", ...asStore },
             body: '<?xml version="1.0" encoding="utf-8"?><EnumerationResults><Blobs>' +
               version("2026-01-01", "old") + version("2026-01-02", "old") +
               version("2026-01-03", "older") + "</Blobs><NextMarker/></EnumerationResults>",
@@ -144,7 +147,7 @@ describe("an Azure container", () => {
         method: "DELETE",
         path: /versionid=/,
         times: 2,
-        fault: { kind: "answer", answer: { status: 202 } },
+        fault: { kind: "answer", answer: { status: 202, headers: asStore } },
       },
     );
     await storage.delete("old", o);
@@ -157,7 +160,7 @@ describe("an Azure container", () => {
     const storage = await open();
     await storage.put("one", text("x"), o);
     const told = { kind: "alter-answer", alter: withHeaders({ "x-ms-version-id": "2026-01-02" }) };
-    const gone = { kind: "answer", answer: { status: 202 } } as const;
+    const gone = { kind: "answer", answer: { status: 202, headers: asStore } } as const;
     proxy.fail(
       { method: "HEAD", times: 2, fault: told as Fault },
       { method: "DELETE", path: /versionid=/, times: 2, fault: gone },

@@ -1,6 +1,7 @@
 import type { ContainerClient } from "@azure/storage-blob";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { checkedBucket, checkedEndpoint, checkedKey } from "../checks.ts";
 
 /** Which container, and by which right. */
 export interface AzureAccess {
@@ -24,6 +25,7 @@ export async function openContainer(
   runtime: Runtime,
 ): Promise<ContainerClient> {
   const access = withVariables(given, runtime);
+  checkAccess(access, runtime.now());
   const sdk = await import("@azure/storage-blob");
   // Trying again is done here, by the one policy that all stores have.
   const options = { retryOptions: { maxTries: 1 } };
@@ -69,6 +71,47 @@ export async function openContainer(
       managedIdentityClientId === undefined ? {} : { managedIdentityClientId },
     );
     return new sdk.BlobServiceClient(url, credential, options);
+  }
+}
+
+/**
+ * Tells at once what the store would only refuse.
+ *
+ * @throws BackupError `config/bad-credentials`, `config/bad-endpoint`, `config/bad-bucket`
+ */
+function checkAccess(access: AzureAccess, now: Date): void {
+  const { accountName, accountKey, connectionString, sasToken, endpoint } = access;
+  checkedBucket(access.container, "container");
+  if (endpoint !== undefined) checkedEndpoint(endpoint, "endpoint");
+  if (accountName !== undefined && !/^[a-z0-9-]+$/.test(accountName)) {
+    throw new BackupError(
+      "config/bad-bucket",
+      `No account is called ${JSON.stringify(accountName)}`,
+      { hint: "Correct accountName: 3 to 24 small letters and digits." },
+    );
+  }
+  if (sasToken !== undefined) checkedKey(sasToken, "sasToken");
+  const key = accountKey ?? /AccountKey=([^;]*)/i.exec(connectionString ?? "")?.[1];
+  const option = accountKey === undefined ? "AccountKey of the connectionString" : "accountKey";
+  if (key !== undefined) {
+    checkedKey(key, option);
+    if (!/^[a-z0-9+/]+={0,2}$/i.test(key) || key.length % 4 !== 0) {
+      throw new BackupError("config/bad-credentials", `The ${option} is not base64`, {
+        hint: "Copy the whole key as the portal shows it; it ends in ==.",
+      });
+    }
+  }
+  const signature = sasToken ?? /SharedAccessSignature=([^;]*)/i.exec(connectionString ?? "")?.[1];
+  const until = new URLSearchParams(signature?.replace(/^\?/, "")).get("se");
+  if (until !== null && Date.parse(until) < now.getTime()) {
+    throw new BackupError(
+      "config/bad-credentials",
+      `The shared access signature expired at ${new Date(until).toISOString()}`,
+      {
+        hint:
+          "Make a new one, with a later end. If that is not over yet, set this machine's clock.",
+      },
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { AzureClient } from "./client.ts";
-import { isMissing } from "./errors.ts";
+import { fromStore, isMissing } from "./errors.ts";
 import { listBlobs } from "./list.ts";
 import { retainedUntil } from "./object.ts";
 
@@ -20,9 +20,15 @@ export async function deleteBlob(
 ): Promise<void> {
   const doing = { verb: "delete", what: client.show(name) };
   const blob = client.blob(name);
-  const call = <T>(request: (abortSignal: AbortSignal) => Promise<T>) =>
+  const call = <T extends { readonly requestId?: string }>(
+    request: (abortSignal: AbortSignal) => Promise<T>,
+  ) =>
     // A first try whose answer was lost may have done it.
-    client.call(doing, (abortSignal) => missingIsFine(request(abortSignal)), o);
+    client.call(
+      doing,
+      (abortSignal) => missingIsFine(request(abortSignal).then(fromStore)),
+      o,
+    );
 
   const facts = await call((abortSignal) => blob.getProperties({ abortSignal }));
   // The newest version cannot be deleted by its id while it is the blob itself:

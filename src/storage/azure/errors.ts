@@ -1,5 +1,6 @@
 import { BackupError, type ErrorCode, systemCode } from "../../core/errors.ts";
 import { retryAfterMs } from "../../core/retry.ts";
+import { ForeignAnswer, foreignAnswer } from "../foreign.ts";
 
 /** What was being done, for messages. */
 export interface Doing {
@@ -12,7 +13,16 @@ export interface Doing {
 /** Turns an error of the SDK into ours; what is ours already stays. */
 export function azureError(error: unknown, doing: Doing, now: Date): BackupError {
   if (error instanceof BackupError) return error;
+  const what = `${doing.verb} "${doing.what}"`;
+  if (error instanceof ForeignAnswer) return foreignAnswer(what, error);
   const { status, name, message, retryAfter } = factsOf(error);
+  if (isSdksOwn(error)) {
+    return foreignAnswer(what, new ForeignAnswer("its parts are missing", { cause: error }));
+  }
+  const isStores = isFromStore(error);
+  if (status === 511 || (status !== undefined && status < 400 && !isStores)) {
+    return foreignAnswer(what, new ForeignAnswer(`status ${status}`, { cause: error }));
+  }
   const afterMs = retryAfterMs(retryAfter, now);
   const { code, hint } = meaningOf(status, name, message);
   return new BackupError(
@@ -28,6 +38,27 @@ export function azureError(error: unknown, doing: Doing, now: Date): BackupError
       },
     },
   );
+}
+
+/**
+ * The answer of a call, once it is known to be the store's: that names each request.
+ *
+ * @throws ForeignAnswer
+ */
+export function fromStore<T extends { readonly requestId?: string }>(answer: T): T {
+  if (answer.requestId !== undefined) return answer;
+  throw new ForeignAnswer("it does not have the marks of a store's answer");
+}
+
+/** The SDK stumbles over answers in which something is missing that every store sends. */
+function isSdksOwn(error: unknown): boolean {
+  return error instanceof RangeError ||
+    (error instanceof TypeError && /undefined|null/.test(error.message) &&
+      systemCode(error) === undefined);
+}
+
+function isFromStore(error: unknown): boolean {
+  return headerOf(field(field(error, "response"), "headers"), "x-ms-request-id") !== undefined;
 }
 
 /** The store's own name for an error of {@link azureError}. */
@@ -84,6 +115,9 @@ function meaningOf(
   // Without a status there was no answer.
   if (status === undefined || status === 408 || status === 429 || status >= 500) return unavailable;
   switch (status) {
+    case 200:
+      // It says that all is well and cannot be read: cut short, or garbled on its way.
+      return unavailable;
     case 401:
     case 403:
       return denied;

@@ -2,7 +2,7 @@ import type { BlobGetPropertiesResponse } from "@azure/storage-blob";
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import { type OpenRead, readResumably } from "../read.ts";
 import type { AzureClient } from "./client.ts";
-import { azureError, isBeyondEnd, isMissing } from "./errors.ts";
+import { azureError, fromStore, isBeyondEnd, isMissing } from "./errors.ts";
 
 /** Streams a blob, or a range of it. */
 export function getBlob(
@@ -26,7 +26,7 @@ export async function findBlob(
   const doing = { verb: "look at", what: client.show(name) };
   return await client.call(doing, async (abortSignal) => {
     try {
-      return await client.blob(name).getProperties({ abortSignal });
+      return fromStore(await client.blob(name).getProperties({ abortSignal }));
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -49,6 +49,7 @@ async function openRange(
     });
     // Who closes a read before it has ended makes the stream fail with nobody listening.
     answer.readableStreamBody?.on("error", () => {});
+    fromStore(answer);
     return {
       bytes: received(client, name, answer.readableStreamBody),
       length: answer.contentLength ?? 0,

@@ -1,6 +1,7 @@
 import type { BlobItem, ContainerListBlobsOptions } from "@azure/storage-blob";
 import type { Abortable } from "../../core/bytes.ts";
 import type { AzureClient } from "./client.ts";
+import { fromStore } from "./errors.ts";
 
 /** Lists blobs page by page. */
 export async function* listBlobs(
@@ -15,7 +16,7 @@ export async function* listBlobs(
       const pages = client.container.listBlobsFlat({ ...options, abortSignal })
         .byPage({ maxPageSize: 5_000, ...(continuationToken ? { continuationToken } : {}) });
       const { done, value } = await pages.next();
-      return done === true ? undefined : value;
+      return done === true ? undefined : fromStore(value);
     }, o);
     yield* page?.segment.blobItems ?? [];
     continuationToken = page?.continuationToken;

@@ -7,7 +7,7 @@ import { formatBytes } from "../../core/text.ts";
 import type { PartBuffers } from "../part-buffers.ts";
 import { type PartUpload, sendParts } from "../parts.ts";
 import type { AzureClient } from "./client.ts";
-import { azureError, type Doing, reasonOf } from "./errors.ts";
+import { azureError, type Doing, fromStore, reasonOf } from "./errors.ts";
 import { findBlob } from "./get.ts";
 import { toInfo } from "./object.ts";
 
@@ -97,10 +97,12 @@ async function beginBlocks(
       const id = Buffer.from(o.putId + String(number).padStart(6, "0")).toString("base64");
       blocks[number - 1] = { id, md5 };
       await client.call(doing(client, name), async (abortSignal) => {
-        const { contentMD5 } = await blob.stageBlock(id, bytes, bytes.byteLength, {
-          abortSignal,
-          transactionalContentMD5: md5,
-        });
+        const { contentMD5 } = fromStore(
+          await blob.stageBlock(id, bytes, bytes.byteLength, {
+            abortSignal,
+            transactionalContentMD5: md5,
+          }),
+        );
         if (!isTold(contentMD5, md5)) throw damaged("storage/unavailable", client.show(name));
       }, { signal });
     },
@@ -146,7 +148,7 @@ interface Wanted {
  * The answer to the request that makes the blob; after a first try whose answer was lost it may be
  * there already, and then what is there decides.
  */
-async function orThere<T extends object>(
+async function orThere<T extends { readonly requestId?: string }>(
   client: AzureClient,
   name: string,
   key: string,
@@ -155,7 +157,7 @@ async function orThere<T extends object>(
   { signal, nth }: { signal: AbortSignal; nth: number },
 ): Promise<T | ObjectInfo> {
   try {
-    return await storing;
+    return fromStore(await storing);
   } catch (cause) {
     if (signal.aborted) throw cause;
     const error = azureError(cause, doing(client, name), client.tries.runtime.now());

@@ -1,6 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { type RetryOptions, type RetryPolicy, withRetry } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { assertStoreAnswers } from "../foreign.ts";
 import { verdictOf } from "../verdict.ts";
 import { logRetry } from "../retry-log.ts";
 import { answerError, connectionError, type Doing } from "./errors.ts";
@@ -82,6 +83,7 @@ export function createGcsClient(options: GcsClientOptions): GcsClient {
         redirect: "manual",
         signal,
       });
+      assertStoreAnswers(response.status, response.headers, ours.href);
       if (response.ok || (request.accept ?? []).includes(response.status)) return response;
       throw await answerError(response, request.doing, runtime.now());
     } catch (error) {

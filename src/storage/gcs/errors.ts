@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { BackupError, type ErrorCode, systemCode } from "../../core/errors.ts";
 import { retryAfterMs } from "../../core/retry.ts";
+import { ForeignAnswer, foreignAnswer } from "../foreign.ts";
 
 /** What was being done, for messages. */
 export interface Doing {
@@ -36,12 +37,38 @@ export async function answerError(
 /** The error of a request that got no answer, or only a part of one. */
 export function connectionError(cause: unknown, doing: Doing): BackupError {
   if (cause instanceof BackupError) return cause;
+  if (cause instanceof ForeignAnswer) return foreignAnswer(`${doing.verb} "${doing.what}"`, cause);
   const text = cause instanceof Error ? cause.message : String(cause);
   return new BackupError(
     "storage/unavailable",
     `Cannot ${doing.verb} "${doing.what}": ${text || systemCode(cause) || "the connection broke"}`,
     { cause, hint: unavailableHint },
   );
+}
+
+/**
+ * What the store says in JSON.
+ *
+ * @throws BackupError `storage/unavailable` for one that was cut short, `storage/foreign-answer`
+ */
+export function readJson<T>(schema: z.ZodType<T>, text: string, doing: Doing): T {
+  const what = `${doing.verb} "${doing.what}"`;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    if (!/^\s*[{[]/.test(text)) {
+      const found = text === "" ? "it says nothing" : "it is no JSON";
+      throw foreignAnswer(what, new ForeignAnswer(found, { cause }));
+    }
+    throw new BackupError("storage/unavailable", `Cannot ${what}: the answer is not whole`, {
+      cause,
+      hint: unavailableHint,
+    });
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw foreignAnswer(what, new ForeignAnswer("its JSON is not the store's"));
 }
 
 const unavailableHint = "Check the network and the store's status, then run again.";

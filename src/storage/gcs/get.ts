@@ -1,8 +1,9 @@
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
+import { ForeignAnswer } from "../foreign.ts";
 import { type OpenRead, readResumably } from "../read.ts";
 import type { GcsClient } from "./client.ts";
-import { connectionError, type Doing, isBucketMissing } from "./errors.ts";
+import { connectionError, type Doing, isBucketMissing, readJson } from "./errors.ts";
 import { type GcsObject, gcsObject, objectFields } from "./object.ts";
 
 /** Streams an object, or a range of it. */
@@ -25,19 +26,26 @@ export async function findObject(
   o: Abortable,
 ): Promise<GcsObject | undefined> {
   const doing = { verb: "look at", what: client.show(name) };
-  const { status, text } = await client.call({
+  const request = {
     method: "GET",
     url: `${client.objectPath(name)}?${new URLSearchParams({ fields: objectFields })}`,
     doing,
     accept: [404],
+  } as const;
+  const found = await client.retrying(async (signal) => {
+    const { status, text } = await client.once(request, { signal });
+    return status === 404 ? { text } : { object: readJson(gcsObject, text, doing) };
   }, o);
-  if (status !== 404) return gcsObject.parse(JSON.parse(text));
-  if (!isBucketMissing(text)) return undefined;
+  if (found.object !== undefined) return found.object;
+  if (!isBucketMissing(found.text)) return undefined;
   throw new BackupError(
     "storage/not-found",
     `Cannot ${doing.verb} "${doing.what}": no such bucket`,
   );
 }
+
+/** Of these a store sends at least one with each object. */
+const marks = ["x-goog-generation", "x-goog-hash", "etag"];
 
 async function openRange(
   client: GcsClient,
@@ -64,6 +72,10 @@ async function openRange(
   }
   if (response.status !== 206 && start > 0) {
     throw new BackupError("storage/failed", `Cannot read "${doing.what}": the store gave no range`);
+  }
+  if (marks.every((name) => !response.headers.has(name))) {
+    await response.body?.cancel();
+    throw connectionError(new ForeignAnswer("it does not have the marks of an object"), doing);
   }
   const length = response.headers.get("content-length");
   if (length === null) {

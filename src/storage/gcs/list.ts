@@ -1,5 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { GcsClient } from "./client.ts";
+import { readJson } from "./errors.ts";
 import { type GcsObject, gcsPage, objectFields } from "./object.ts";
 
 /** Which objects to list. */
@@ -27,12 +28,12 @@ export async function* listObjects(
       ...(between === undefined ? {} : { startOffset: between[0], endOffset: between[1] }),
       ...(pageToken === undefined ? {} : { pageToken }),
     });
-    const { text } = await client.call({
-      method: "GET",
-      url: `${client.bucketPath}/o?${query}`,
-      doing: { verb: "list", what: client.show(prefix) },
+    const doing = { verb: "list", what: client.show(prefix) };
+    const url = `${client.bucketPath}/o?${query}`;
+    const page = await client.retrying(async (signal) => {
+      const { text } = await client.once({ method: "GET", url, doing }, { signal });
+      return readJson(gcsPage, text, doing);
     }, o);
-    const page = gcsPage.parse(JSON.parse(text));
     yield* page.items;
     pageToken = page.nextPageToken;
   } while (pageToken !== undefined);

@@ -4,6 +4,7 @@ import { textSchema } from "../../contracts/connection.ts";
 import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { checkedBucket, checkedEndpoint } from "../checks.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
 import { retentionEnd, retentionSchema } from "../retention.ts";
@@ -90,12 +91,17 @@ export async function openGcs(
   const { secrets } = runtime;
   const resolve = async (text: GcsOptions["prefix"]) =>
     text === undefined ? undefined : await secrets.resolve(text, { isPublic: true });
-  const bucket = await secrets.resolve(options.bucket, { isPublic: true });
-  const endpoint = (await resolve(options.apiEndpoint) ?? defaultEndpoint).replace(/\/+$/, "");
+  const bucket = checkedBucket(await secrets.resolve(options.bucket, { isPublic: true }), "bucket");
+  const given = await resolve(options.apiEndpoint) ?? defaultEndpoint;
+  // Google's own client takes a bare host.
+  const endpoint = checkedEndpoint(
+    /^[a-z]*:\/\//i.test(given) ? given : `https://${given}`,
+    "apiEndpoint",
+  );
   const keys = createKeys(await resolve(options.prefix));
   const client = createGcsClient({
     bucket,
-    endpoint: /^https?:/.test(endpoint) ? endpoint : `https://${endpoint}`,
+    endpoint,
     userProject: await resolve(options.userProject),
     timeoutMs: options.timeout ?? defaultTimeoutMs,
     retry,

@@ -3,10 +3,11 @@ import type { ObjectInfo } from "../../contracts/storage.ts";
 import type { Abortable, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import type { PartBuffers } from "../part-buffers.ts";
+import { ForeignAnswer, foreignAnswer } from "../foreign.ts";
 import { type Part, type PartUpload, sendParts } from "../parts.ts";
 import type { GcsAnswer, GcsClient } from "./client.ts";
 import { crc32cOf, createCrc32c } from "./crc32c.ts";
-import type { Doing } from "./errors.ts";
+import { type Doing, readJson } from "./errors.ts";
 import { findObject } from "./get.ts";
 import { type GcsObject, gcsObject, objectFields, toInfo } from "./object.ts";
 
@@ -92,7 +93,8 @@ async function beginUpload(
   }, o);
   const session = headers.get("location");
   if (session === null) {
-    throw new BackupError("storage/failed", `The store began no upload of "${client.show(name)}"`);
+    const { verb, what } = doing(client, name);
+    throw foreignAnswer(`${verb} "${what}"`, new ForeignAnswer("it begins no upload"));
   }
   const checksum = createCrc32c();
   let stored: GcsObject | undefined;
@@ -200,7 +202,7 @@ async function acknowledged(
   answer: GcsAnswer,
   signal: AbortSignal,
 ): Promise<GcsObject> {
-  const stored = gcsObject.parse(JSON.parse(answer.text));
+  const stored = readJson(gcsObject, answer.text, doing(client, name));
   if (isSame(stored, wanted)) return stored;
   // This very generation is ours, whatever is in it.
   await client.call({

@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { BackupError } from "../../core/errors.ts";
+import { ForeignAnswer } from "../foreign.ts";
 
 /** The CRC-32 of some bytes, as S3 writes it: base64 of four bytes, most significant first. */
 export function crc32Of(bytes: Uint8Array): string {
@@ -29,9 +30,10 @@ export interface Stored {
  * none, by the ETag, which is the MD5 of an object or part unless it is encrypted with a key of its
  * own.
  *
- * @throws BackupError `storage/checksum`
+ * @throws BackupError `storage/checksum`; ForeignAnswer where it tells nothing at all
  */
 export function assertStored(stored: Stored, bytes: Uint8Array, crc: string, doing: string): void {
+  assertTagged(stored);
   if (stored.ChecksumCRC32 !== undefined) {
     if (stored.ChecksumCRC32 !== crc) throw mismatch(doing, crc, stored.ChecksumCRC32);
     return;
@@ -42,6 +44,13 @@ export function assertStored(stored: Stored, bytes: Uint8Array, crc: string, doi
   if (md5 === undefined || isKeyed) return;
   const wanted = createHash("md5").update(bytes).digest("hex");
   if (md5 !== wanted) throw mismatch(doing, wanted, md5);
+}
+
+/** Every store tells the ETag of what it has: who does not is none. @throws ForeignAnswer */
+export function assertTagged({ ETag }: Stored): void {
+  if (ETag === undefined || ETag === "") {
+    throw new ForeignAnswer("it tells no ETag of the object");
+  }
 }
 
 /** The error for a store that has other bytes than it was sent. */

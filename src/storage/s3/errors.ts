@@ -1,6 +1,7 @@
 import { BackupError, type ErrorCode, systemCode } from "../../core/errors.ts";
 import { retryAfterMs } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { ForeignAnswer, foreignAnswer } from "../foreign.ts";
 
 /**
  * Turns an error of the SDK into ours; what is ours already stays. The SDK's own object, which
@@ -10,6 +11,7 @@ import type { Runtime } from "../../core/runtime.ts";
  */
 export function s3Error(error: unknown, doing: string, runtime: Runtime): BackupError {
   if (error instanceof BackupError) return error;
+  if (error instanceof ForeignAnswer) return foreignAnswer(doing, error);
   const answer = readAnswer(error);
   const meaning = meaningOf(answer);
   const wait = retryAfterMs(answer.retryAfter, runtime.now());
@@ -74,9 +76,11 @@ function readAnswer(error: unknown): Answer {
 }
 
 function meaningOf(answer: Answer): Meaning {
-  const known = meanings[answer.name];
-  if (known !== undefined) return known;
   const { status } = answer;
+  const known = answer.region === undefined || !ofRegion.has(answer.name)
+    ? meanings[answer.name]
+    : undefined;
+  if (known !== undefined) return known;
   if (answer.status === 301 || answer.status === 307 || answer.region !== undefined) {
     const region = answer.region === undefined ? "another region" : `region ${answer.region}`;
     return {
@@ -86,6 +90,8 @@ function meaningOf(answer: Answer): Meaning {
     };
   }
   if (status === undefined) return ofNetwork(answer);
+  // It says that all is well and cannot be read: cut short, or garbled on its way.
+  if (status < 300) return { ...unavailable, text: "the store's answer is not whole" };
   if (status >= 500 || status === 429 || status === 408) return unavailable;
   if (status === 404) return { code: "storage/not-found", text: "it does not exist" };
   if (status === 412) return exists;
@@ -97,6 +103,12 @@ function meaningOf(answer: Answer): Meaning {
   }
   return { code: "storage/failed" };
 }
+
+/** They may say which region it is. */
+const ofRegion: ReadonlySet<string> = new Set([
+  "AuthorizationHeaderMalformed",
+  "IllegalLocationConstraintException",
+]);
 
 function ofNetwork({ name, message, systemCode }: Answer): Meaning {
   if (systemCode === "ENOTFOUND") {
@@ -220,6 +232,21 @@ const meanings: Readonly<Record<string, Meaning>> = {
     code: "storage/denied",
     text: "the request is too old for the store",
     hint: "Check the clock of this machine.",
+  },
+  InvalidBucketName: {
+    code: "config/bad-bucket",
+    text: "the store takes no bucket of this name",
+    hint: "Correct the destination's bucket: 3 to 63 small letters, digits, dots and hyphens.",
+  },
+  AuthorizationHeaderMalformed: {
+    code: "storage/failed",
+    text: "the request was signed for another region than the bucket's",
+    hint: "Set the destination's region to the bucket's.",
+  },
+  IllegalLocationConstraintException: {
+    code: "storage/failed",
+    text: "the bucket is in another region",
+    hint: "Set the destination's region to the bucket's, and its endpoint, if it has one.",
   },
   InvalidObjectState: {
     code: "storage/failed",

@@ -4,6 +4,7 @@ import { BackupError, hasCode } from "../../core/errors.ts";
 import { type OpenRead, readResumably } from "../read.ts";
 import { verdictOf } from "../verdict.ts";
 import { type Access, urlOf } from "./access.ts";
+import { assertTagged } from "./checksum.ts";
 import { nameOf, s3Error } from "./errors.ts";
 
 // No byte for this long is a connection that nobody serves any more.
@@ -50,6 +51,7 @@ async function openRead(
       }),
       { abortSignal },
     );
+    assertTagged(answer);
     return {
       bytes: bodyOf(answer, access, doing),
       length: lengthOf(answer, from, isPart, doing),

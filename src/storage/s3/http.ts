@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import type { S3ClientConfig } from "@aws-sdk/client-s3";
+import { assertStoreAnswers } from "../foreign.ts";
 
 /** What the SDK hands over once it is signed. */
 interface SignedRequest {
@@ -21,7 +22,8 @@ export const fetchHandler = {
   metadata: { handlerProtocol: "http/1.1" },
   async handle(request: SignedRequest, { abortSignal }: { abortSignal?: unknown } = {}) {
     const signal = abortSignal instanceof AbortSignal ? abortSignal : undefined;
-    const answer = await fetch(urlOf(request), {
+    const url = urlOf(request);
+    const answer = await fetch(url, {
       method: request.method,
       headers: headersOf(request),
       body: request.body,
@@ -32,6 +34,7 @@ export const fetchHandler = {
       timeout: false,
       ...(signal === undefined ? {} : { signal }),
     });
+    assertStoreAnswers(answer.status, answer.headers, url);
     const body = answer.body === null ? Readable.from([]) : Readable.from(answer.body);
     return {
       response: {

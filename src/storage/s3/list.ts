@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { ObjectInfo } from "../../contracts/storage.ts";
 import type { Abortable } from "../../core/bytes.ts";
+import { ForeignAnswer } from "../foreign.ts";
 import { type Access, call } from "./access.ts";
 import { isNotImplemented, nameOf } from "./errors.ts";
 
@@ -16,11 +17,17 @@ export async function* listObjects(
   do {
     const page = await call(
       access,
-      (abortSignal) =>
-        access.client.send(
+      async (abortSignal) => {
+        const page = await access.client.send(
           new ListObjectsV2Command({ Bucket: access.bucket, Prefix, ContinuationToken }),
           { abortSignal },
-        ),
+        );
+        // Whatever it is, it must not pass for an empty bucket.
+        if (page.Name === undefined && page.IsTruncated === undefined) {
+          throw new ForeignAnswer("it is no list of objects");
+        }
+        return page;
+      },
       { signal: o.signal, doing: `list "${access.location}/${prefix}"` },
     );
     for (const { Key, Size, LastModified } of page.Contents ?? []) {

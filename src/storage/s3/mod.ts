@@ -4,6 +4,7 @@ import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import { BackupError } from "../../core/errors.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { checkedBucket } from "../checks.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
 import { readUrl } from "../url.ts";
@@ -120,7 +121,7 @@ export async function openS3(
   const { secrets } = runtime;
   const resolve = async (text: S3Options["prefix"]) =>
     text === undefined ? undefined : await secrets.resolve(text, { isPublic: true });
-  const bucket = await secrets.resolve(options.bucket, { isPublic: true });
+  const bucket = checkedS3Bucket(await secrets.resolve(options.bucket, { isPublic: true }));
   const keys = createKeys(await resolve(options.prefix));
   const config = await clientConfig(options, runtime);
   const sdk = await import("@aws-sdk/client-s3");
@@ -159,6 +160,11 @@ export async function openS3(
       client.destroy();
     },
   } satisfies Storage;
+}
+
+/** A bucket, or the ARN of an access point. */
+function checkedS3Bucket(bucket: string): string {
+  return bucket.startsWith("arn:") ? bucket : checkedBucket(bucket, "bucket");
 }
 
 /** Buckets of two stores may have the same name; locks and the record of runs tell them apart. */

@@ -2,6 +2,7 @@ import type { HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { ObjectInfo } from "../../contracts/storage.ts";
 import { hasCode } from "../../core/errors.ts";
 import { type Access, call, urlOf } from "./access.ts";
+import { assertTagged } from "./checksum.ts";
 
 /** The name in an object's metadata by which a put recognises what it has written itself. */
 export const tokenName = "dbbackup-put";
@@ -16,8 +17,8 @@ export async function headObject(
   try {
     return await call(
       access,
-      (abortSignal) =>
-        access.client.send(
+      async (abortSignal) => {
+        const head = await access.client.send(
           new HeadObjectCommand({
             Bucket: access.bucket,
             Key: name,
@@ -25,7 +26,11 @@ export async function headObject(
             ...(o.version === undefined ? {} : { VersionId: o.version }),
           }),
           { abortSignal },
-        ),
+        );
+        // A marker that hides versions has none, and is told as missing.
+        assertTagged(head);
+        return head;
+      },
       { signal: o.signal, doing: `look at "${urlOf(access, name)}"` },
     );
   } catch (error) {

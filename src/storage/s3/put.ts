@@ -3,6 +3,7 @@ import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import type { ObjectInfo } from "../../contracts/storage.ts";
 import type { Abortable, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
+import { ForeignAnswer } from "../foreign.ts";
 import { type Part, type PartUpload, sendParts } from "../parts.ts";
 import { verdictOf } from "../verdict.ts";
 import { type Access, call, urlOf } from "./access.ts";
@@ -108,20 +109,20 @@ async function beginUpload(
   await assertFree(access, put, signal);
   const created = await call(
     access,
-    (abortSignal) =>
-      access.client.send(
+    async (abortSignal) => {
+      const { UploadId, ChecksumAlgorithm } = await access.client.send(
         new CreateMultipartUploadCommand({
           ...headersOf(access, put),
           ChecksumAlgorithm: "CRC32",
         }),
         { abortSignal },
-      ),
+      );
+      if (UploadId === undefined) throw new ForeignAnswer("it tells no id of the upload");
+      return { UploadId, ChecksumAlgorithm };
+    },
     { signal, doing: put.doing },
   );
   const id = created.UploadId;
-  if (id === undefined) {
-    throw new BackupError("storage/failed", `Cannot ${put.doing}: no upload id`);
-  }
   // Which a store that knows nothing of checksums does not repeat.
   const hasChecksums = created.ChecksumAlgorithm === "CRC32";
   const parts: SentPart[] = [];
