@@ -30,7 +30,7 @@ export const areaMeanings: Readonly<Record<ErrorArea, string>> = {
   connection: "a database could not be reached or refused the login",
   config: "the configuration is missing, unsafe or wrong",
   usage: "the command line is wrong",
-  locked: "another run of the same job is under way",
+  locked: "another run has the job, or its database",
   partial: "some destinations have the backup and some do not, or old ones could not be pruned",
 };
 

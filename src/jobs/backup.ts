@@ -5,13 +5,13 @@ import { openWithLimits } from "../connectors/limits.ts";
 import type { Connector, DumpResult, Emit, SourceInfo } from "../contracts/connector.ts";
 import { type Manifest, manifestFormatVersion, type Omission } from "../contracts/manifest.ts";
 import type { StrategyPlan } from "../contracts/strategy.ts";
-import { shellQuote } from "../core/text.ts";
-import { BackupError, toBackupError } from "../core/errors.ts";
+import { BackupError } from "../core/errors.ts";
 import { version } from "../core/version.ts";
 import { full } from "../strategies/full.ts";
 import { type BackupWriter, openBackupWriter } from "./backup-writer.ts";
 import { cleanUpAfterCrash } from "./clean-up.ts";
 import { completeHistory } from "./complete-history.ts";
+import { backupHolds, withDatabases } from "./database-lock.ts";
 import { withDeadline } from "./deadline.ts";
 import { watchEmits } from "./emits.ts";
 import { resolveEncryption } from "./encryption.ts";
@@ -22,6 +22,7 @@ import { createMeter, type Meter } from "./progress.ts";
 import { thisWriter, withOneWriter, type Writer } from "./one-writer.ts";
 import { pruneAfter } from "./prune-after.ts";
 import { type IdentifiedSource, identifySource } from "./source.ts";
+import { committedResult, failedResult, logResult, withWarning } from "./run-result.ts";
 import type { DestinationOutcome, JobContext, RunBackup, RunResult } from "./types.ts";
 
 /** One run of one job, from the lock to the run record. See {@link RunBackup}. */
@@ -42,11 +43,16 @@ export const runBackup: RunBackup = async (job, o) => {
   } catch (error) {
     result = so.done === undefined
       // Whatever a stopped run stumbled over, the reason it was stopped is what went wrong.
-      ? failed({ job, run, startedAt, so }, o.signal.aborted ? o.signal.reason : error, context)
+      ? failedResult(
+        { job, run, startedAt },
+        o.signal.aborted ? o.signal.reason : error,
+        so.outcomes?.() ?? [],
+        context,
+      )
       : withWarning(so.done, error);
     await note(result, context);
   }
-  logEnd(result, context);
+  logResult(result, context);
   return result;
 };
 
@@ -119,11 +125,37 @@ async function runRecorded(
   history: History,
   o: JobContext,
 ): Promise<RunResult> {
-  const { job, run, startedAt } = order;
+  const { job, run } = order;
   const meter = createMeter(o);
   meter.stage("inspect");
   const found = await connector.inspect({ signal: o.signal, settings: job.settings });
   assertAccepted(job, found.omissions, "dump/would-omit");
+  const holds = backupHolds(found, await connector.databases(o), connector.location);
+  const onWait = (who: string) => {
+    o.runtime.log.info("Waiting for {who}, which uses the same database", { who });
+    meter.stage(`waiting for ${who}`);
+  };
+  return await withDatabases(
+    { run, what: `backup of job "${job.name}"`, holds },
+    { ...o, onWait },
+    () => runHeld(order, connector, { found, opened, failed, history, meter }, o),
+  );
+}
+
+/** The part of a run that reads the database. */
+async function runHeld(
+  order: Order & { readonly encryption: Encryption | undefined },
+  connector: Connector,
+  { found, opened, failed, history, meter }: {
+    readonly found: SourceInfo;
+    readonly opened: readonly OpenDestination[];
+    readonly failed: readonly FailedDestination[];
+    readonly history: History;
+    readonly meter: Meter;
+  },
+  o: JobContext,
+): Promise<RunResult> {
+  const { job, run, startedAt } = order;
   const source = await identifySource(job.database, found, o);
   const by = thisWriter(found.place, o);
   const alone = await withOneWriter({ job: job.name, source, writer: by }, opened, o);
@@ -156,7 +188,7 @@ async function runRecorded(
     await writer.putInventory(dump.inventory);
     const manifest = describe(order, writer, { info, plan, source, by, dump }, o.runtime.now());
     await writer.commit(manifest, emits.assertWhole);
-    const result = ended(order, manifest, writer.outcomes(), warningsOf(info, dump), o);
+    const result = committedResult(order, manifest, writer.outcomes(), warningsOf(info, dump), o);
     order.so.done = result;
     await writer.cleaned();
     return result;
@@ -250,92 +282,4 @@ function describe(
     warnings: warningsOf(info, dump),
     artifacts: [...artifacts],
   };
-}
-
-function ended(
-  { job, run, startedAt }: Order,
-  manifest: Manifest,
-  destinations: readonly DestinationOutcome[],
-  warnings: readonly string[],
-  o: JobContext,
-): RunResult {
-  const failures = destinations.filter((outcome) => outcome.status === "failed");
-  const base = { run, job: job.name, startedAt, finishedAt: o.runtime.now(), manifest };
-  if (failures.length === 0) return { ...base, status: "success", destinations, warnings };
-  const names = failures.map(({ name }) => `"${name}"`).join(", ");
-  const error = new BackupError(
-    "partial/destinations",
-    `Backup ${run} is missing at ${failures.length} of ${destinations.length} destinations: ${names}` +
-      ` (${failures[0]!.error.message})`,
-    { cause: failures[0]!.error, hint: healingHint(run, job, destinations, o) },
-  );
-  return { ...base, status: "partial", destinations, warnings, error };
-}
-
-/** What to mend first, and the command that then brings the backup to where it is missing. */
-function healingHint(
-  run: string,
-  job: JobDefinition,
-  destinations: readonly DestinationOutcome[],
-  { configFlags = [] }: JobContext,
-): string {
-  const argument = (name: string) =>
-    shellQuote(job.destinations.find((one) => one.name === name)?.argument ?? name);
-  const flags = configFlags.map((flag) => ` ${shellQuote(flag)}`).join("");
-  const source = destinations.find(({ status }) => status === "committed");
-  const failures = destinations.filter((outcome) => outcome.status === "failed");
-  const commands = failures.map(({ name }) =>
-    `\`dbbackup copy ${run}${source === undefined ? "" : ` --from ${argument(source.name)}`}` +
-    ` --to ${argument(name)}${flags}\``
-  );
-  const first = failures[0]?.error.hint;
-  return `${first === undefined ? "Mend that." : first} Then: ${commands.join(", ")}.`;
-}
-
-function failed(
-  { job, run, startedAt, so }: Pick<Order, "job" | "run" | "startedAt" | "so">,
-  reason: unknown,
-  o: JobContext,
-): RunResult {
-  const error = toBackupError(reason);
-  const outcomes = so.outcomes?.() ?? [];
-  return {
-    run,
-    job: job.name,
-    status: "failure",
-    startedAt,
-    finishedAt: o.runtime.now(),
-    // Where several failed each for a reason of its own, each is told; else the error says it all.
-    destinations: outcomes.length > 1 ? outcomes.filter(({ status }) => status === "failed") : [],
-    warnings: [],
-    error,
-  };
-}
-
-/** A backup that is committed stands, whatever goes wrong on the way out. */
-function withWarning(result: RunResult, reason: unknown): RunResult {
-  const { message, code } = toBackupError(reason);
-  const warning = `The backup is complete, but the run did not end cleanly: ${message} (${code})`;
-  return { ...result, warnings: [...result.warnings, warning] };
-}
-
-/** What is told with the result, too, has `isOutcome`: a person at a terminal needs it once. */
-function logEnd(result: RunResult, o: JobContext): void {
-  const { log } = o.runtime;
-  const seconds = (result.finishedAt.getTime() - result.startedAt.getTime()) / 1000;
-  for (const warning of result.warnings) {
-    log.warn("{warning}", { warning, isOutcome: true });
-  }
-  if (result.error === undefined) {
-    log.info("Run {run} of job {job} ended well after {seconds} s", { seconds });
-  } else {
-    const { code, message, hint } = result.error;
-    log.error("Run {run} of job {job} ended with {code}: {message}", {
-      code,
-      message,
-      hint,
-      seconds,
-      isOutcome: true,
-    });
-  }
 }

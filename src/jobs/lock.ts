@@ -3,6 +3,7 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { z } from "zod";
 import { escapeName } from "../catalog/names.ts";
 import { BackupError, hasCode, systemCode } from "../core/errors.ts";
 import { type Lock, tryLock, tryShare } from "../core/lock.ts";
@@ -14,7 +15,7 @@ import type { JobContext } from "./types.ts";
 /** What a lock is about. */
 export interface LockScope {
   readonly job: string;
-  /** The connector's location: a restore into the same database meets the job's own lock. */
+  /** The connector's location: jobs of one name, of other configs, do not meet. */
   readonly location: string;
   /** The run that takes it, for the message that others get. */
   readonly run: string;
@@ -35,19 +36,67 @@ export async function withJobLock<T>(
   o: JobContext,
   use: () => Promise<T>,
 ): Promise<T> {
-  const name = lockName(scope);
-  const { lock, path } = await lockSomewhere(name, tryLock, o);
-  if (lock === undefined) throw await lockedError(scope, path);
-  const holder = `${path}.holder`;
-  const facts = { pid: process.pid, host: hostname(), run: scope.run, since: o.runtime.now() };
-  // Only for the message that others get; the lock itself is the kernel's.
-  await writeHolder(holder, JSON.stringify(facts)).catch(() => {});
+  const { lock, path, holder } = await takeNoted(lockName(scope), {
+    run: scope.run,
+    what: `backup of job "${scope.job}"`,
+  }, o);
+  if (lock === undefined) throw lockedError(scope, path, holder);
   try {
     return await use();
   } finally {
-    await rm(holder, { force: true }).catch(() => {});
-    lock.release();
+    await lock.release();
   }
+}
+
+/** Who has a lock. */
+export interface Holder {
+  readonly run: string;
+  /** `backup of job "shop"`. */
+  readonly what: string;
+}
+
+const holderSchema = z.looseObject({
+  run: z.string(),
+  what: z.string(),
+  pid: z.number(),
+  since: z.string(),
+});
+/** What the note beside a lock says; undefined where there is none that can be read. */
+export type HolderNote = z.infer<typeof holderSchema> | undefined;
+
+/** A holder, for the message that others get. */
+export function holderText(note: HolderNote): string {
+  return note === undefined
+    ? "another process"
+    : `run ${note.run} (${note.what}, process ${note.pid}, since ${note.since})`;
+}
+
+/**
+ * Takes a lock alone and notes beside it who has it, only for the message that others get: the lock
+ * itself is the kernel's. Where another has it, says who.
+ */
+export async function takeNoted(
+  name: string,
+  { run, what }: Holder,
+  o: JobContext,
+): Promise<{
+  lock: { release(): Promise<void> } | undefined;
+  path: string;
+  holder?: HolderNote;
+}> {
+  const { lock, path } = await lockSomewhere(name, tryLock, o);
+  const note = `${path}.holder`;
+  if (lock === undefined) {
+    const text = await readFile(note, "utf8").then(JSON.parse).catch(() => undefined);
+    return { lock, path, holder: holderSchema.safeParse(text).data };
+  }
+  const facts = { pid: process.pid, host: hostname(), run, what, since: o.runtime.now() };
+  await writeHolder(note, JSON.stringify(facts)).catch(() => {});
+  const release = async () => {
+    await rm(note, { force: true }).catch(() => {});
+    lock.release();
+  };
+  return { lock: { release }, path };
 }
 
 /** A new file in any case: what somebody put there may be a link to another. */
@@ -154,7 +203,8 @@ function keepLockName(job: string, location: string): string {
   return `keep-${lockName({ job, location })}`;
 }
 
-async function lockSomewhere(
+/** In the state folder, or where that cannot be used in a folder of one's own. */
+export async function lockSomewhere(
   name: string,
   take: (path: string) => Promise<Lock | undefined>,
   o: JobContext,
@@ -193,13 +243,14 @@ function lockName(scope: Pick<LockScope, "job" | "location">): string {
   return `${escapeName(scope.job)}-${digest}.lock`;
 }
 
-async function lockedError(scope: LockScope, path: string): Promise<BackupError> {
-  const holder = await readFile(`${path}.holder`, "utf8").then(JSON.parse).catch(() => undefined);
-  const who = holder === undefined
-    ? "Another process"
-    : `Run ${holder.run} (process ${holder.pid}, since ${holder.since})`;
-  return new BackupError("locked/job", `${who} holds the lock of job "${scope.job}"`, {
-    hint: "Wait for it to end, or stop it; the lock is freed by itself when its process ends.",
-    details: { lock: path },
-  });
+function lockedError(scope: LockScope, path: string, holder: HolderNote): BackupError {
+  const who = holderText(holder);
+  return new BackupError(
+    "locked/job",
+    `${who[0]!.toUpperCase()}${who.slice(1)} holds the lock of job "${scope.job}"`,
+    {
+      hint: "Wait for it to end, or stop it; the lock is freed by itself when its process ends.",
+      details: { lock: path },
+    },
+  );
 }

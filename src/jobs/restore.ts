@@ -1,5 +1,4 @@
-import { goodBackups, resolveBackup } from "../catalog/catalog.ts";
-import { readManifest } from "../catalog/manifest.ts";
+import { chainOf } from "../catalog/catalog.ts";
 import { newBackupId } from "../catalog/names.ts";
 import { defaultStallTimeoutMs } from "../config/model.ts";
 import { openWithLimits } from "../connectors/limits.ts";
@@ -9,17 +8,18 @@ import type {
   RestoreOptions,
   RestorePlan,
   RestoreResult,
+  RestoreStep,
 } from "../contracts/connector.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import { drain } from "../core/bytes.ts";
 import { BackupError } from "../core/errors.ts";
 import type { Lock } from "../core/lock.ts";
-import { suggestion } from "../core/text.ts";
 import { type ChainSource, chainSource } from "./chain-source.ts";
-import { undamagedFirst } from "./damaged-copy.ts";
+import { chooseBackup } from "./choose-backup.ts";
 import { closeDestinations, openDestinations } from "./destinations.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
-import { keepBackups, withJobLock } from "./lock.ts";
+import { restoreHolds, withDatabases } from "./database-lock.ts";
+import { keepBackups } from "./lock.ts";
 import { createMeter, type Meter } from "./progress.ts";
 import type {
   JobContext,
@@ -50,9 +50,8 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
       `Destination "${name}" is left out: ${error.message}`
     );
     for (const warning of [...unopened, ...warnings]) o.runtime.log.warn("{warning}", { warning });
-    const choice = await choose(found, request, o);
-    const locations = choice.copies.map(({ destination }) => destination.storage.location);
-    kept = await keepBackups({ job: choice.ref.job, locations }, o);
+    const choice = await chooseBackup(found, request, o);
+    kept = await keepChain(choice, found, o);
     const meter = createMeter(o);
     const source = chainSource(choice, found, request, meter, o);
     connector = await openWithLimits(request.target, { answerMs: defaultStallTimeoutMs }, o);
@@ -63,124 +62,28 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
   }
 };
 
-/** Which backup is meant: by id, or the newest good one of the one job and server there is. */
-async function choose(
+/** Keeps prune away from the backup and all that it builds on, wherever these may be read from. */
+async function keepChain(
+  choice: FoundBackup,
   found: readonly FoundBackup[],
-  request: RestoreRequest,
   o: JobContext,
-): Promise<FoundBackup> {
-  if (request.backup !== undefined) {
-    const ref = resolveBackup(found.map(({ ref }) => ref), request.backup);
-    return found.find((one) => one.ref.prefix === ref.prefix)!;
-  }
-  const candidates = await inOrder(candidatesOf(found, request), o);
-  const [newest] = candidates.slice(-1);
-  if (newest === undefined) throw noBackup(found, request);
-  assertOneSource(candidates, request);
-  if (request.at === undefined) return newest;
-  return await newestBefore(candidates, request.at, o);
-}
-
-function candidatesOf(found: readonly FoundBackup[], { job }: RestoreRequest): FoundBackup[] {
-  const jobs = new Set(found.map(({ ref }) => ref.job));
-  if (job === undefined && jobs.size > 1) {
-    throw new BackupError("usage/which-backup", `There are backups of ${jobs.size} jobs here`, {
-      hint: `Name one job (${[...jobs].sort().join(", ")}) or a backup's id; list shows them.`,
-    });
-  }
-  // A backup is as good as the best of its copies, and as those of what it builds on.
-  const refs = found.map(({ ref, copies }) => {
-    const best = copies.find((copy) => !isDamaged(copy.ref.marks)) ?? copies[0]!;
-    return { ...ref, marks: best.ref.marks };
-  });
-  const good = new Set(goodBackups(refs).map(({ prefix }) => prefix));
-  return found.filter(({ ref }) => (job === undefined || ref.job === job) && good.has(ref.prefix));
-}
-
-/** Oldest first; folders' names tell only the second, so those of one second are looked up. */
-async function inOrder(
-  candidates: readonly FoundBackup[],
-  o: JobContext,
-): Promise<readonly FoundBackup[]> {
-  const second = ({ ref }: FoundBackup) => ref.createdAt.getTime();
-  const counts = new Map<number, number>();
-  for (const one of candidates) counts.set(second(one), (counts.get(second(one)) ?? 0) + 1);
-  const startedMs = new Map<FoundBackup, number>();
-  for (const one of candidates) {
-    if (counts.get(second(one)) === 1) continue;
-    const manifest = await anyManifest(one, o).catch(() => undefined);
-    if (manifest !== undefined) startedMs.set(one, new Date(manifest.startedAt).getTime());
-  }
-  const at = (one: FoundBackup) => startedMs.get(one) ?? second(one);
-  return [...candidates].sort((a, b) => at(a) - at(b));
-}
-
-function isDamaged(marks: FoundBackup["ref"]["marks"]): boolean {
-  return marks.some(({ type }) => type === "damaged");
-}
-
-/** "The latest" must not jump between two servers that share a prefix. */
-function assertOneSource(candidates: readonly FoundBackup[], request: RestoreRequest): void {
-  const newest = new Map(candidates.map(({ ref }) => [ref.sourceTag, ref]));
-  if (newest.size < 2) return;
-  const ids = [...newest.values()].map(({ id, sourceTag, createdAt }) =>
-    `${id} (server ${sourceTag}, ${createdAt.toISOString().replace(/\.\d+Z$/, "Z")})`
-  );
-  throw new BackupError(
-    "usage/which-server",
-    `Job "${candidates[0]!.ref.job}" has backups of ${newest.size} different servers`,
-    {
-      hint: `Name the backup: the newest of each are ${ids.join(", ")}.`,
-      details: { job: request.job },
-    },
-  );
-}
-
-function noBackup(found: readonly FoundBackup[], { job, destinations }: RestoreRequest) {
-  const places = destinations.map(({ name }) => `"${name}"`).join(", ");
-  if (job === undefined || found.some(({ ref }) => ref.job === job)) {
-    const what = found.length === 0 ? "There is no backup" : "There is no undamaged backup";
-    return new BackupError("storage/no-backup", `${what} at ${places}`, {
-      hint: found.length === 0
-        ? "Check the destination: it holds nothing, or its disk is not mounted."
-        : "`dbbackup list` shows the marks, `dbbackup copy` heals from another destination. " +
-          "One that is marked as damaged is tried when its id is given.",
-    });
-  }
-  const jobs = [...new Set(found.map(({ ref }) => ref.job))].sort();
-  return new BackupError("storage/no-backup", `There is no backup of job "${job}" at ${places}`, {
-    hint: suggestion(job, jobs),
-  });
-}
-
-async function newestBefore(
-  candidates: readonly FoundBackup[],
-  at: Date,
-  o: JobContext,
-): Promise<FoundBackup> {
-  // A folder's name tells when the run began, and the data is never older than that.
-  for (const candidate of candidates.filter(({ ref }) => ref.createdAt <= at).reverse()) {
-    const manifest = await anyManifest(candidate, o);
-    if (new Date(manifest.consistentAt) <= at) return candidate;
-  }
-  const oldest = candidates[0]!.ref;
-  throw new BackupError("usage/too-early", `No backup is as old as ${at.toISOString()}`, {
-    hint: `The oldest is ${oldest.id}, of ${oldest.createdAt.toISOString()}.`,
-  });
-}
-
-/** The manifest, from the first destination where it can be read. */
-async function anyManifest({ copies }: FoundBackup, o: JobContext): Promise<Manifest> {
-  let failure: unknown;
-  for (const { destination, ref } of undamagedFirst(copies)) {
-    try {
-      return await readManifest(destination.storage, ref, o);
-    } catch (error) {
-      o.signal.throwIfAborted();
-      failure ??= error;
+): Promise<Lock> {
+  const refs = chainOf(found.map(({ ref }) => ref), choice.ref);
+  const links = found.filter(({ ref }) => refs.some(({ prefix }) => prefix === ref.prefix));
+  const locks: Lock[] = [];
+  const release = () => locks.forEach((lock) => lock.release());
+  try {
+    for (const job of new Set(links.map(({ ref }) => ref.job))) {
+      const locations = links.filter(({ ref }) => ref.job === job).flatMap(({ copies }) =>
+        copies.map(({ destination }) => destination.storage.location)
+      );
+      locks.push(await keepBackups({ job, locations }, o));
     }
+    return { release };
+  } catch (error) {
+    release();
+    throw error;
   }
-  throw failure;
 }
 
 async function plan(
@@ -205,22 +108,21 @@ async function plan(
     close,
     async run() {
       const run = newBackupId(o.runtime.random);
-      const scope = {
-        job: request.lockJob ?? manifest.job,
-        location: connector.location,
-        run,
-      };
-      return await withJobLock(
-        scope,
+      const what = `restore of backup ${manifest.id}`;
+      const holds = restoreHolds(restorePlan, connector.location);
+      const first = { chain, plan: restorePlan };
+      return await withDatabases(
+        { run, what, holds },
         o,
-        () => carryOut({ chain, plan: restorePlan }, options, source, connector, meter, o),
+        () => carryOut(first, options, source, connector, meter, o),
       );
     },
   };
 }
 
 /**
- * Restores, and begins again with another copy where one cannot be read: as long as nothing was
+ * Plans again now that nobody else uses the databases, and goes on only when that comes out as it was
+ * confirmed. Restores, and begins again with another copy where one cannot be read: as long as nothing was
  * touched, or what was there is there again, which a plan that comes out the same proves.
  */
 async function carryOut(
@@ -232,9 +134,12 @@ async function carryOut(
   o: JobContext,
 ): Promise<RestoreResult> {
   let { chain, plan } = first;
+  let isSame = false;
   const given: string[] = [];
   for (;;) {
     try {
+      if (!isSame) plan = asConfirmed(first.plan, await connector.planRestore(chain, options, o));
+      isSame = true;
       if (plan.isCheckedFirst) await readWhole(chain, plan, meter, o);
       meter.stage("restore", totalBytes(chain));
       const result = await connector.restore(chain, plan, options, o);
@@ -253,6 +158,38 @@ async function carryOut(
       ({ chain, plan } = next);
     }
   }
+}
+
+/**
+ * The plan that was made under the lock, where it does what was confirmed.
+ *
+ * @throws BackupError `restore/changed`
+ */
+function asConfirmed(confirmed: RestorePlan, now: RestorePlan): RestorePlan {
+  const before = new Map(confirmed.steps.map((step) => [step.to, step]));
+  const after = new Map(now.steps.map((step) => [step.to, step]));
+  const changes = [...new Set([...before.keys(), ...after.keys()])].flatMap((to) => {
+    const [was, is] = [before.get(to), after.get(to)].map(deedOf);
+    return was === is ? [] : [`"${to}" was to be ${was}, and would now be ${is}`];
+  });
+  if (changes.length === 0) return now;
+  throw new BackupError(
+    "restore/changed",
+    `The target is not as it was when the plan was made: ${changes.join("; ")}`,
+    { hint: "Nothing was changed. Run the restore again, and read its new plan." },
+  );
+}
+
+const deeds: Readonly<Record<RestoreStep["mode"], string>> = {
+  create: "created",
+  fill: "filled",
+  swap: "swapped for what is restored beside it",
+  replace: "replaced",
+};
+
+function deedOf(step: RestoreStep | undefined): string {
+  if (step === undefined) return "let be";
+  return step.adopts === undefined ? deeds[step.mode] : `taken from "${step.adopts}"`;
 }
 
 /** Whether the inventory says what each restored database holds. */

@@ -108,8 +108,6 @@ export interface RestoreRequest {
   /** Not after this moment. */
   readonly at?: Date;
   readonly target: DatabaseDefinition;
-  /** The job whose lock is held meanwhile: the one whose database is the target. */
-  readonly lockJob?: string;
   readonly databases?: readonly string[];
   readonly only: readonly string[];
   readonly isOverwrite: boolean;
@@ -127,7 +125,11 @@ export interface PreparedRestore {
   /** The destination it is read from; several where no single one has its whole chain. */
   readonly from: string;
   readonly plan: RestorePlan;
-  /** Does it. */
+  /**
+   * Does it, when no other run uses the databases, and what there is to do is still the same.
+   *
+   * @throws BackupError `locked/database`, `restore/changed`, those of the connector
+   */
   run(): Promise<RestoreResult>;
   close(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -31,11 +32,14 @@ import { childrenOf, isRunning } from "../support/processes.ts";
 async function endlessDump(
   engine: Engine,
   name: string,
-): Promise<{ at: Place; args: string[]; flag: string; mend: () => void }> {
+): Promise<{ at: Place; args: string[]; flag: string; mend: () => void; spoil: () => void }> {
   const server = await engine.server();
   const database = freshDatabase();
   await server.fill(database);
-  const at = place(`${name}-${engine.type}`, { SHOP_URL: server.url(database) });
+  const url = server.url(database);
+  // Another way to the same server.
+  const again = url.replace("127.0.0.1", "localhost");
+  const at = place(`${name}-${engine.type}`, { SHOP_URL: url, AGAIN_URL: again });
   const flag = join(at.env["HOME"]!, "dumping");
   const toolsDir = withTools(server.toolsDir, {
     [engine.dumpTool]:
@@ -44,14 +48,17 @@ async function endlessDump(
   const write = (tools: string) =>
     writeFileSync(
       join(at.folder, "backup.config.yaml"),
-      `databases: { shop: { type: ${engine.type}, url: "\${SHOP_URL}", toolsDir: ${tools} } }
+      `databases:
+  shop: { type: ${engine.type}, url: "\${SHOP_URL}", toolsDir: ${tools} }
+  again: { type: ${engine.type}, url: "\${AGAIN_URL}", toolsDir: ${tools} }
 destinations: { disk: { type: local, path: ./backups } }
 jobs: { shop: { database: shop, destinations: [disk] } }
 `,
       { mode: 0o600 },
     );
-  write(toolsDir);
-  return { at, args: ["backup", "shop"], flag, mend: () => write(server.toolsDir) };
+  const spoil = () => write(toolsDir);
+  spoil();
+  return { at, args: ["backup", "shop"], flag, mend: () => write(server.toolsDir), spoil };
 }
 
 for (const engine of engines) {
@@ -74,6 +81,23 @@ for (const engine of engines) {
         await succeeds(at, args);
       });
     }
+
+    test("keeps a restore out of its database, however its URL spells the server", async () => {
+      const { at, args, flag, mend, spoil } = await endlessDump(engine, "in-use");
+      mend();
+      await succeeds(at, args);
+      spoil();
+      const { child, ended } = starts(at, args);
+      await until("the dump runs", () => existsSync(flag));
+      for (const to of ["shop", "again"]) {
+        const restore = ["restore", "shop", "--to", to, "--overwrite", "--yes"];
+        await fails(at, restore, "locked/database", 10);
+      }
+      child.kill("SIGTERM");
+      await ended;
+      mend();
+      await succeeds(at, ["restore", "shop", "--to", "again", "--overwrite", "--yes"]);
+    });
 
     test("killed by SIGKILL leaves no backup, and the next run cleans up after it", async () => {
       const { at, args, flag, mend } = await endlessDump(engine, "kill-9");
@@ -146,16 +170,30 @@ export default defineConfig({
 
   test("is held through a run: no second run, no restore into its database", async () => {
     const { at, gate, reached } = holding("lock");
-    const { ended } = starts(at, ["backup", "shop"]);
+    await succeeds(at, ["backup", "other"]);
+    const [before] = await listed(at, "./other");
+    const { child, ended } = starts(at, ["backup", "shop"]);
     await until("the run writes", () => existsSync(reached));
     await fails(at, ["backup", "shop"], "locked/job", 10);
-    await succeeds(at, ["backup", "other"]);
-    const [other] = await listed(at, "./other");
-    const restore = ["restore", other!.id, "--to", "shop", "--overwrite", "--yes"];
-    await fails(at, restore, "locked/job", 10);
+    // The same file, whatever it is called.
+    symlinkSync(at.folder, join(at.folder, "..", "again"));
+    for (const to of ["shop", `sqlite:${join(at.folder, "..", "again", "shop.db")}`]) {
+      const flags = ["--config", "backup.config.ts", "--to", to, "--overwrite", "--yes"];
+      const { stderr } = await fails(at, ["restore", before!.id, ...flags], "locked/database", 10);
+      assert.match(stderr, /The database is in use by run \w+ \(backup of job "shop", process \d+/);
+    }
+
+    // A backup by another job waits, and says for what.
+    const other = starts(at, ["backup", "other"]);
+    await until("it waits", () => other.stderr().includes("Waiting for run"));
+    assert.match(
+      other.stderr(),
+      new RegExp(`backup of job "shop", process ${child.pid}, since .*`),
+    );
+    assert.equal((await listed(at, "./other")).length, 1);
     rmSync(gate);
-    const { code, stderr } = await ended;
-    assert.equal(code, 0, stderr);
+    for (const { code, stderr } of [await ended, await other.ended]) assert.equal(code, 0, stderr);
+    assert.equal((await listed(at, "./other")).length, 2);
     await succeeds(at, ["backup", "shop"]);
   });
 

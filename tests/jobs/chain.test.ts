@@ -8,7 +8,8 @@ import type { Manifest } from "../../src/contracts/manifest.ts";
 import { BackupError } from "../../src/core/errors.ts";
 import { listRefs, showBackup } from "../../src/jobs/list.ts";
 import { prepareRestore } from "../../src/jobs/restore.ts";
-import type { JobContext } from "../../src/jobs/types.ts";
+import { withPruneLock } from "../../src/jobs/lock.ts";
+import type { JobContext, RestoreRequest } from "../../src/jobs/types.ts";
 import { verifyBackups } from "../../src/jobs/verify.ts";
 import { connectorKinds } from "../../src/registry.ts";
 import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";
@@ -63,7 +64,16 @@ function takingChains(database: DatabaseDefinition): DatabaseDefinition {
 /** Where the child would be restored from. */
 async function plan(storages: Readonly<Record<string, MemoryStorage>>, o: JobContext) {
   const path = join(tempDir("target"), "back.db");
-  const prepared = await prepareRestore({
+  const prepared = await prepareRestore(requestOf(storages, path), o);
+  await prepared.close();
+  return prepared.from;
+}
+
+function requestOf(
+  storages: Readonly<Record<string, MemoryStorage>>,
+  path: string,
+): RestoreRequest {
+  return {
     destinations: named(storages),
     backup: childId,
     target: takingChains(databaseFromUrl(`sqlite:${path}`, connectorKinds)),
@@ -74,9 +84,7 @@ async function plan(storages: Readonly<Record<string, MemoryStorage>>, o: JobCon
     isKeepGoing: false,
     jobs: 1,
     restoreArgs: [],
-  }, o);
-  await prepared.close();
-  return prepared.from;
+  };
 }
 
 async function verify(destinations: ReturnType<typeof named>, o: JobContext) {
@@ -106,6 +114,20 @@ describe("restore of a chain", () => {
     write(a, child, { ...read(a, child), parent });
     await assert.rejects(plan({ a, b }, o), { code: "verification/manifest" });
     assert.deepEqual(marksIn(a, child), ["damaged"]);
+  });
+});
+
+describe("a chain that is being restored", () => {
+  test("is kept from prune with its parents, at every place it may be read from", async () => {
+    const { a, b, o } = await chain();
+    const path = join(tempDir("target"), "back.db");
+    const prepared = await prepareRestore(requestOf({ a, b }, path), o);
+    for (const location of ["a", "b"]) {
+      const pruning = withPruneLock({ job: "shop", location }, o, () => Promise.resolve());
+      await assert.rejects(pruning, { code: "locked/backups" }, location);
+    }
+    await prepared.close();
+    await withPruneLock({ job: "shop", location: "b" }, o, () => Promise.resolve());
   });
 });
 

@@ -87,7 +87,6 @@ export const restore = defineCommand({
       ...wanted,
       ...(values.at === undefined ? {} : { at: parseTime(values.at) }),
       target,
-      ...lockJobOf(target, config),
       ...(values.databases.length === 0 ? {} : { databases: values.databases }),
       only: values.only,
       isOverwrite: values.overwrite,
@@ -201,16 +200,4 @@ function destinationsOf(
   all: readonly DestinationDefinition[],
 ): readonly DestinationDefinition[] {
   return (job === undefined ? undefined : config?.jobs.get(job)?.destinations) ?? all;
-}
-
-function lockJobOf(
-  target: DatabaseDefinition,
-  config: Config | undefined,
-): { lockJob?: string } {
-  const job = [...config?.jobs.values() ?? []].find(({ database }) =>
-    database.name === target.name
-  );
-  return job === undefined || config?.databases.get(target.name) !== target
-    ? {}
-    : { lockJob: job.name };
 }

@@ -96,6 +96,8 @@ export async function fails(
 /** Starts the binary and leaves it running; its output is collected. */
 export function starts(at: Place, args: readonly string[]): {
   child: ChildProcess;
+  /** What it has written to standard error so far. */
+  stderr(): string;
   ended: Promise<{ code: number | null; signal: string | null; stderr: string }>;
 } {
   const child = spawn(binary, [...args], {
@@ -114,7 +116,7 @@ export function starts(at: Place, args: readonly string[]): {
         resolve({ code, signal, stderr });
       }),
   );
-  return { child, ended };
+  return { child, stderr: () => stderr, ended };
 }
 
 /** Every file below a folder, relative to it; none when it does not exist. */

@@ -1,0 +1,133 @@
+import { goodBackups, resolveBackup } from "../catalog/catalog.ts";
+import { readManifest } from "../catalog/manifest.ts";
+import type { Manifest } from "../contracts/manifest.ts";
+import { BackupError } from "../core/errors.ts";
+import { suggestion } from "../core/text.ts";
+import { undamagedFirst } from "./damaged-copy.ts";
+import type { FoundBackup } from "./list.ts";
+import type { JobContext, RestoreRequest } from "./types.ts";
+
+/**
+ * Which backup is meant: by id, or the newest good one of the one job and server there is.
+ *
+ * @throws BackupError `usage/which-backup`, `usage/which-server`, `usage/too-early`,
+ * `storage/no-backup` and those of the id
+ */
+export async function chooseBackup(
+  found: readonly FoundBackup[],
+  request: RestoreRequest,
+  o: JobContext,
+): Promise<FoundBackup> {
+  if (request.backup !== undefined) {
+    const ref = resolveBackup(found.map(({ ref }) => ref), request.backup);
+    return found.find((one) => one.ref.prefix === ref.prefix)!;
+  }
+  const candidates = await inOrder(candidatesOf(found, request), o);
+  const [newest] = candidates.slice(-1);
+  if (newest === undefined) throw noBackup(found, request);
+  assertOneSource(candidates, request);
+  if (request.at === undefined) return newest;
+  return await newestBefore(candidates, request.at, o);
+}
+
+function candidatesOf(found: readonly FoundBackup[], { job }: RestoreRequest): FoundBackup[] {
+  const jobs = new Set(found.map(({ ref }) => ref.job));
+  if (job === undefined && jobs.size > 1) {
+    throw new BackupError("usage/which-backup", `There are backups of ${jobs.size} jobs here`, {
+      hint: `Name one job (${[...jobs].sort().join(", ")}) or a backup's id; list shows them.`,
+    });
+  }
+  // A backup is as good as the best of its copies, and as those of what it builds on.
+  const refs = found.map(({ ref, copies }) => {
+    const best = copies.find((copy) => !isDamaged(copy.ref.marks)) ?? copies[0]!;
+    return { ...ref, marks: best.ref.marks };
+  });
+  const good = new Set(goodBackups(refs).map(({ prefix }) => prefix));
+  return found.filter(({ ref }) => (job === undefined || ref.job === job) && good.has(ref.prefix));
+}
+
+/** Oldest first; folders' names tell only the second, so those of one second are looked up. */
+async function inOrder(
+  candidates: readonly FoundBackup[],
+  o: JobContext,
+): Promise<readonly FoundBackup[]> {
+  const second = ({ ref }: FoundBackup) => ref.createdAt.getTime();
+  const counts = new Map<number, number>();
+  for (const one of candidates) counts.set(second(one), (counts.get(second(one)) ?? 0) + 1);
+  const startedMs = new Map<FoundBackup, number>();
+  for (const one of candidates) {
+    if (counts.get(second(one)) === 1) continue;
+    const manifest = await anyManifest(one, o).catch(() => undefined);
+    if (manifest !== undefined) startedMs.set(one, new Date(manifest.startedAt).getTime());
+  }
+  const at = (one: FoundBackup) => startedMs.get(one) ?? second(one);
+  return [...candidates].sort((a, b) => at(a) - at(b));
+}
+
+function isDamaged(marks: FoundBackup["ref"]["marks"]): boolean {
+  return marks.some(({ type }) => type === "damaged");
+}
+
+/** "The latest" must not jump between two servers that share a prefix. */
+function assertOneSource(candidates: readonly FoundBackup[], request: RestoreRequest): void {
+  const newest = new Map(candidates.map(({ ref }) => [ref.sourceTag, ref]));
+  if (newest.size < 2) return;
+  const ids = [...newest.values()].map(({ id, sourceTag, createdAt }) =>
+    `${id} (server ${sourceTag}, ${createdAt.toISOString().replace(/\.\d+Z$/, "Z")})`
+  );
+  throw new BackupError(
+    "usage/which-server",
+    `Job "${candidates[0]!.ref.job}" has backups of ${newest.size} different servers`,
+    {
+      hint: `Name the backup: the newest of each are ${ids.join(", ")}.`,
+      details: { job: request.job },
+    },
+  );
+}
+
+function noBackup(found: readonly FoundBackup[], { job, destinations }: RestoreRequest) {
+  const places = destinations.map(({ name }) => `"${name}"`).join(", ");
+  if (job === undefined || found.some(({ ref }) => ref.job === job)) {
+    const what = found.length === 0 ? "There is no backup" : "There is no undamaged backup";
+    return new BackupError("storage/no-backup", `${what} at ${places}`, {
+      hint: found.length === 0
+        ? "Check the destination: it holds nothing, or its disk is not mounted."
+        : "`dbbackup list` shows the marks, `dbbackup copy` heals from another destination. " +
+          "One that is marked as damaged is tried when its id is given.",
+    });
+  }
+  const jobs = [...new Set(found.map(({ ref }) => ref.job))].sort();
+  return new BackupError("storage/no-backup", `There is no backup of job "${job}" at ${places}`, {
+    hint: suggestion(job, jobs),
+  });
+}
+
+async function newestBefore(
+  candidates: readonly FoundBackup[],
+  at: Date,
+  o: JobContext,
+): Promise<FoundBackup> {
+  // A folder's name tells when the run began, and the data is never older than that.
+  for (const candidate of candidates.filter(({ ref }) => ref.createdAt <= at).reverse()) {
+    const manifest = await anyManifest(candidate, o);
+    if (new Date(manifest.consistentAt) <= at) return candidate;
+  }
+  const oldest = candidates[0]!.ref;
+  throw new BackupError("usage/too-early", `No backup is as old as ${at.toISOString()}`, {
+    hint: `The oldest is ${oldest.id}, of ${oldest.createdAt.toISOString()}.`,
+  });
+}
+
+/** The manifest, from the first destination where it can be read. */
+async function anyManifest({ copies }: FoundBackup, o: JobContext): Promise<Manifest> {
+  let failure: unknown;
+  for (const { destination, ref } of undamagedFirst(copies)) {
+    try {
+      return await readManifest(destination.storage, ref, o);
+    } catch (error) {
+      o.signal.throwIfAborted();
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
