@@ -140,13 +140,25 @@ for (const version of [15, 18] as const) {
       }
     });
 
-    test("with many rows in a chunk are counted, too", async () => {
+    test("with many rows in a chunk, or a row in many, are counted, too", async () => {
       const { bytes } = await archive();
       const start = dataStart(bytes);
-      const merged = Buffer.concat([bytes.subarray(0, start), mergeChunks(bytes, start, 3000)]);
-      assert.notEqual(merged.length, bytes.length);
-      assert.deepEqual(walk([merged]), walk([bytes]));
-      assert.deepEqual(walk(pieces(merged, [17, 1000])), walk([bytes]));
+      for (const size of [1, 4, 100, 3000]) {
+        const cut = Buffer.concat([bytes.subarray(0, start), mergeChunks(bytes, start, size)]);
+        assert.notEqual(cut.length, bytes.length);
+        assert.deepEqual(walk([cut]), walk([bytes]), `${size}`);
+        assert.deepEqual(walk(pieces(cut, [17, 1000])), walk([bytes]), `${size} in pieces`);
+      }
+    });
+
+    test("with rows that do not come to their end are cut off, whatever their chunks", async () => {
+      const { bytes } = await archive();
+      const start = dataStart(bytes);
+      const end = Buffer.from("\\.\n\n\n");
+      for (const size of [4, 3000]) {
+        const cut = Buffer.concat([bytes.subarray(0, start), mergeChunks(bytes, start, size, end)]);
+        assert.throws(() => walk([cut]), code("verification/truncated", /have no end/), `${size}`);
+      }
     });
 
     test("are read whole by pg_restore in a native check", async () => {
@@ -193,8 +205,13 @@ function blocksOf(bytes: Uint8Array, start: number): number[] {
   return readBlocks(bytes, start).map(({ at }) => at);
 }
 
-/** The data with other chunks, as a pg_dump with buffers would write it. */
-function mergeChunks(bytes: Uint8Array, start: number, size: number): Buffer {
+/** The data with other chunks, as a pg_dump with buffers would write it; perhaps without an end. */
+function mergeChunks(
+  bytes: Uint8Array,
+  start: number,
+  size: number,
+  without = Buffer.alloc(0),
+): Buffer {
   const int = (value: number) => {
     const written = Buffer.alloc(5);
     written.writeUInt32LE(value, 1);
@@ -205,7 +222,9 @@ function mergeChunks(bytes: Uint8Array, start: number, size: number): Buffer {
       Buffer.from([type]),
       int(id),
       ...lists.flatMap(([oid, chunks]) => {
-        const all = Buffer.concat(chunks);
+        const whole = Buffer.concat(chunks);
+        const isEnded = whole.subarray(-without.length).equals(without);
+        const all = isEnded ? whole.subarray(0, -without.length) : whole;
         const cut: Buffer[] = [];
         for (let at = 0; at < all.length; at += size) {
           const piece = all.subarray(at, at + size);

@@ -1,4 +1,5 @@
 import { Buffer } from "node:buffer";
+import { assertRestorable } from "./contents.ts";
 import { damaged } from "./damage.ts";
 import { type DecodeText, textDecoder } from "./encoding.ts";
 import { statementsOf } from "./sql.ts";
@@ -105,6 +106,7 @@ export function tocReader(): TocReader {
         held = held.subarray(done);
         return undefined;
       }
+      assertRestorable({ header, encoding, entries });
       const rest = held.subarray(done);
       held = Buffer.alloc(0);
       return rest;
@@ -170,6 +172,10 @@ function cursorOf(bytes: Buffer): Cursor {
 
 const magic = "PGDMP";
 const customFormat = 1;
+/** SECTION_NONE, SECTION_PRE_DATA, SECTION_DATA, SECTION_POST_DATA. */
+const lastSection = 4;
+/** K_OFFSET_POS_NOT_SET, K_OFFSET_POS_SET, K_OFFSET_NO_DATA. */
+const noData = 3;
 
 function readHeader(cursor: Cursor): ArchiveHeader {
   for (const character of magic) {
@@ -201,11 +207,12 @@ function readHeader(cursor: Cursor): ArchiveHeader {
 function readEntry(cursor: Cursor, { minor, offsetBytes }: ArchiveHeader): TocEntry {
   const dumpId = cursor.int();
   const hasData = cursor.int() !== 0;
-  cursor.text(); // the catalog's oid
-  cursor.text(); // the object's oid
-  const tag = cursor.text() ?? "";
-  const description = cursor.text() ?? "";
-  cursor.int(); // section
+  // The catalog's oid and the object's: like the next two, pg_restore takes their being there for
+  // granted, and crashes.
+  const oids = [cursor.text(), cursor.text()];
+  const tag = cursor.text();
+  const description = cursor.text();
+  const section = cursor.int();
   const definition = cursor.text() ?? "";
   cursor.text(); // how to drop it
   const copyStatement = cursor.text();
@@ -214,16 +221,22 @@ function readEntry(cursor: Cursor, { minor, offsetBytes }: ArchiveHeader): TocEn
   if (minor >= 14) cursor.text(); // table access method
   if (minor >= 16) cursor.int(); // relkind
   const owner = cursor.text();
-  cursor.text(); // "false", once: has OIDs
+  const hasOids = cursor.text(); // "false", once
   const dependencies: number[] = [];
   for (let one = cursor.text(); one !== undefined; one = cursor.text()) {
-    dependencies.push(Number(one));
+    // What is no number is one that leads nowhere to pg_restore.
+    if (/^\s*-?\d/.test(one)) dependencies.push(Number.parseInt(one));
   }
   // Where its data is: unknown in what was written to a pipe.
-  cursor.byte();
+  const offset = cursor.byte();
   cursor.skip(offsetBytes);
-  if (!Number.isSafeInteger(dumpId) || dumpId <= 0) throw damaged("an entry has no valid id");
-  if (dependencies.some((one) => !Number.isInteger(one))) throw damaged("a dependency is no id");
+  if (!(dumpId > 0 && dumpId < 2 ** 31 - 1)) throw damaged("an entry has no valid id");
+  if (tag === undefined || description === undefined) throw damaged("an entry has no name");
+  if (hasOids === undefined || oids.includes(undefined)) throw damaged("an entry is incomplete");
+  // What is in none of them is passed over without a word.
+  if (section < 1 || section > lastSection) throw damaged(`an entry is in the section ${section}`);
+  if (offset < 1 || offset > noData) throw damaged(`an entry's data is at the place ${offset}`);
+  if (hasData && offset === noData) throw damaged(`the data of ${tag} would be passed over`);
   return {
     dumpId,
     hasData,

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { ArtifactContents, Walker } from "../../../contracts/format.ts";
+import { nameOf } from "./contents.ts";
 import { damaged, truncated } from "./damage.ts";
 import { inventoryOf } from "./inventory.ts";
 import { type ArchiveHead, type TocEntry, tocReader } from "./toc.ts";
@@ -49,6 +50,7 @@ type Expected = "block" | "large object" | "chunk" | "inside a chunk";
 // What pg_dump puts after the rows of a table; each row before it ends in one line feed.
 const copyEnd = Buffer.from("\\.\n\n\n");
 const copyEndRows = 3;
+const lastWithRowChunks = 18;
 
 function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   const open = new Map(entries.filter(({ hasData }) => hasData).map((one) => [one.dumpId, one]));
@@ -60,8 +62,11 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   let isRows = false;
   let isLargeObjects = false;
   let rows = 0;
-  // pg_dump until 18 writes a chunk for each row; seen at the first chunk of a block.
-  let rowsPerChunk: "one" | "many" | undefined;
+  // pg_dump until 18 writes a chunk for each row, which saves looking at every byte; seen at the
+  // first chunk of a block.
+  let chunks: "of one row" | "of any size" | undefined;
+  const isEveryByteSeen = Number.parseInt(header.toolVersion) > lastWithRowChunks;
+  const tail = Buffer.alloc(copyEnd.length);
   let objects = 0;
   let chunkBytes = 0;
   let rest = 0;
@@ -144,7 +149,8 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
     isLargeObjects = isBlobs;
     isRows = !isBlobs && entry.copyStatement !== undefined && !header.isCompressed;
     rows = 0;
-    rowsPerChunk = undefined;
+    chunks = isEveryByteSeen ? "of any size" : undefined;
+    tail.fill(0);
     objects = 0;
     hasCopyEnd = false;
     expected = isBlobs ? "large object" : "chunk";
@@ -152,43 +158,42 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
 
   /** Counts the rows in `bytes` from `from` to `to`, which go on when `isChunkEnd` is false. */
   function countRows(bytes: Buffer, from: number, to: number, isChunkEnd: boolean): void {
-    if (rowsPerChunk !== "many" && isCopyEnd(bytes, to)) {
-      hasCopyEnd = true;
-      rowsPerChunk = "one";
-      return;
-    }
-    if (rowsPerChunk === undefined) {
+    if (chunks === undefined) {
       // Only rows end in a line feed, one inside a value is written as \n.
       const first = bytes.indexOf(lineFeed, from);
-      if (first >= 0 && first < (isChunkEnd ? to - 1 : to)) rowsPerChunk = "many";
-      else if (isChunkEnd) rowsPerChunk = "one";
+      if (first >= 0 && first < (isChunkEnd ? to - 1 : to)) chunks = "of any size";
+      else if (isChunkEnd) chunks = first < 0 ? "of any size" : "of one row";
       else return;
     }
-    if (rowsPerChunk === "one") {
+    if (chunks === "of one row") {
       if (!isChunkEnd) return;
-      if (bytes[to - 1] !== lineFeed) throw damaged(`a row of ${nameOf(entry!)} has no end`);
-      rows++;
-      return;
+      hasCopyEnd = chunkBytes === copyEnd.length && bytes.subarray(from, to).equals(copyEnd);
+      if (bytes[to - 1] === lineFeed) {
+        rows += hasCopyEnd ? copyEndRows : 1;
+        return;
+      }
+      // Not what a pg_dump that we know writes: what follows is counted row by row.
+      chunks = "of any size";
     }
-    for (let at = from; at < to; at++) if (bytes[at] === lineFeed) rows++;
+    for (let at = bytes.indexOf(lineFeed, from); at >= 0 && at < to;) {
+      rows++;
+      at = bytes.indexOf(lineFeed, at + 1);
+    }
+    seeEnd(bytes, from, to);
   }
 
-  /** Whether the whole chunk that ends here is the end of the rows. */
-  function isCopyEnd(bytes: Buffer, to: number): boolean {
-    return chunkBytes === copyEnd.length &&
-      bytes.compare(copyEnd, 0, copyEnd.length, to - copyEnd.length, to) === 0;
+  /** Keeps the last bytes: the end of the rows may be cut in two. */
+  function seeEnd(bytes: Buffer, from: number, to: number): void {
+    const length = Math.min(to - from, tail.length);
+    tail.copyWithin(0, length);
+    bytes.copy(tail, tail.length - length, to - length, to);
+    hasCopyEnd = tail.equals(copyEnd);
   }
 
   function finish(): void {
-    const { dumpId } = entry!;
-    // Where a chunk holds many rows, the end of them may be cut in two.
-    const isEnded = rowsPerChunk === "many" ? rows >= copyEndRows : hasCopyEnd;
-    if (isRows && !isEnded) {
-      throw truncated(`the rows of ${nameOf(entry!)} have no end`);
-    }
-    const copied = rowsPerChunk === "many" ? rows - copyEndRows : rows;
-    const items = isLargeObjects ? objects : isRows ? copied : undefined;
-    counts.set(dumpId, { items });
+    if (isRows && !hasCopyEnd) throw truncated(`the rows of ${nameOf(entry!)} have no end`);
+    const copied = rows - copyEndRows;
+    counts.set(entry!.dumpId, { items: isLargeObjects ? objects : isRows ? copied : undefined });
     entry = undefined;
     expected = "block";
   }
@@ -225,11 +230,12 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
       if (missing !== undefined) {
         throw truncated(`${open.size} blocks of data are missing, first ${nameOf(missing)}`);
       }
+      // A restore reads the archive from a pipe, in which it cannot go back.
+      const order = [...counts.keys()];
+      if (entries.filter(({ hasData }) => hasData).some(({ dumpId }, at) => dumpId !== order[at])) {
+        throw damaged("its blocks of data come in another order than in its table of contents");
+      }
       return counts;
     },
   };
-}
-
-function nameOf({ description, schema, tag }: TocEntry): string {
-  return `${description} ${schema === undefined ? "" : `${schema}.`}${tag}`;
 }
