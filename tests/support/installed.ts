@@ -24,7 +24,18 @@ export interface Installed {
     readonly template: string;
   };
   /** The path of mongod. */
-  readonly mongo?: string;
+  readonly mongod?: string;
+  /** What stands in for mongod: documents and indexes. */
+  readonly ferretdb?: {
+    /** The server's executable. */
+    readonly server: string;
+    /** The folder of its PostgreSQL's programs. */
+    readonly binDir: string;
+    /** A fresh data directory of that PostgreSQL to copy. */
+    readonly template: string;
+  };
+  /** The path of secantusd-py, which stands in for mongod: options, roles, an oplog. */
+  readonly secantusdb?: string;
   /** The folder of mongodump and mongorestore. */
   readonly mongotools?: string;
   /** The path of versitygw, an S3 gateway. */
@@ -38,6 +49,8 @@ export type Need =
   | keyof Installed
   | "age"
   | "gzip"
+  /** Any server that speaks MongoDB's protocol. */
+  | "mongo"
   | "openssl"
   | "pigz"
   | "root"
@@ -56,6 +69,8 @@ function read(): Installed {
   const find = (name: string) => env.get(name);
   const [server, binDir, mariadbData] = ["SERVER", "BIN", "DATA"].map((n) => find(`MARIADB_${n}`));
   const [root, mysqlData] = ["ROOT", "DATA"].map((n) => find(`MYSQL_${n}`));
+  const [ferret, documentdbBin, documentdbData] = ["FERRETDB", "DOCUMENTDB_BIN", "DOCUMENTDB_DATA"]
+    .map(find);
   return {
     postgres15: find("POSTGRES_15_BIN"),
     postgres18: find("POSTGRES_18_BIN"),
@@ -63,7 +78,11 @@ function read(): Installed {
       ? { server, binDir, template: mariadbData }
       : undefined,
     mysql: root && mysqlData ? { root, template: mysqlData } : undefined,
-    mongo: process.env.DBBACKUP_TEST_MONGOD || find("MONGOD"),
+    mongod: process.env.DBBACKUP_TEST_MONGOD || find("MONGOD"),
+    ferretdb: ferret && documentdbBin && documentdbData
+      ? { server: ferret, binDir: documentdbBin, template: documentdbData }
+      : undefined,
+    secantusdb: find("SECANTUSDB"),
     mongotools: find("MONGO_TOOLS_BIN"),
     versitygw: find("VERSITYGW"),
     fakegcs: find("FAKE_GCS"),
@@ -102,11 +121,15 @@ export function available(need: Need): boolean {
     case "postgres18":
     case "mariadb":
     case "mysql":
-    case "mongo":
+    case "mongod":
+    case "ferretdb":
+    case "secantusdb":
     case "mongotools":
     case "versitygw":
     case "fakegcs":
       return installed()[need] !== undefined;
+    case "mongo":
+      return ["mongod", "ferretdb", "secantusdb"].some((name) => available(name as Need));
     case "root":
       return process.getuid?.() === 0;
     case "age":
@@ -126,6 +149,9 @@ export function available(need: Need): boolean {
 export function isRequired(need: Need): boolean {
   const required = process.env.DBBACKUP_TEST_REQUIRE ||
     (process.env.CI === "true" ? "all" : "none");
-  // Rights are the machine's, not something that a script could have installed.
-  return required === "all" ? need !== "root" : required.split(",").includes(need);
+  // Rights are the machine's, not something that a script could have installed; and no registry
+  // serves a mongod.
+  return required === "all"
+    ? need !== "root" && need !== "mongod"
+    : required.split(",").includes(need);
 }

@@ -1,28 +1,31 @@
-import { randomBytes } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { MongoClient } from "mongodb";
-import { type Daemon, onFreePort, startDaemon } from "./daemon.ts";
+import { onFreePort } from "./daemon.ts";
+import { ferretdb } from "./ferretdb.ts";
 import { freshName } from "./freshName.ts";
 import { hardPassword } from "./hardPassword.ts";
 import { installed } from "./installed.ts";
+import { mongod } from "./mongod.ts";
+import { type MongoCapability, type MongoKind, mongoKindFor } from "./mongoKinds.ts";
+import { secantusdb } from "./secantusdb.ts";
 import { shared } from "./shared.ts";
 import { tempDir } from "./workspace.ts";
 
-/** The kinds of server. */
-export interface MongoKind {
-  /** A replica set of one node, named `rs0`, with an oplog; else a standalone. @default {false} */
-  readonly replicaSet?: boolean;
+/** Which server is wanted. */
+export interface MongoWish {
+  /** What it has to be able to do; the first kind at hand that can is taken. @default {nothing} */
+  readonly can?: readonly MongoCapability[];
+  /** This very kind. */
+  readonly kind?: MongoKind;
   /** Whether clients have to log in as root (SCRAM). @default {false} */
   readonly auth?: boolean;
 }
 
 /** What differs from the defaults in a server of one's own. */
-export interface MongoOptions extends MongoKind {
-  /** More arguments of mongod, such as `["--oplogSize", "10"]` (MB). */
+export interface MongoOptions extends MongoWish {
+  /** More arguments of the server. */
   readonly args?: readonly string[];
-  /** An existing data directory which the server takes over. @default {a new one} */
+  /** An existing data directory which a mongod takes over. @default {a new one} */
   readonly dataDir?: string;
 }
 
@@ -34,8 +37,32 @@ export interface MongoUrlOptions {
   readonly params?: Readonly<Record<string, string>>;
 }
 
-/** A MongoDB server, 4.4: no TLS, no JavaScript, no sharding. */
+/** What starts and stops the processes of a kind. */
+export interface MongoLauncher {
+  /** The name of the set. */
+  readonly setName: string | undefined;
+  readonly dataDir: string;
+  /** Starts it, the first time with all that it needs: a set, the user root. */
+  start(port: number): Promise<void>;
+  pids(): readonly number[];
+  stop(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** What a {@link MongoLauncher} is made with. */
+export interface MongoLaunchOptions {
+  readonly isReplicaSet: boolean;
+  readonly hasAuth: boolean;
+  readonly folder: string;
+  readonly logFile: string;
+  readonly args: readonly string[];
+  readonly dataDir: string | undefined;
+}
+
+/** A MongoDB server, or what stands in for one. */
 export interface MongoServer {
+  readonly kind: MongoKind;
+  /** Whether it can do this; see mongoKinds.ts. */
+  can(capability: MongoCapability): boolean;
   readonly host: "127.0.0.1";
   readonly port: number;
   /** The name of the replica set, undefined for a standalone. */
@@ -49,6 +76,8 @@ export interface MongoServer {
   readonly toolsDir: string | undefined;
   /** The process id, of the moment. */
   pid(): number;
+  /** Those of all its processes but for children: FerretDB has a PostgreSQL. */
+  pids(): readonly number[];
   /** `mongodb://…`, with login and replica set, and no database unless told otherwise. */
   url(database?: string, options?: MongoUrlOptions): string;
   /** A connected client, the same one each time; {@link stop} closes it. */
@@ -64,43 +93,28 @@ export interface MongoServer {
 /**
  * The shared server of a kind; made on first use, ended with the tests.
  *
- * @throws {Error} when no mongod was found.
+ * @throws {Error} when no server at hand can do what is wanted.
  */
-export function mongo(kind: MongoKind = {}): Promise<MongoServer> {
-  const { replicaSet = false, auth = false } = kind;
-  return shared(`mongo ${replicaSet} ${auth}`, () => startMongo({ replicaSet, auth }));
+export function mongo(wish: MongoWish = {}): Promise<MongoServer> {
+  const { auth = false } = wish;
+  const kind = kindOf(wish);
+  return shared(`mongo ${kind.name} ${auth}`, () => startMongo({ kind, auth }));
 }
 
 /** Starts a server of one's own, for tests that stop, kill or reconfigure it. */
 export async function startMongo(options: MongoOptions = {}): Promise<MongoServer> {
-  const { replicaSet: isReplicaSet = false, auth: hasAuth = false } = options;
-  const { mongo: command, mongotools: toolsDir } = installed();
-  if (command === undefined) throw new Error("mongod is missing: see scripts/servers");
+  const kind = kindOf(options);
+  const hasAuth = options.auth ?? false;
   const folder = tempDir("mongo");
-  const dataDir = options.dataDir ?? path.join(folder, "data");
-  mkdirSync(dataDir, { recursive: true });
-  const keyFile = path.join(folder, "key");
-  writeFileSync(keyFile, randomBytes(48).toString("base64"), { mode: 0o600 });
   const logFile = path.join(folder, "server.log");
-
-  const launch = (port: number) =>
-    startDaemon({
-      command,
-      args: [
-        ...["--dbpath", dataDir, "--port", String(port), "--bind_ip", "127.0.0.1"],
-        ...["--nounixsocket", "--wiredTigerCacheSizeGB", "0.25"],
-        ...["--setParameter", "diagnosticDataCollectionEnabled=false"],
-        ...isReplicaSet ? ["--replSet", "rs0", "--oplogSize", "64"] : [],
-        ...hasAuth ? ["--auth"] : [],
-        ...hasAuth && isReplicaSet ? ["--keyFile", keyFile] : [],
-        ...options.args ?? [],
-      ],
-      logFile,
-      ready: /Waiting for connections/,
-    });
-  let daemon: Daemon;
+  const launchers = { mongod, ferretdb, secantusdb };
+  const launcher = launchers[kind.program]({
+    ...{ isReplicaSet: kind.isReplicaSet, hasAuth, folder, logFile },
+    ...{ args: options.args ?? [], dataDir: options.dataDir },
+  });
+  const { setName, dataDir } = launcher;
   const port = await onFreePort(async (candidate) => {
-    daemon = await launch(candidate);
+    await launcher.start(candidate);
     return candidate;
   });
 
@@ -113,7 +127,7 @@ export async function startMongo(options: MongoOptions = {}): Promise<MongoServe
     href.pathname = `/${encodeURIComponent(database)}`;
     const params = {
       ...hasAuth ? { authSource: "admin" } : {},
-      ...isReplicaSet ? { replicaSet: "rs0" } : {},
+      ...setName === undefined ? {} : { replicaSet: setName },
       ...target.params,
     };
     for (const [name, value] of Object.entries(params)) href.searchParams.set(name, value);
@@ -123,76 +137,38 @@ export async function startMongo(options: MongoOptions = {}): Promise<MongoServe
   let client: MongoClient | undefined;
   const connect = async () => {
     if (client !== undefined) return client;
+    // Loaded here, so that tests of other databases do not pay for it.
     const { MongoClient } = await import("mongodb");
     return client = await MongoClient.connect(url());
   };
 
-  if (options.dataDir === undefined) await initialise(port, url(), isReplicaSet, hasAuth);
-  else if (isReplicaSet) await waitForPrimary(port);
-
   return {
+    kind,
+    can: (capability) => kind.can.has(capability),
     host: "127.0.0.1",
     port,
-    replicaSet: isReplicaSet ? "rs0" : undefined,
+    replicaSet: setName,
     user: hasAuth ? "root" : undefined,
     password: hasAuth ? hardPassword : undefined,
     dataDir,
     logFile,
-    toolsDir,
-    pid: () => daemon.pid,
+    toolsDir: installed().mongotools,
+    pid: () => launcher.pids()[0]!,
+    pids: () => launcher.pids(),
     url,
     client: connect,
     freshDatabase: freshName,
     async stop(signal = "SIGTERM") {
       await client?.close();
       client = undefined;
-      await daemon.stop(signal);
+      await launcher.stop(signal);
     },
-    async start() {
-      daemon = await launch(port);
-      if (isReplicaSet) await waitForPrimary(port);
-    },
+    start: () => launcher.start(port),
   };
 }
 
-/** Makes the replica set and its root user, over the exception for localhost. */
-async function initialise(port: number, url: string, isReplicaSet: boolean, hasAuth: boolean) {
-  await withClient(directUrl(port), async (client) => {
-    const admin = client.db("admin");
-    if (isReplicaSet) {
-      await admin.command({
-        replSetInitiate: { _id: "rs0", members: [{ _id: 0, host: `127.0.0.1:${port}` }] },
-      });
-      await waitForPrimary(port);
-    }
-    if (hasAuth) await admin.command({ createUser: "root", pwd: hardPassword, roles: ["root"] });
-  });
-  // The catalog is not journaled in a replica set, so a server that is killed before its first
-  // checkpoint loses even its configuration. The oplog brings back what follows.
-  if (isReplicaSet) await withClient(url, (client) => client.db("admin").command({ fsync: 1 }));
-}
-
-async function waitForPrimary(port: number) {
-  await withClient(directUrl(port), async (client) => {
-    const deadline = Date.now() + 30_000;
-    while (Date.now() < deadline) {
-      const hello = await client.db("admin").command({ isMaster: 1 });
-      if (hello.ismaster === true) return;
-      await sleep(50);
-    }
-    throw new Error("the replica set has no primary after 30 seconds");
-  });
-}
-
-const directUrl = (port: number) => `mongodb://127.0.0.1:${port}/?directConnection=true`;
-
-async function withClient(url: string, use: (client: MongoClient) => Promise<unknown>) {
-  // Loaded here, so that tests of other databases do not pay for it.
-  const { MongoClient } = await import("mongodb");
-  const client = await MongoClient.connect(url);
-  try {
-    await use(client);
-  } finally {
-    await client.close();
-  }
+function kindOf({ kind, can = [] }: MongoWish): MongoKind {
+  const found = kind ?? mongoKindFor(can);
+  if (found !== undefined) return found;
+  throw new Error(`no MongoDB at hand has ${can.join(", ") || "anything"}: see scripts/servers`);
 }

@@ -5,7 +5,7 @@ import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
 import type { SourceInfo } from "../../../src/contracts/connector.ts";
 import type { BackupError } from "../../../src/core/errors.ts";
 import { mongo, type MongoServer, startMongo } from "../../support/mongo.ts";
-import { needs } from "../../support/needs.ts";
+import { type MongoCapability, needsMongo } from "../../support/mongoKinds.ts";
 import { never } from "../../support/runtime.ts";
 import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
 import { code, optionsOf, withConnector } from "./opened.ts";
@@ -48,21 +48,23 @@ async function makeShop(server: MongoServer) {
   await client.db("admin").command({ createUser: "ops", pwd: "ops", roles: ["backup"] });
 }
 
-for (const replicaSet of [false, true]) {
-  const kind = replicaSet ? "a replica set" : "a standalone";
-  needs("mongo", "mongotools").describe(`mongodb accounts on ${kind}`, () => {
+for (const isReplicaSet of [false, true]) {
+  const shape: MongoCapability = isReplicaSet ? "oplog" : "standalone";
+  const can: MongoCapability[] = [shape, "roles", "accounts"];
+  const kind = isReplicaSet ? "a replica set" : "a standalone";
+  needsMongo(...can).describe(`mongodb accounts on ${kind}`, () => {
     let started: Promise<MongoServer> | undefined;
     /** One server with the shop for all of these tests; each leaves its databases as they were. */
     const shopServer = () =>
       started ??= (async () => {
-        const server = await startMongo({ replicaSet, auth: true });
+        const server = await startMongo({ can, auth: true });
         await makeShop(server);
         return server;
       })();
 
     test("are an artifact of their own, and come back with --accounts only", async () => {
       const source = await shopServer();
-      const target = await startMongo({ auth: true });
+      const target = await startMongo({ can: ["standalone", "accounts"], auth: true });
       const backup = await withConnector(optionsOf(source), (one) => backUp(mongodb, one));
       assert.deepEqual(backup.artifacts.map(({ head }) => head.role), ["dump", "accounts"]);
       assert.deepEqual(backup.artifacts[1]?.contents, { databases: [] });
@@ -115,7 +117,7 @@ for (const replicaSet of [false, true]) {
         const info = await one.inspect(o);
         assert.deepEqual(denied(info), []);
         assert.deepEqual(info.omissions, []);
-        assert.equal(info.warnings.length, replicaSet ? 0 : 1);
+        assert.equal(info.warnings.length, isReplicaSet ? 0 : 1);
         assert.ok(Math.abs(info.clockOffsetMs ?? Infinity) < 5_000);
         const { artifacts, result } = await backUp(mongodb, one);
         assert.deepEqual(artifacts.map(({ head }) => head.role), ["dump", "accounts"]);
@@ -180,9 +182,9 @@ for (const replicaSet of [false, true]) {
   });
 }
 
-needs("mongo", "mongotools").describe("mongodb restore by users of few rights", () => {
+needsMongo("roles", "accounts").describe("mongodb restore by users of few rights", () => {
   test("is refused without the role restore, and works with it", async () => {
-    const server = await mongo({ auth: true });
+    const server = await mongo({ can: ["roles", "accounts"], auth: true });
     const client = await server.client();
     const [from, to] = [server.freshDatabase(), server.freshDatabase()];
     await client.db(from).collection("c").insertOne({});
@@ -215,9 +217,9 @@ needs("mongo", "mongotools").describe("mongodb restore by users of few rights", 
     assert.equal(await client.db(to).collection("c").countDocuments(), 1);
   });
 
-  test("of a dump with an oplog works with the same roles", async () => {
-    const source = await startMongo({ replicaSet: true, auth: true });
-    const target = await startMongo({ auth: true });
+  needsMongo("replay", "roles")("of a dump with an oplog works with the same roles", async () => {
+    const source = await startMongo({ can: ["replay", "roles"], auth: true });
+    const target = await startMongo({ can: ["standalone", "roles"], auth: true });
     await (await source.client()).db("shop").collection("c").insertOne({});
     const backup = await withConnector(optionsOf(source), (one) => backUp(mongodb, one));
     await withConnector(

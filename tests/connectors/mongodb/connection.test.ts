@@ -11,7 +11,7 @@ import { resolveAddress } from "../../../src/connectors/mongodb/uri.ts";
 import { BackupError } from "../../../src/core/errors.ts";
 import { known } from "../../../src/core/secret.ts";
 import { mongo, type MongoServer } from "../../support/mongo.ts";
-import { needs } from "../../support/needs.ts";
+import { needsMongo } from "../../support/mongoKinds.ts";
 import { never, testRuntime } from "../../support/runtime.ts";
 import { tempDir } from "../../support/workspace.ts";
 import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
@@ -117,7 +117,7 @@ function notingTools(server: MongoServer): { folder: string; notes: () => string
   return { folder, notes: () => readFileSync(file, "utf8") };
 }
 
-needs("mongo", "mongotools").describe("mongodb connections", () => {
+needsMongo().describe("mongodb connections", () => {
   for (
     const password of [
       "#hash",

@@ -1,15 +1,17 @@
 import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
 import { connectorContract } from "../../contracts/connector.ts";
 import { mongo } from "../../support/mongo.ts";
+import { mongoKindsAtHand } from "../../support/mongoKinds.ts";
 import { needs } from "../../support/needs.ts";
 import { testRuntime } from "../../support/runtime.ts";
 import { optionsOf } from "./opened.ts";
 
-for (const replicaSet of [false, true]) {
-  const kind = replicaSet ? "MongoDB, a replica set with logins" : "MongoDB, a standalone";
-  needs("mongo", "mongotools").describe(kind, () => {
-    connectorContract(kind, async () => {
-      const server = await mongo({ replicaSet, auth: replicaSet });
+for (const kind of mongoKindsAtHand()) {
+  const auth = kind.isReplicaSet;
+  const title = `MongoDB, ${kind.name}${auth ? " with logins" : ""}`;
+  needs(kind.program, "mongotools").describe(title, () => {
+    connectorContract(title, async () => {
+      const server = await mongo({ kind, auth });
       const client = await server.client();
       const filledWith = async (collection: string, count: number) => {
         const database = server.freshDatabase();

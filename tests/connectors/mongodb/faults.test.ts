@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
 import { type BackupError, hasCode } from "../../../src/core/errors.ts";
 import { mongo, type MongoServer, startMongo } from "../../support/mongo.ts";
-import { needs } from "../../support/needs.ts";
+import { needsMongo } from "../../support/mongoKinds.ts";
 import { run } from "../../support/run.ts";
 import { never } from "../../support/runtime.ts";
 import { tempDir } from "../../support/workspace.ts";
@@ -37,7 +37,7 @@ function fakeDump(server: MongoServer, script: string): string {
   return folder;
 }
 
-needs("mongo", "mongotools").describe("mongodb dumps that go wrong", () => {
+needsMongo().describe("mongodb dumps that go wrong", () => {
   const cases: Record<string, [script: string, code: string, message: RegExp]> = {
     "fails halfway": [
       `REAL "$@" | head -c 300000; echo 'Failed: lost the server' >&2; exit 3`,
@@ -114,9 +114,9 @@ needs("mongo", "mongotools").describe("mongodb dumps that go wrong", () => {
   });
 });
 
-needs("mongo", "mongotools").describe("a real archive of mongodump", () => {
+needsMongo().describe("a real archive of mongodump", () => {
   test("that is cut or damaged is refused, where mongorestore --dryRun sees nothing", async () => {
-    const server = await mongo({ replicaSet: true });
+    const server = await mongo();
     const database = oddDatabase(server.freshDatabase());
     await makeSample(server, database);
     const backup = await withConnector(
@@ -146,45 +146,46 @@ needs("mongo", "mongotools").describe("a real archive of mongodump", () => {
   });
 });
 
-needs("mongo", "mongotools").describe("mongodb recipe", () => {
-  test("the commands, run as written, restore all databases and the accounts", async () => {
-    const [source, target] = await Promise.all([
-      startMongo({ replicaSet: true, auth: true }),
-      startMongo({ auth: true }),
-    ]);
-    const names = ["shop", oddDatabase("other")];
-    const [from, to] = await Promise.all([source.client(), target.client()]);
-    for (const name of names) await makeSample(source, name);
-    await from.db("shop").command({ createUser: "app", pwd: "app", roles: ["read"] });
-    const backup = await withConnector(optionsOf(source), (one) => backUp(mongodb, one));
-    const [{ manifest, artifacts }] = chainOf(mongodb, backup) as [ReturnType<typeof chainOf>[0]];
-    const folder = tempDir("recipe");
-    for (const [index, artifact] of artifacts.entries()) {
-      const file = `dump ${index}.archive`;
-      writeFileSync(path.join(folder, file), backup.artifacts[index]!.bytes);
-      const lines = mongodb.recipe({ artifact, manifest, rawBytesCommand: `cat '${file}'` });
-      const example = lines.find((line) => line.includes("uri:"))!;
-      const line = example.replace(/^#\s*/, "").replace(/mongodb:[^"]*/, target.url());
-      writeFileSync(path.join(folder, "mongodb.yaml"), `${line}\n`, { mode: 0o600 });
-      const env = {
-        ...process.env,
-        HOME: folder,
-        PATH: `${target.toolsDir}:${process.env["PATH"]}`,
-      };
-      const done = await run("sh", ["-e"], { input: lines.join("\n"), cwd: folder, env });
-      assert.deepEqual(
-        [done.code, /0 document\(s\) failed/.test(done.stderr)],
-        [0, true],
-        done.stderr,
-      );
-    }
-    for (const name of names) {
-      assert.deepEqual(await contentOf(to, name), await contentOf(from, name));
-    }
-    const { users } = await to.db("shop").command({ usersInfo: "app" });
-    assert.equal(users.length, 1);
-    await Promise.all([source.stop(), target.stop()]);
-  });
+needsMongo().describe("mongodb recipe", () => {
+  needsMongo("accounts")(
+    "the commands, as written, restore all databases and the accounts",
+    async () => {
+      const source = await startMongo({ can: ["accounts"], auth: true });
+      const target = await startMongo({ can: ["accounts"], auth: true });
+      const names = ["shop", oddDatabase("other")];
+      const [from, to] = await Promise.all([source.client(), target.client()]);
+      for (const name of names) await makeSample(source, name);
+      await from.db("shop").command({ createUser: "app", pwd: "app", roles: ["read"] });
+      const backup = await withConnector(optionsOf(source), (one) => backUp(mongodb, one));
+      const [{ manifest, artifacts }] = chainOf(mongodb, backup) as [ReturnType<typeof chainOf>[0]];
+      const folder = tempDir("recipe");
+      for (const [index, artifact] of artifacts.entries()) {
+        const file = `dump ${index}.archive`;
+        writeFileSync(path.join(folder, file), backup.artifacts[index]!.bytes);
+        const lines = mongodb.recipe({ artifact, manifest, rawBytesCommand: `cat '${file}'` });
+        const example = lines.find((line) => line.includes("uri:"))!;
+        const line = example.replace(/^#\s*/, "").replace(/mongodb:[^"]*/, target.url());
+        writeFileSync(path.join(folder, "mongodb.yaml"), `${line}\n`, { mode: 0o600 });
+        const env = {
+          ...process.env,
+          HOME: folder,
+          PATH: `${target.toolsDir}:${process.env["PATH"]}`,
+        };
+        const done = await run("sh", ["-e"], { input: lines.join("\n"), cwd: folder, env });
+        assert.deepEqual(
+          [done.code, /0 document\(s\) failed/.test(done.stderr)],
+          [0, true],
+          done.stderr,
+        );
+      }
+      for (const name of names) {
+        assert.deepEqual(await contentOf(to, name), await contentOf(from, name));
+      }
+      const { users } = await to.db("shop").command({ usersInfo: "app" });
+      assert.equal(users.length, 1);
+      await Promise.all([source.stop(), target.stop()]);
+    },
+  );
 
   test("a dump that is killed leaves a server that the next dump can read", async () => {
     const server = await mongo();

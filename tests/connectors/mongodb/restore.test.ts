@@ -5,7 +5,7 @@ import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
 import type { Bytes } from "../../../src/core/bytes.ts";
 import { BackupError } from "../../../src/core/errors.ts";
 import { mongo, type MongoServer } from "../../support/mongo.ts";
-import { needs } from "../../support/needs.ts";
+import { needsMongo } from "../../support/mongoKinds.ts";
 import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
 import { code, optionsOf, withConnector } from "./opened.ts";
 
@@ -35,7 +35,7 @@ async function namesIn(server: MongoServer, database: string): Promise<string[]>
   return found.map(({ name }) => name).filter((name) => name !== "system.views").sort();
 }
 
-needs("mongo", "mongotools").describe("mongodb restore", () => {
+needsMongo().describe("mongodb restore", () => {
   test("refuses a database with something in it, by name, and changes nothing", async () => {
     const server = await mongo();
     const from = await makeShop(server);
@@ -112,18 +112,24 @@ needs("mongo", "mongotools").describe("mongodb restore", () => {
     });
   });
 
-  test("refuses a name that differs from one that is there only by case", async () => {
-    const server = await mongo();
-    const from = await makeShop(server);
-    const backup = await backUpOf(server, from);
-    await withConnector(optionsOf(server, { database: from.toUpperCase() }), async (connector) => {
-      await assert.rejects(
-        restoreInto(connector, chainOf(mongodb, backup)),
-        (error: Error) =>
-          code("restore/not-empty")(error) && /differ only by case/.test(error.message),
+  needsMongo("caseTwins")(
+    "refuses a name that differs only by case from one that is there",
+    async () => {
+      const server = await mongo({ can: ["caseTwins"] });
+      const from = await makeShop(server);
+      const backup = await backUpOf(server, from);
+      await withConnector(
+        optionsOf(server, { database: from.toUpperCase() }),
+        async (connector) => {
+          await assert.rejects(
+            restoreInto(connector, chainOf(mongodb, backup)),
+            (error: Error) =>
+              code("restore/not-empty")(error) && /differ only by case/.test(error.message),
+          );
+        },
       );
-    });
-  });
+    },
+  );
 
   for (const only of [[], ["orders"]]) {
     const what = only.length === 0 ? "a database" : "a collection";

@@ -44,8 +44,8 @@ export const oddDatabase = (name: string): string => `-${name}'ü<>|:?*%#@;&`;
 
 const big = new Date(253_402_300_799_999);
 
-/** Every type of BSON that the driver writes. */
-export const everyType: readonly object[] = [
+/** Every type of BSON that the driver writes, with dates that JavaScript has. */
+const everyType: readonly object[] = [
   {
     _id: new ObjectId("65a000000000000000000001"),
     double: new Double(1.5),
@@ -141,23 +141,35 @@ function numbered(count: number): { _id: number; n: number }[] {
   return Array.from({ length: count }, (_, n) => ({ _id: n, n }));
 }
 
-/** Fills a database with everything that MongoDB 4.4 has. */
+/** Fills a database with everything that MongoDB 4.4 has, as far as the server at hand has it. */
 export async function makeSample(server: MongoServer, name: string): Promise<void> {
   const db = (await server.client()).db(name);
   for (const [collection, options, documents] of collections) {
-    await db.createCollection(collection, options);
+    await db.createCollection(collection, server.can("createOptions") ? options : {});
     if (documents.length > 0) await db.collection(collection).insertMany([...documents]);
   }
-  // Older than its validator, which would refuse it today.
-  await db.collection("checked").insertOne({ n: -1 }, { bypassDocumentValidation: true });
-  await db.collection("indexed").createIndexes([...indexes]);
+  if (server.can("createOptions")) await makeViews(db);
+  await db.collection("indexed").createIndexes(indexes.filter(({ key, hidden }) => {
+    const kinds = Object.values(key);
+    return (hidden !== true || server.can("hiddenIndex")) &&
+      (!kinds.includes("text") || server.can("textIndex")) &&
+      (!kinds.includes("hashed") || server.can("hashedIndex"));
+  }));
   await db.collection("types").insertMany([...everyType], { ignoreUndefined: false });
   const many = numbered(500).map((one) => ({ ...one, pad: "x".repeat(300) }));
   await db.collection<{ _id: number }>("many").insertMany(many);
-  await db.collection<{ _id: string; value: Code }>("system.js").insertOne({
-    _id: "twice",
-    value: new Code("function (x) { return 2 * x; }"),
-  });
+  if (server.can("systemJs")) {
+    await db.collection<{ _id: string; value: Code }>("system.js").insertOne({
+      _id: "twice",
+      value: new Code("function (x) { return 2 * x; }"),
+    });
+  }
+  if (server.can("anyDate")) await restoreRaw(server, name, rawDocuments());
+}
+
+/** Views, and a document that is older than its validator, which would refuse it today. */
+async function makeViews(db: Db): Promise<void> {
+  await db.collection("checked").insertOne({ n: -1 }, { bypassDocumentValidation: true });
   await db.createCollection("view", { viewOn: "many", pipeline: [{ $match: { n: { $lt: 7 } } }] });
   await db.createCollection("view of a view", {
     viewOn: "view",
@@ -168,7 +180,6 @@ export async function makeSample(server: MongoServer, name: string): Promise<voi
     pipeline: [],
     collation: { locale: "en" },
   });
-  await restoreRaw(server, name, rawDocuments());
 }
 
 async function restoreRaw(server: MongoServer, db: string, documents: Uint8Array[]) {

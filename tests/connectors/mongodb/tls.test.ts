@@ -8,12 +8,12 @@ import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
 import type { MongodbOptions } from "../../../src/connectors/mongodb/options.ts";
 import { certificates } from "../../support/certificates.ts";
 import { mongo } from "../../support/mongo.ts";
-import { needs } from "../../support/needs.ts";
+import { needsMongo } from "../../support/mongoKinds.ts";
 import { never } from "../../support/runtime.ts";
 import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
 import { code, withConnector } from "./opened.ts";
 
-/** The server at hand is built without TLS, so a proxy speaks it in its place. */
+/** Not every server at hand is built with TLS, so a proxy speaks it in its place. */
 async function tlsProxy(port: number): Promise<{ port: number; close: () => void }> {
   const { certFile, keyFile } = await certificates();
   const server = createServer(
@@ -34,7 +34,7 @@ async function tlsProxy(port: number): Promise<{ port: number; close: () => void
 /** The proxy, too, but its certificate does not name it. */
 const otherHost = "127.0.0.2";
 
-needs("mongo", "mongotools", "openssl").describe("mongodb over TLS", () => {
+needsMongo().describe("mongodb over TLS", () => {
   test("driver and tools check the same certificate, in every mode", async () => {
     const server = await mongo();
     const { caFile, otherCaFile, hostname } = await certificates();
