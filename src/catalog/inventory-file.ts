@@ -59,6 +59,7 @@ const objectSchema = z.looseObject({
   name: z.string(),
   count: z.number().int().nonnegative().optional(),
   isExact: z.boolean().optional(),
+  expires: z.boolean().optional(),
   owner: z.string().optional(),
 });
 

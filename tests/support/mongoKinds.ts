@@ -16,6 +16,8 @@ export const mongoCapabilities = {
   transactions: "has transactions that abort, and logs them as such",
   roles: "refuses what a user's roles do not allow",
   accounts: "keeps users and roles where mongodump finds them",
+  accountsRestore: "takes users and roles from mongorestore",
+  builtInRoles: "gives built-in roles every action of a real server, and lists to a user its own",
   createOptions: "keeps capped, validators, collations and views",
   timeSeries: "has time series",
   hiddenIndex: "has hidden indexes",
@@ -40,7 +42,8 @@ export interface MongoKind {
 }
 
 const ofMongod = [
-  ...["roles", "accounts", "createOptions", "hiddenIndex", "textIndex", "hashedIndex"],
+  ...["roles", "accounts", "accountsRestore", "builtInRoles", "createOptions", "hiddenIndex"],
+  ...["textIndex", "hashedIndex"],
   ...["indexOptions", "systemJs", "longNames", "caseTwins", "anyDate", "ttl"],
 ] as MongoCapability[];
 const ofSecantusdb = [

@@ -1,113 +1,116 @@
-import type { Db, MongoClient } from "mongodb";
+import type { MongoClient, MongoClientOptions } from "mongodb";
+import { type SignOfLife, whileAlive } from "../../core/alive.ts";
 import type { Abortable } from "../../core/bytes.ts";
-import { BackupError } from "../../core/errors.ts";
+import { timed } from "../../core/retry.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import { answered, connectionError } from "./errors.ts";
 import type { MongoAddress } from "./uri.ts";
 
 /** The driver's connection, made at first use. */
 export interface Client {
-  /** @throws BackupError `connection/unreachable`, `connection/authentication`, `connection/tls` */
-  get(o: Abortable): Promise<MongoClient>;
-  db(name: string, o: Abortable): Promise<Db>;
+  /**
+   * Asks the server with the driver, for as long as it gives signs of life, and names its errors.
+   *
+   * @throws BackupError `connection/unreachable`, `connection/authentication`, `connection/tls`,
+   * `connection/denied`, `connection/refused`, `connection/silent`
+   */
+  ask<T>(use: (client: MongoClient) => Promise<T>, o: Abortable): Promise<T>;
+  /** How the server is asked whether it is still there, for the tools that talk to it themselves. */
+  readonly alive: SignOfLife;
+  /** Waits a few seconds at most. */
   close(): Promise<void>;
 }
 
+/** A driver that waits for a silent server does not end by itself. */
+const closeMs = 5_000;
+const never = new AbortController().signal;
+
 /** A client of an address. */
-export function clientOf(address: MongoAddress): Client {
+export function clientOf(address: MongoAddress, { log }: Pick<Runtime, "log">): Client {
   let connecting: Promise<MongoClient> | undefined;
+  const alive: SignOfLife = {
+    label: address.label,
+    limitMs: address.connection.answerTimeoutMs,
+    ask: (o) => askForLife(address, o),
+    onSilence: () =>
+      log.warn("{location} does not answer; waiting for it", { location: address.label }),
+  };
+
   async function connect(signal: AbortSignal): Promise<MongoClient> {
-    // Lazy: the driver takes time to load, and most commands never need it.
-    const { MongoClient } = await import("mongodb");
-    let client: MongoClient | undefined;
+    const client = await newClient(address, {});
     // Ends the waiting for a server that does not answer.
-    const onAbort = () => void client?.close();
+    const onAbort = () => void client.close(true).catch(() => {});
     signal.addEventListener("abort", onAbort, { once: true });
     try {
-      client = new MongoClient(address.uri, {
-        ...address.isHostnameIgnored ? { tlsAllowInvalidHostnames: true } : {},
-      });
       return await client.connect();
     } catch (error) {
-      await client?.close().catch(() => {});
-      signal.throwIfAborted();
-      throw connectionError(address, error);
+      void client.close(true).catch(() => {});
+      throw error;
     } finally {
       signal.removeEventListener("abort", onAbort);
     }
   }
-  async function get({ signal }: Abortable): Promise<MongoClient> {
-    signal.throwIfAborted();
-    connecting ??= connect(signal);
+
+  async function get(signal: AbortSignal): Promise<MongoClient> {
+    const mine = connecting ??= connect(signal);
     try {
-      return await connecting;
+      return await mine;
     } catch (error) {
-      connecting = undefined;
+      if (connecting === mine) connecting = undefined;
       throw error;
     }
   }
+
   return {
-    get,
-    db: async (name, o) => (await get(o)).db(name),
+    alive,
+    async ask(use, { signal }) {
+      try {
+        return await whileAlive(async (ending) => await use(await get(ending)), alive, { signal });
+      } catch (error) {
+        signal.throwIfAborted();
+        throw connectionError(address, error);
+      }
+    },
     async close() {
-      const client = await connecting?.catch(() => undefined);
-      await client?.close();
+      const closing = async () => {
+        const client = await connecting?.catch(() => undefined);
+        await client?.close(true);
+      };
+      await timed(closing, closeMs, never).catch(() => {});
     },
   };
 }
 
-/** Server error codes, https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml */
-export const serverCodes = {
-  unauthorized: 13,
-  authenticationFailed: 18,
-  commandNotFound: 59,
-  atlas: 8000,
-} as const;
-
-/** The code of a server's error, or undefined. */
-export function serverCode(error: unknown): number | undefined {
-  const code = (error as { code?: unknown } | undefined)?.code;
-  return typeof code === "number" ? code : undefined;
+async function newClient(
+  address: MongoAddress,
+  options: MongoClientOptions,
+): Promise<MongoClient> {
+  // Lazy: the driver takes time to load, and most commands never need it.
+  const { MongoClient } = await import("mongodb");
+  try {
+    return new MongoClient(address.uri, {
+      ...address.isHostnameIgnored ? { tlsAllowInvalidHostnames: true } : {},
+      ...options,
+    });
+  } catch (error) {
+    throw connectionError(address, error);
+  }
 }
 
-/** Turns what the driver throws into what the user should know; other errors stay as they are. */
-export function connectionError(address: MongoAddress, error: unknown): unknown {
-  if (!(error instanceof Error) || !error.name.startsWith("Mongo")) return error;
-  const { label, connection } = address;
-  const code = serverCode(error);
-  if (code === serverCodes.authenticationFailed || code === serverCodes.atlas) {
-    return new BackupError("connection/authentication", `${label} refused the login`, {
-      cause: error,
-      hint: "Check user and password, and authSource: the database that the user was created in.",
-    });
+/**
+ * Asks over a connection of its own, any member, for a document of the server's own. Not `ping`: a
+ * server whose storage hangs answers that.
+ */
+async function askForLife(address: MongoAddress, { signal }: Abortable): Promise<void> {
+  const client = await newClient(address, { maxPoolSize: 1, readPreference: "nearest" });
+  const onAbort = () => void client.close(true).catch(() => {});
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await client.db("admin").collection("system.version").findOne();
+  } catch (error) {
+    if (!answered(error)) throw error;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    void client.close(true).catch(() => {});
   }
-  if (code === serverCodes.unauthorized) {
-    return connection.user === undefined
-      ? new BackupError("connection/authentication", `${label} wants a login`, {
-        cause: error,
-        hint: "Give a user and a password: mongodb://USER:PASSWORD@HOST/?authSource=admin.",
-      })
-      : new BackupError("connection/denied", `${label} denied: ${error.message}`, {
-        cause: error,
-        hint:
-          "Grant the user the built-in role backup, or to restore: restore and readAnyDatabase.",
-      });
-  }
-  if (/MongoParseError|MongoInvalidArgumentError|MongoAPIError/.test(error.name)) {
-    return new BackupError("usage/bad-url", `MongoDB cannot use the address: ${error.message}`, {
-      cause: error,
-      hint: "Check the URL's parameters.",
-    });
-  }
-  if (/certificate|\bTLS\b|\bSSL\b|self.signed/i.test(error.message)) {
-    return new BackupError("connection/tls", `No trusted TLS to ${label}: ${error.message}`, {
-      cause: error,
-      hint: "Name the authority that signed the server's certificate with tls.ca.",
-    });
-  }
-  if (/MongoServerSelectionError|MongoNetwork|MongoTopology/.test(error.name)) {
-    return new BackupError("connection/unreachable", `Cannot reach ${label}: ${error.message}`, {
-      cause: error,
-      hint: "Check host, port, firewall and, in a replica set, its name and its members' names.",
-    });
-  }
-  return error;
 }

@@ -1,4 +1,3 @@
-import type { MongoClient } from "mongodb";
 import { type Abortable, type Bytes, bytesOf } from "../../core/bytes.ts";
 import { ChildError, childOutput, type ChildSpec } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
@@ -11,14 +10,9 @@ import { isOwn } from "./archive/namespace.ts";
 import type { NamespaceRules, OplogTime } from "./archive/oplog.ts";
 import { rewriteArchive } from "./archive/rewrite.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
+import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
-import {
-  consistencyWarnings,
-  isConsistent,
-  isWhole,
-  mayReadAccounts,
-  omissionsOf,
-} from "./inspect.ts";
+import { consistencyWarnings, isConsistent, isWhole, omissionsOf } from "./inspect.ts";
 import { readServer } from "./server.ts";
 import { complaint, requireTool, toolSpec } from "./tools.ts";
 import type { MongoAddress } from "./uri.ts";
@@ -28,7 +22,7 @@ import type { MongoAddress } from "./uri.ts";
  * it took; or one archive for each selected database. Users and roles become an archive of their own.
  */
 export async function dump(
-  client: MongoClient,
+  client: Client,
   address: MongoAddress,
   plan: DumpPlan,
   emit: Emit,
@@ -40,8 +34,8 @@ export async function dump(
     });
   }
   const tool = await requireTool("mongodump", address, o);
-  const server = await readServer(client);
-  const databases = await listDatabases(client, address);
+  const server = await client.ask((driver) => readServer(driver), o);
+  const databases = await client.ask((driver) => listDatabases(driver, address), o);
   const hasOplog = isConsistent(server, address);
   const inventories: DatabaseInventory[] = [];
   let last: OplogTime | undefined;
@@ -54,10 +48,15 @@ export async function dump(
       ...hasOplog ? ["--oplog"] : [],
       ...plan.settings.dumpArgs ?? [],
     ];
-    const spec = { ...toolSpec(tool, address, args), stallMs: plan.stallMs };
+    const spec = {
+      ...toolSpec(tool, address, args),
+      ...{ stallMs: plan.stallMs, alive: client.alive },
+    };
     const bytes = rewriteArchive(output(spec, o), {
       ...rulesOf(plan.settings, database),
       onOplog: (time) => last = time,
+      onLost: assertNothingLost,
+      ...seenUntil(server.position),
     });
     const head = {
       role: "dump",
@@ -71,8 +70,12 @@ export async function dump(
   const consistentAt = last === undefined ? o.runtime.now() : new Date(last.t * 1000);
   const to = endPosition(server.position, hasOplog, last);
   const warnings = consistencyWarnings(server, address);
-  if (mayReadAccounts(server.privileges)) {
-    const accounts = await readAccounts(client, server.version, address.selected);
+  const { accounts: state } = server;
+  if (state.missing === undefined) {
+    const accounts = await client.ask(
+      (driver) => readAccounts(driver, server.version, address.selected),
+      o,
+    );
     const head = {
       role: "accounts",
       databases: address.selected ?? [],
@@ -81,7 +84,7 @@ export async function dump(
     } as const;
     if (accounts !== undefined) await emit(head, bytesOf(accounts));
   } else if (address.selected !== undefined) {
-    warnings.push("Users and roles are not in the backup: this user may not read them");
+    warnings.push(`Users and roles are not in the backup. ${state.missing}`);
   }
   return {
     ...server.position === undefined ? {} : { from: server.position },
@@ -91,6 +94,23 @@ export async function dump(
     omitted: omissionsOf(server, address),
     warnings,
   };
+}
+
+function seenUntil(position: Position | undefined) {
+  if (position === undefined) return {};
+  return { seenUntil: { t: Number(position["t"]), i: Number(position["i"]) } };
+}
+
+/** Older mongodumps list the collections first, and follow the oplog a moment later. */
+function assertNothingLost(lost: readonly { db: string; collection: string }[]): void {
+  const [first] = lost;
+  if (first === undefined) return;
+  throw new BackupError(
+    "dump/failed",
+    `Collection "${first.db}.${first.collection}" was made while mongodump began, and is not in ` +
+      `the dump${lost.length === 1 ? "" : `, nor ${lost.length - 1} more`}`,
+    { hint: "Run the backup again." },
+  );
 }
 
 /**

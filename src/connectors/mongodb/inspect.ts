@@ -3,7 +3,9 @@ import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { SourceInfo } from "../../contracts/connector.ts";
 import type { Omission } from "../../contracts/manifest.ts";
+import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
+import { refused } from "./errors.ts";
 import { may } from "./privileges.ts";
 import { readServer, type Server } from "./server.ts";
 import { findTool } from "./tools.ts";
@@ -11,18 +13,24 @@ import type { MongoAddress } from "./uri.ts";
 
 /** Looks at a server. */
 export async function inspect(
-  client: MongoClient,
+  client: Client,
   address: MongoAddress,
   o: Abortable & { runtime: Runtime },
 ): Promise<SourceInfo> {
+  // Connecting is no part of how old the answer is.
+  await client.ask((driver) => Promise.resolve(driver), o);
   const askedAt = o.runtime.now().getTime();
-  const server = await readServer(client);
+  const server = await client.ask((driver) => readServer(driver), o);
   const answeredAt = o.runtime.now().getTime();
   const tools = [
     await findTool("mongodump", address, o),
     await findTool("mongorestore", address, o),
   ];
   const middle = (askedAt + answeredAt) / 2;
+  const estimatedBytes = await client.ask(
+    async (driver) => estimate(driver, await listDatabases(driver, address)),
+    o,
+  );
   return {
     sourceId: server.sourceId,
     flavour: "MongoDB",
@@ -35,7 +43,7 @@ export async function inspect(
     clockOffsetMs: server.localTime === undefined
       ? null
       : Math.round(server.localTime.getTime() - middle),
-    estimatedBytes: await estimate(client, await listDatabases(client, address)),
+    ...estimatedBytes === undefined ? {} : { estimatedBytes },
     warnings: consistencyWarnings(server, address),
   };
 }
@@ -46,8 +54,8 @@ export function isConsistent(server: Server, address: MongoAddress): boolean {
 }
 
 /** Whether mongodump can take all databases at once: that always includes users and roles. */
-export function isWhole({ privileges }: Server, { selected }: MongoAddress): boolean {
-  return selected === undefined && mayReadAccounts(privileges);
+export function isWhole({ accounts }: Server, { selected }: MongoAddress): boolean {
+  return selected === undefined && accounts.isReadable;
 }
 
 /** Why a dump will not show one moment, where it will not. */
@@ -59,12 +67,20 @@ export function consistencyWarnings(server: Server, address: MongoAddress): stri
     ? "mongodump cannot take the oplog through mongos"
     : address.selected !== undefined
     ? "mongodump takes the oplog only together with all databases"
-    : "this user may not read the oplog, users and roles; grant it the role backup";
-  return [`The dump shows no single moment if something writes meanwhile: ${why}`];
+    : !server.accounts.isReadable
+    ? "mongodump takes the oplog only together with users and roles, which cannot be read"
+    : "the oplog cannot be read; grant the user the role backup, where the server offers an oplog";
+  return [
+    `The dump shows no single moment if something writes meanwhile: ${why}. Documents that belong ` +
+    "together may then be of different moments",
+  ];
 }
 
 /** What a dump of all databases would leave out, because this user may not see it. */
-export function omissionsOf({ privileges }: Server, { selected }: MongoAddress): Omission[] {
+export function omissionsOf(
+  { privileges, accounts }: Server,
+  { selected }: MongoAddress,
+): Omission[] {
   // One database's dump is complete without the server's accounts.
   if (selected !== undefined) return [];
   const omissions: Omission[] = [];
@@ -74,20 +90,10 @@ export function omissionsOf({ privileges }: Server, { selected }: MongoAddress):
       reason: "This user is shown only its own databases; grant it the role backup",
     });
   }
-  if (!mayReadAccounts(privileges)) {
-    omissions.push({
-      name: "accounts",
-      reason: "This user may not read users and roles; grant it the role backup",
-    });
+  if (accounts.missing !== undefined) {
+    omissions.push({ name: "accounts", reason: accounts.missing });
   }
   return omissions;
-}
-
-/** Whether users and roles can be dumped. */
-export function mayReadAccounts(privileges: Server["privileges"]): boolean {
-  return ["system.users", "system.roles", "system.version"].every((collection) =>
-    may(privileges, "find", { db: "admin", collection })
-  );
 }
 
 function neededPrivileges(server: Server, { selected }: MongoAddress): SourceInfo["privileges"] {
@@ -102,19 +108,20 @@ function neededPrivileges(server: Server, { selected }: MongoAddress): SourceInf
   return [
     { name: "listDatabases", isGranted: may(privileges, "listDatabases", "cluster") },
     { name: "find on all databases", isGranted: may(privileges, "find", any) },
-    { name: "find on admin.system.users", isGranted: mayReadAccounts(privileges) },
+    { name: "find on admin.system.users", isGranted: server.accounts.isReadable },
     ...server.kind === "replica set"
       ? [{ name: "find on local.oplog.rs, config.transactions", isGranted: server.isOplogReadable }]
       : [],
   ];
 }
 
-async function estimate(client: MongoClient, names: readonly string[]): Promise<number> {
-  // A user who may not ask for sizes gets no estimate, and that is all.
-  const sizes = await Promise.all(
-    names.map((name) =>
-      client.db(name).stats().then((stats) => Number(stats["dataSize"]), () => 0)
-    ),
-  );
-  return sizes.reduce((sum, size) => sum + size, 0);
+/** Undefined for who may not ask for sizes, or where the server tells none. */
+async function estimate(
+  client: MongoClient,
+  names: readonly string[],
+): Promise<number | undefined> {
+  const answers = await Promise.all(names.map((name) => client.db(name).stats().catch(refused)));
+  const sizes = answers.map((stats) => Number(stats?.["dataSize"]));
+  const sum = sizes.reduce((sum, size) => sum + size, 0);
+  return Number.isFinite(sum) ? sum : undefined;
 }

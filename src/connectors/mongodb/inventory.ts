@@ -1,22 +1,29 @@
-import type { Db } from "mongodb";
+import type { CollectionInfo, Db } from "mongodb";
 import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
 import { isOwn } from "./archive/namespace.ts";
+import { isMark } from "./leftover.ts";
 
 /**
  * Describes a live database: collections with their exact counts, their indexes but that of _id,
  * and views, in the order of a dump's inventory. What mongodump leaves out is left out.
  */
 export async function readInventory(db: Db): Promise<DatabaseInventory> {
-  const found = (await db.listCollections().toArray()).filter(({ name }) => isOwn(name))
+  const found = (await db.listCollections<CollectionInfo>().toArray()).filter(({ name }) =>
+    isOwn(name) && !isMark(name)
+  )
     .sort((a, b) => a.name < b.name ? -1 : 1);
   const isView = ({ type }: { type?: string }) => type === "view" || type === "timeseries";
   const objects: InventoryObject[] = [];
-  for (const { name } of found.filter((one) => !isView(one))) {
+  for (const { name, options } of found.filter((one) => !isView(one))) {
     const collection = db.collection(name);
     // Not the count of the metadata, which a crash can leave wrong.
     const count = await collection.countDocuments({});
-    objects.push({ type: "collection", name, count, isExact: true });
     const indexes = await collection.listIndexes().toArray();
+    const expires = [options ?? {}, ...indexes].some((one) => "expireAfterSeconds" in one);
+    objects.push({
+      ...{ type: "collection", name, count, isExact: !expires },
+      ...expires ? { expires } : {},
+    });
     for (const index of indexes.map((one) => String(one["name"])).sort()) {
       if (index !== "_id_") objects.push({ type: "index", name: `${name}.${index}` });
     }

@@ -1,7 +1,7 @@
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
 import { declaredServer } from "../../contracts/connection.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
-import { clientOf, connectionError } from "./client.ts";
+import { clientOf } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { dump } from "./dump.ts";
 import { inspect } from "./inspect.ts";
@@ -27,41 +27,18 @@ export const mongodb: ConnectorKind<MongodbOptions> = {
   fromUrl,
   async open(options, { runtime }): Promise<Connector> {
     const address = await resolveAddress(options, runtime);
-    const client = clientOf(address);
-    /** Runs with the driver's connection, and names its errors. */
-    const asked = async <T>(use: () => Promise<T>): Promise<T> => {
-      try {
-        return await use();
-      } catch (error) {
-        throw connectionError(address, error);
-      }
-    };
+    const client = clientOf(address, runtime);
     return {
       location: address.label,
-      inspect: ({ signal }) =>
-        asked(async () => inspect(await client.get({ signal }), address, { signal, runtime })),
-      databases: ({ signal }) =>
-        asked(async () => listDatabases(await client.get({ signal }), address)),
-      dump: (plan, emit, { signal }) =>
-        asked(async () =>
-          dump(await client.get({ signal }), address, plan, emit, { signal, runtime })
-        ),
+      inspect: ({ signal }) => inspect(client, address, { signal, runtime }),
+      databases: ({ signal }) => client.ask((driver) => listDatabases(driver, address), { signal }),
+      dump: (plan, emit, { signal }) => dump(client, address, plan, emit, { signal, runtime }),
       planRestore: (chain, restoreOptions, { signal }) =>
-        asked(async () =>
-          planRestore(await client.get({ signal }), address, chain, restoreOptions, {
-            signal,
-            runtime,
-          })
-        ),
+        planRestore(client, address, chain, restoreOptions, { signal, runtime }),
       restore: (chain, plan, restoreOptions, { signal }) =>
-        asked(async () =>
-          restore(await client.get({ signal }), address, chain, plan, restoreOptions, {
-            signal,
-            runtime,
-          })
-        ),
+        restore(client, address, chain, plan, restoreOptions, { signal, runtime }),
       inventory: (database, { signal }) =>
-        asked(async () => readInventory(await client.db(database, { signal }))),
+        client.ask((driver) => readInventory(driver.db(database)), { signal }),
       close: () => client.close(),
     };
   },

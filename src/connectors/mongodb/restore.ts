@@ -1,12 +1,11 @@
 import type { MongoClient } from "mongodb";
-import type { Abortable, Bytes } from "../../core/bytes.ts";
-import { ChildError, childText } from "../../core/child.ts";
-import { BackupError } from "../../core/errors.ts";
-import { counted } from "../../core/text.ts";
+import type { Abortable } from "../../core/bytes.ts";
+import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type {
   RestorableArtifact,
   RestorableChain,
+  RestoreFailure,
   RestoreOptions,
   RestorePlan,
   RestoreResult,
@@ -17,16 +16,18 @@ import {
   compareInventories,
   type InventoryDifference,
 } from "../../contracts/inventory.ts";
-import { rewriteArchive } from "./archive/rewrite.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
+import type { Client } from "./client.ts";
+import { chosen, type RestoreContext, workers } from "./context.ts";
+import { assertAllRestored, feed } from "./feed.ts";
 import { readInventory } from "./inventory.ts";
+import { restoreGoingOn } from "./keepGoing.ts";
+import { mark, restoring, unmark } from "./leftover.ts";
 import { restoreFlags } from "./recipe.ts";
 import { partOf, select, type Selection } from "./selection.ts";
 import { collectionNames } from "./target.ts";
-import { complaint, requireTool, toolSpec } from "./tools.ts";
+import { requireTool } from "./tools.ts";
 import type { MongoAddress } from "./uri.ts";
-
-type Context = Abortable & { readonly runtime: Runtime };
 
 /**
  * Restores with mongorestore and compares with the inventory. Which databases and collections, and
@@ -36,68 +37,166 @@ type Context = Abortable & { readonly runtime: Runtime };
  * @throws BackupError `restore/failed`, `restore/incomplete`, `dump/tool-missing`
  */
 export async function restore(
-  client: MongoClient,
+  client: Client,
   address: MongoAddress,
   chain: RestorableChain,
   plan: RestorePlan,
   options: RestoreOptions,
-  o: Context,
+  o: Abortable & { readonly runtime: Runtime },
 ): Promise<RestoreResult> {
   const tool = await requireTool("mongorestore", address, o);
   const selection = select(chain, options);
-  const { manifest, artifacts } = selection.backup;
-  const run = (bytes: Bytes, flags: readonly string[]) => feed(tool, address, bytes, flags, o);
-  for (const step of plan.steps) {
-    if (step.mode === "replace") await clear(client, step, selection);
+  const r: RestoreContext = { ...o, client, address, tool, selection, options };
+  const steps = restoring(plan.steps);
+  for (const step of steps) {
+    if (step.mode === "replace") await client.ask((driver) => clear(driver, step, selection), r);
   }
+  const { artifacts } = selection.backup;
+  const dumps = artifacts.filter((artifact) => isWanted(artifact, steps));
+  let failures: RestoreFailure[] = [];
   try {
-    for (const artifact of artifacts) {
-      if (!isWanted(artifact, selection)) continue;
-      const flags = [...restoreFlags(manifest), ...workers(options), ...options.restoreArgs];
-      await run(chosen(artifact, plan, selection, o), flags);
-    }
+    if (options.isKeepGoing) failures = await restoreGoingOn(dumps, steps, r);
+    else await restoreAll(dumps, steps, r);
   } catch (error) {
-    await undo(client, plan, selection);
-    throw error;
+    throw await withTheRest(error, steps, r);
   }
   const accounts = artifacts.find(({ role }) => role === "accounts");
   if (options.isWithAccounts && accounts?.format === accountsFormat.id) {
-    await run(accounts.open(o), []);
+    await restoreAccounts(accounts, r);
   }
-  const differences = await compare(client, plan, selection, options);
-  const done = { steps: plan.steps, failures: [], left: [], differences, isCompared: true };
-  return { ...done, warnings: [], followUps: [] };
+  const differences = await compare(plan.steps, r);
+  if (options.isKeepGoing) failures = [...failures, ...untold(differences, failures)];
+  else await assertSame(differences, steps, r);
+  for (const { to, adopts } of plan.steps) {
+    if (adopts !== undefined) await client.ask((driver) => unmark(driver.db(to)), r);
+  }
+  return { steps: plan.steps, failures, left: [], differences, warnings: [], followUps: [] };
 }
 
-function isWanted(artifact: RestorableArtifact, selection: Selection): boolean {
+/** After the data, which stays where it is when they cannot be restored. */
+async function restoreAccounts(accounts: RestorableArtifact, r: RestoreContext): Promise<void> {
+  const { tool, address, client } = r;
+  try {
+    assertAllRestored(await feed({ tool, address, alive: client.alive }, accounts.open(r), [], r));
+  } catch (error) {
+    if (!hasCode(error, "restore/failed")) throw error;
+    throw new BackupError(
+      "restore/failed",
+      `The databases are restored, but users and roles are not: ${error.message}`,
+      {
+        cause: error,
+        details: { ...error.details },
+        hint:
+          "The target may keep no users and roles of its own, or refuse this user to write them.",
+      },
+    );
+  }
+}
+
+function isWanted(artifact: RestorableArtifact, steps: readonly RestoreStep[]): boolean {
   if (artifact.role !== "dump") return false;
   if (artifact.format !== archiveFormat.id) {
     throw new BackupError("restore/failed", `Cannot restore an artifact of ${artifact.format}`, {
       hint: "Restore it to a database of the kind that it was taken from.",
     });
   }
-  const isAny = artifact.databases.length === 0;
-  return isAny ||
-    artifact.databases.some((name) =>
-      selection.databases.some(({ database }) => database === name)
-    );
+  return steps.some((step) => isOf(artifact, step));
 }
 
-function chosen(
+function isOf({ databases }: RestorableArtifact, { from }: RestoreStep): boolean {
+  return databases.length === 0 || databases.includes(from);
+}
+
+/**
+ * Restores database after database where it must: one that fails is undone and named, and the others
+ * are restored all the same.
+ */
+async function restoreAll(
+  dumps: readonly RestorableArtifact[],
+  steps: readonly RestoreStep[],
+  r: RestoreContext,
+): Promise<void> {
+  const failed: { step: RestoreStep; error: BackupError }[] = [];
+  for (const artifact of dumps) {
+    let left = steps.filter((step) => isOf(artifact, step));
+    while (left.length > 0) {
+      const error = await restoreOnce(artifact, left, r);
+      if (error === undefined) break;
+      const culprit = left.length === 1 ? left[0] : culpritOf(error, left);
+      if (culprit === undefined) throw error;
+      failed.push({ step: culprit, error });
+      await undo([culprit], r);
+      left = await unfinished(left.filter((step) => step !== culprit), r);
+    }
+  }
+  const [first] = failed;
+  if (first === undefined) return;
+  if (steps.length === 1) throw first.error;
+  const names = failed.map(({ step }) => step.to);
+  throw new BackupError(
+    "restore/failed",
+    `${failed.length} of ${steps.length} databases could not be restored: ` +
+      failed.map(({ step, error }) => `"${step.to}": ${error.message}`).join("; "),
+    {
+      cause: first.error,
+      details: { failed: names },
+      hint: "The others are restored. Mend it, then restore what is left: " +
+        failed.map(({ step }) => `--database ${step.from}`).join(" ") + ".",
+    },
+  );
+}
+
+/** @returns the error that is of one database's making */
+async function restoreOnce(
   artifact: RestorableArtifact,
-  { steps }: RestorePlan,
-  selection: Selection,
-  o: Context,
-): Bytes {
-  const names = new Map(steps.map(({ from, to }) => [from, to]));
-  return rewriteArchive(artifact.open(o), {
-    keep: (db, collection) => selection.has(db, collection),
-    rename: (db) => names.get(db) ?? db,
+  steps: readonly RestoreStep[],
+  r: RestoreContext,
+): Promise<BackupError | undefined> {
+  let at: string | undefined;
+  const bytes = chosen(artifact, steps, r, {
+    onBlock: (db, collection) => at = `${db}.${collection}`,
   });
+  const flags = [
+    ...restoreFlags(r.selection.backup.manifest),
+    ...workers(r.options),
+    ...r.options.restoreArgs,
+  ];
+  const { tool, address, client } = r;
+  try {
+    assertAllRestored(
+      await feed({ tool, address, alive: client.alive, at: () => at }, bytes, flags, r),
+    );
+    return undefined;
+  } catch (error) {
+    if (hasCode(error, "restore/failed") && !r.signal.aborted) return error;
+    throw error;
+  }
 }
 
-function workers({ jobs }: RestoreOptions): string[] {
-  return [`--numParallelCollections=${jobs}`];
+/** mongorestore's failure begins with the namespace that failed. */
+function culpritOf(
+  { message }: BackupError,
+  steps: readonly RestoreStep[],
+): RestoreStep | undefined {
+  const named = steps.filter(({ to }) =>
+    message.includes(` ${to}.`) || message.includes(`"${to}.`)
+  );
+  return named.length === 1 ? named[0] : undefined;
+}
+
+/** Those that are not complete, emptied for another try. */
+async function unfinished(
+  steps: readonly RestoreStep[],
+  r: RestoreContext,
+): Promise<RestoreStep[]> {
+  const left: RestoreStep[] = [];
+  for (const step of steps) {
+    const differences = await compare([step], r);
+    if (!differences.some(({ isFailure }) => isFailure)) continue;
+    await r.client.ask((driver) => clear(driver, step, r.selection), r);
+    left.push(step);
+  }
+  return left;
 }
 
 /** Drops what a step replaces; a database that the server needs itself, collection by collection. */
@@ -107,79 +206,96 @@ async function clear(client: MongoClient, step: RestoreStep, selection: Selectio
     await db.dropDatabase();
     return;
   }
+  await unmark(db);
   for (const name of await collectionNames(client, step.to)) {
     if (!selection.isPartial || selection.has(step.from, name)) await db.dropCollection(name);
   }
 }
 
 /** Removes what a failed restore left where nothing was before. */
-async function undo(
-  client: MongoClient,
-  { steps }: RestorePlan,
-  selection: Selection,
-): Promise<void> {
+async function undo(steps: readonly RestoreStep[], r: RestoreContext): Promise<void> {
+  // After an abort, too: the server is asked for as long as it answers.
+  const o = { signal: new AbortController().signal };
   for (const step of steps) {
     if (step.mode === "replace") continue;
     // The failure itself matters more than one to clean up, which may have the same cause.
-    await clear(client, step, selection).catch(() => {});
-  }
-}
-
-async function feed(
-  tool: string,
-  address: MongoAddress,
-  bytes: Bytes,
-  flags: readonly string[],
-  o: Context,
-): Promise<void> {
-  const spec = { ...toolSpec(tool, address, ["--archive", ...flags]), input: bytes };
-  try {
-    const { stderr } = await childText(spec, o);
-    // mongorestore counts failed documents and exits 0 all the same.
-    const failed = /(\d+) document\(s\) failed to restore/.exec(stderr)?.[1];
-    if (failed === "0") return;
-    throw new BackupError(
-      "restore/failed",
-      failed === undefined
-        ? "mongorestore ended without its summary"
-        : `mongorestore could not restore ${counted(Number(failed), "document")}`,
-      { details: { stderr }, hint: "Its whole output is in the log at --log-level debug." },
-    );
-  } catch (error) {
-    if (!(error instanceof ChildError)) throw error;
-    throw new BackupError("restore/failed", `mongorestore failed: ${complaint(error)}`, {
-      cause: error,
-      details: { stderr: error.exit.stderr },
-      hint: hintFor(error.exit.stderr),
+    await r.client.ask((driver) => clear(driver, step, r.selection), o).catch((error) => {
+      r.runtime.log.warn('Database "{to}" could not be emptied again: {error}', {
+        ...{ to: step.to, error: toBackupError(error).message },
+      });
     });
   }
 }
 
-function hintFor(stderr: string): string {
-  return /not authorized|requires authentication/i.test(stderr)
-    ? "Grant the user the roles restore and readAnyDatabase; to replay some entries of an oplog it " +
-      "also needs anyAction on anyResource."
-    : "Its whole output is in the log at --log-level debug.";
+/** Undoes what can be undone, and says what holds a part only. */
+async function withTheRest(
+  error: unknown,
+  steps: readonly RestoreStep[],
+  r: RestoreContext,
+): Promise<unknown> {
+  const details = error instanceof BackupError ? error.details?.["failed"] : undefined;
+  const failed = Array.isArray(details) ? steps.filter(({ to }) => details.includes(to)) : steps;
+  await undo(failed, r);
+  const parts = failed.filter(({ mode }) => mode === "replace").map(({ to }) => `"${to}"`);
+  if (parts.length > 0) {
+    r.runtime.log.warn(
+      "{names} was emptied for this restore and holds only a part of the backup, if anything: " +
+        "restore again with --overwrite",
+      { names: parts.join(", ") },
+    );
+  }
+  return error;
 }
 
 async function compare(
-  client: MongoClient,
-  { steps }: RestorePlan,
-  selection: Selection,
-  options: RestoreOptions,
+  steps: readonly RestoreStep[],
+  r: RestoreContext,
 ): Promise<InventoryDifference[]> {
   const pairs = [];
   for (const { from, to } of steps) {
-    const expected = selection.databases.find(({ database }) => database === from);
+    const expected = r.selection.databases.find(({ database }) => database === from);
     if (expected === undefined) continue;
-    const live = await readInventory(client.db(to));
+    const live = await r.client.ask((driver) => readInventory(driver.db(to)), r);
     const names = new Set(expected.objects.map(({ name }) => `${to}.${name}`));
-    pairs.push({ expected, found: selection.isPartial ? partOf(live, names) : live });
+    pairs.push({ expected, found: r.selection.isPartial ? partOf(live, names) : live });
   }
-  const differences = compareInventories(pairs);
-  assertRestored(differences, {
-    left: steps.map(({ from, to }) => ({ from, to, name: to })),
-    isAccepted: options.isDifferenceAccepted,
+  return compareInventories(pairs);
+}
+
+/** What differs stays in place, marked, so that it can be taken as it is. */
+async function assertSame(
+  differences: readonly InventoryDifference[],
+  steps: readonly RestoreStep[],
+  r: RestoreContext,
+): Promise<void> {
+  const differing = new Set(
+    differences.filter(({ isFailure }) => isFailure).map(({ database }) => database),
+  );
+  const left = steps.filter(({ to }) => differing.has(to))
+    .map(({ from, to }) => ({ from, to, name: to }));
+  const { isDifferenceAccepted: isAccepted, backupId } = r.options;
+  if (!isAccepted) {
+    for (const { to } of left) await r.client.ask((driver) => mark(driver.db(to), backupId), r);
+  }
+  assertRestored(differences, { left, isAccepted });
+}
+
+/** Differences that no failure has told already. */
+function untold(
+  differences: readonly InventoryDifference[],
+  failures: readonly RestoreFailure[],
+): RestoreFailure[] {
+  const told = new Set(failures.map(({ database, object }) => `${database} ${object}`));
+  return differences.filter(({ isFailure }) => isFailure).flatMap((one) => {
+    const object = `${one.type} ${one.name}`;
+    if (told.has(`${one.database} ${object}`)) return [];
+    const isMissing = one.problem === "missing";
+    return [{
+      ...{ database: one.database, object },
+      message: isMissing
+        ? "it is not there after the restore"
+        : `it holds ${one.found} instead of ${one.expected} documents`,
+      leaves: isMissing ? "It is missing." : "Some of its documents are missing.",
+    }];
   });
-  return differences;
 }

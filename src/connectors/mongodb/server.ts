@@ -1,6 +1,6 @@
 import type { Document, MongoClient } from "mongodb";
 import type { Position } from "../../contracts/manifest.ts";
-import { serverCode, serverCodes } from "./client.ts";
+import { refused } from "./errors.ts";
 import { may, type Privilege } from "./privileges.ts";
 
 /** What a server says of itself. */
@@ -12,10 +12,23 @@ export interface Server {
   /** Majority-committed; undefined without an oplog. */
   readonly position: Position | undefined;
   readonly localTime: Date | undefined;
-  /** Undefined when nobody logged in, which a server without access control takes for everything. */
+  /**
+   * Undefined when nobody logged in, which a server without access control takes for everything; and
+   * when the server does not tell: then what is needed is tried.
+   */
   readonly privileges: readonly Privilege[] | undefined;
+  /** Users and roles: whether mongodump can read them. */
+  readonly accounts: Accounts;
   /** Whether `--oplog` can be used. */
   readonly isOplogReadable: boolean;
+}
+
+/** Whether users and roles can be dumped. */
+export interface Accounts {
+  /** Whether their collections can be read at all; a dump of all databases reads them, too. */
+  readonly isReadable: boolean;
+  /** Why they are left out of a dump, as a sentence; undefined where they are not. */
+  readonly missing?: string;
 }
 
 /** Asks a server about itself. @throws MongoServerError */
@@ -23,7 +36,7 @@ export async function readServer(client: MongoClient): Promise<Server> {
   const admin = client.db("admin");
   const hello = await askHello(client);
   const { version } = await admin.command({ buildInfo: 1 });
-  const privileges = await readPrivileges(client);
+  const login = await readLogin(client);
   const kind = hello["msg"] === "isdbgrid"
     ? "sharded cluster"
     : typeof hello["setName"] === "string"
@@ -35,26 +48,17 @@ export async function readServer(client: MongoClient): Promise<Server> {
     sourceId: await readSourceId(client, hello, kind),
     position: positionOf(hello),
     localTime: hello["localTime"] instanceof Date ? hello["localTime"] : undefined,
-    privileges,
-    // mongodump looks for transactions under way, too.
-    isOplogReadable: kind === "replica set" &&
-      may(privileges, "find", { db: "local", collection: "oplog.rs" }) &&
-      may(privileges, "find", { db: "config", collection: "transactions" }),
+    privileges: login.privileges,
+    accounts: await readAccountsState(client, login),
+    isOplogReadable: kind === "replica set" && await hasReadableOplog(client, login.privileges),
   };
 }
 
 /** The server's greeting: its role, position and clock. @throws MongoServerError */
 export async function askHello(client: MongoClient): Promise<Document> {
   const admin = client.db("admin");
-  try {
-    return await admin.command({ hello: 1 });
-  } catch (error) {
-    // 4.4.0 and 4.4.1 know only the old name.
-    if (serverCode(error) === serverCodes.commandNotFound) {
-      return await admin.command({ isMaster: 1 });
-    }
-    throw error;
-  }
+  // 4.4.0 and 4.4.1 know only the old name.
+  return await admin.command({ hello: 1 }).catch(refused) ?? await admin.command({ isMaster: 1 });
 }
 
 /** The newest majority-committed position: nothing up to it can be rolled back. */
@@ -65,13 +69,76 @@ export function positionOf(hello: Document): Position | undefined {
   return { type: "oplog", t: Number(ts.t), i: Number(ts.i), term: Number(time["t"]) };
 }
 
-async function readPrivileges(client: MongoClient): Promise<readonly Privilege[] | undefined> {
-  const status = await client.db("admin").command({ connectionStatus: 1, showPrivileges: true });
-  const { authenticatedUsers, authenticatedUserPrivileges } = status["authInfo"];
-  if (authenticatedUsers.length > 0) return authenticatedUserPrivileges;
+interface Login {
+  /** Whether somebody logged in who is kept by the server itself, not by LDAP, X.509 or the like. */
+  readonly isOfServer: boolean;
+  readonly privileges: readonly Privilege[] | undefined;
+}
+
+async function readLogin(client: MongoClient): Promise<Login> {
+  const admin = client.db("admin");
+  const status = await admin.command({ connectionStatus: 1, showPrivileges: true }).catch(refused);
+  const { authenticatedUsers = [], authenticatedUserPrivileges = [] } = status?.["authInfo"] ?? {};
   // Nobody logged in: either everything is open, or this is refused with code 13.
-  await client.db("admin").command({ listDatabases: 1, nameOnly: true });
-  return undefined;
+  if (status !== undefined && authenticatedUsers.length === 0) {
+    await admin.command({ listDatabases: 1, nameOnly: true });
+  }
+  return {
+    isOfServer: authenticatedUsers.some(({ db }: Document) => db !== "$external"),
+    privileges: authenticatedUserPrivileges.length > 0 ? authenticatedUserPrivileges : undefined,
+  };
+}
+
+const accountCollections = ["system.users", "system.roles", "system.version"] as const;
+
+/** Privileges alone do not tell: services refuse what roles allow, or keep users elsewhere. */
+async function readAccountsState(client: MongoClient, login: Login): Promise<Accounts> {
+  const isAllowed = accountCollections.every((collection) =>
+    may(login.privileges, "find", { db: "admin", collection })
+  );
+  if (!isAllowed) {
+    return {
+      isReadable: false,
+      missing: "This user may not read users and roles; grant it the role backup",
+    };
+  }
+  const admin = client.db("admin");
+  let hasUsers = false;
+  for (const name of accountCollections) {
+    const first = await admin.collection(name).findOne({}, { projection: { _id: 1 } })
+      .catch((error: unknown) => {
+        refused(error);
+        return undefined;
+      });
+    if (first === undefined) {
+      return { isReadable: false, missing: "The server does not show its users and roles" };
+    }
+    if (name === "system.users") hasUsers = first !== null;
+  }
+  if (hasUsers) return { isReadable: true };
+  const info = await admin.command({ usersInfo: { forAllDBs: true } }).catch(refused);
+  const others = (info?.["users"] as readonly unknown[] | undefined)?.length ?? 0;
+  return login.isOfServer || others > 0
+    ? { isReadable: true, missing: "The server keeps its users and roles where no dump reads them" }
+    : { isReadable: true };
+}
+
+async function hasReadableOplog(
+  client: MongoClient,
+  privileges: readonly Privilege[] | undefined,
+): Promise<boolean> {
+  // mongodump looks for transactions under way, too.
+  for (const [db, collection] of [["local", "oplog.rs"], ["config", "transactions"]] as const) {
+    if (!may(privileges, "find", { db, collection })) return false;
+    const first = await client.db(db).collection(collection)
+      .findOne({}, { projection: { _id: 1, ts: 1 } })
+      .catch((error: unknown) => {
+        refused(error);
+        return undefined;
+      });
+    if (first === undefined || (first === null && db === "local")) return false;
+  }
+  return true;
 }
 
 /** A replica set has an id of its own, and a sharded cluster, too. A standalone server has none. */
@@ -81,24 +148,20 @@ async function readSourceId(
   kind: Server["kind"],
 ): Promise<string | undefined> {
   if (kind === "replica set") {
-    const id = await replicaSetId(client);
+    const id = await readSetId(client);
     return `${hello["setName"]}/${id ?? [...hello["hosts"] ?? []].sort().join(",")}`;
   }
   if (kind === "sharded cluster") {
-    const found = await client.db("config").collection("version").findOne().catch(denied);
+    const found = await client.db("config").collection("version").findOne().catch(refused);
     if (found?.["clusterId"] !== undefined) return `cluster/${found["clusterId"]}`;
   }
   return undefined;
 }
 
-async function replicaSetId(client: MongoClient): Promise<string | undefined> {
-  const answer = await client.db("admin").command({ replSetGetConfig: 1 }).catch(denied);
+/** The set's own id; undefined where the server shows its configuration in no way. */
+export async function readSetId(client: Pick<MongoClient, "db">): Promise<string | undefined> {
+  const answer = await client.db("admin").command({ replSetGetConfig: 1 }).catch(refused);
   const config = answer?.["config"] ??
-    await client.db("local").collection("system.replset").findOne().catch(denied);
+    await client.db("local").collection("system.replset").findOne().catch(refused);
   return config?.["settings"]?.["replicaSetId"]?.toString();
-}
-
-function denied(error: unknown): undefined {
-  if (serverCode(error) === serverCodes.unauthorized) return undefined;
-  throw error;
 }

@@ -9,8 +9,13 @@ import type {
   RestorePlan,
   RestoreStep,
 } from "../../contracts/connector.ts";
-import type { DatabaseInventory } from "../../contracts/inventory.ts";
+import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
 import { isOwn } from "./archive/namespace.ts";
+import type { Client } from "./client.ts";
+import { databaseNames } from "./databases.ts";
+import { serverCode, serverCodes } from "./errors.ts";
+import { isMark, markOf } from "./leftover.ts";
+import { assertNames } from "./names.ts";
 import { hasOplog } from "./recipe.ts";
 import { may } from "./privileges.ts";
 import { readServer, type Server } from "./server.ts";
@@ -20,26 +25,35 @@ import type { MongoAddress } from "./uri.ts";
 
 /** Finds out what a restore would do. */
 export async function planRestore(
-  client: MongoClient,
+  client: Client,
   address: MongoAddress,
   chain: RestorableChain,
   options: RestoreOptions,
   o: Abortable & { runtime: Runtime },
 ): Promise<RestorePlan> {
   const selection = select(chain, options);
-  const server = await readServer(client);
+  const targets = selection.databases.map((database) => {
+    const to = targetName(database.database, selection, address);
+    assertNames(to, database.objects.filter(isCollection).map(({ name }) => name));
+    return { database, to };
+  });
+  const server = await client.ask((driver) => readServer(driver), o);
   assertNewEnough(selection.backup.manifest.source.version, server.version);
   await requireTool("mongorestore", address, o);
   const steps: RestoreStep[] = [];
-  for (const database of selection.databases) {
-    const to = targetName(database.database, selection, address);
+  for (const { database, to } of targets) {
     assertMayRestore(server, to);
-    steps.push(await planDatabase(client, database, to, selection, options));
+    steps.push(
+      await client.ask(
+        (driver) => planDatabase(driver, database, to, selection, options),
+        o,
+      ),
+    );
   }
   return {
     steps,
     isCheckedFirst: steps.some(({ mode }) => mode === "replace"),
-    warnings: warningsOf(selection, options, steps),
+    warnings: [...warningsOf(selection, options, steps), ...expiryWarnings(selection)],
     target: `MongoDB ${server.version} at ${address.label}`,
     sourceId: server.sourceId,
   };
@@ -90,9 +104,19 @@ async function planDatabase(
   options: RestoreOptions,
 ): Promise<RestoreStep> {
   await assertNoTwin(client, to);
-  const present = await collectionNames(client, to);
-  const wanted = new Set(objects.map(({ name }) => name));
+  const present = await collectionNames(client, to).catch((error: unknown) => {
+    if (serverCode(error) !== serverCodes.invalidNamespace) throw error;
+    throw new BackupError(
+      "restore/bad-name",
+      `The server takes no database named "${to}": ${(error as Error).message}`,
+      { cause: error, hint: "Choose another name." },
+    );
+  });
+  const wanted = new Set(objects.filter((one) => one.type !== "index").map(({ name }) => name));
   const inTheWay = selection.isPartial ? present.filter((name) => wanted.has(name)) : present;
+  if (options.isDifferenceAccepted && await isMarked(client, to, options)) {
+    return { from, to, mode: "fill", adopts: to };
+  }
   if (present.length === 0) return { from, to, mode: "create" };
   if (inTheWay.length === 0) return { from, to, mode: "fill" };
   if (!options.isOverwrite) {
@@ -106,11 +130,20 @@ async function planDatabase(
   return { from, to, mode: "replace", loses: await lossOf(client, to, inTheWay, selection) };
 }
 
+/** Whether it holds what an earlier restore of this backup left because it differed. */
+async function isMarked(
+  client: MongoClient,
+  to: string,
+  { backupId }: RestoreOptions,
+): Promise<boolean> {
+  const name = markOf(backupId);
+  return await client.db(to).listCollections({ name }, { nameOnly: true }).hasNext();
+}
+
 /** MongoDB forbids two databases whose names differ only by case. */
 async function assertNoTwin(client: MongoClient, to: string): Promise<void> {
-  const { databases } = await client.db("admin").admin().listDatabases({ nameOnly: true });
   const isTwin = (name: string) => name !== to && name.toLowerCase() === to.toLowerCase();
-  const twin = databases.map(({ name }) => name).find(isTwin);
+  const twin = (await databaseNames(client))?.find(isTwin);
   if (twin === undefined) return;
   throw new BackupError(
     "restore/not-empty",
@@ -122,7 +155,7 @@ async function assertNoTwin(client: MongoClient, to: string): Promise<void> {
 /** The collections and views of a database but the server's own. */
 export async function collectionNames(client: MongoClient, db: string): Promise<string[]> {
   const found = await client.db(db).listCollections({}, { nameOnly: true }).toArray();
-  return found.map(({ name }) => name).filter((name) => isOwn(name)).sort();
+  return found.map(({ name }) => name).filter((name) => isOwn(name) && !isMark(name)).sort();
 }
 
 async function lossOf(
@@ -143,6 +176,25 @@ async function lossOf(
     `about ${
       counted(documents, "document")
     }. MongoDB cannot rename a database, so nothing of it is kept`;
+}
+
+function isCollection({ type }: InventoryObject): boolean {
+  return type === "collection" || type === "view";
+}
+
+/** What expired since the backup goes as soon as it is back. */
+function expiryWarnings({ databases }: Selection): string[] {
+  const names = databases.flatMap(({ database, objects }) =>
+    objects.filter(({ expires }) => expires === true).map(({ name }) => `${database}.${name}`)
+  );
+  if (names.length === 0) return [];
+  const shown = names.slice(0, 5).map((name) => JSON.stringify(name)).join(", ");
+  const more = names.length > 5 ? ` and ${names.length - 5} more` : "";
+  return [
+    `The server removes documents of ${shown}${more} when their time has passed (TTL), those of ` +
+    "the backup, too: their counts are not compared. To keep them, restore without indexes " +
+    "(--restore-arg=--noIndexRestore --accept-differences)",
+  ];
 }
 
 function warningsOf(

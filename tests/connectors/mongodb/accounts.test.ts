@@ -62,9 +62,18 @@ for (const isReplicaSet of [false, true]) {
         return server;
       })();
 
-    test("are an artifact of their own, and come back with --accounts only", async () => {
+    test("are an artifact of their own", async () => {
+      const backup = await withConnector(
+        optionsOf(await shopServer()),
+        (one) => backUp(mongodb, one),
+      );
+      assert.deepEqual(backup.artifacts.map(({ head }) => head.role), ["dump", "accounts"]);
+      assert.deepEqual(backup.artifacts[1]?.contents, { databases: [] });
+    });
+
+    needsMongo(...can, "accountsRestore")("come back with --accounts only", async () => {
       const source = await shopServer();
-      const target = await startMongo({ can: ["standalone", "accounts"], auth: true });
+      const target = await startMongo({ can: ["standalone", "accountsRestore"], auth: true });
       const backup = await withConnector(optionsOf(source), (one) => backUp(mongodb, one));
       assert.deepEqual(backup.artifacts.map(({ head }) => head.role), ["dump", "accounts"]);
       assert.deepEqual(backup.artifacts[1]?.contents, { databases: [] });
@@ -88,27 +97,32 @@ for (const isReplicaSet of [false, true]) {
       await target.stop();
     });
 
-    test("of one database are only those that belong to it", async () => {
-      const server = await shopServer();
-      const backup = await withConnector(
-        optionsOf(server, { database: "shop" }),
-        (one) => backUp(mongodb, one),
-      );
-      assert.deepEqual(backup.artifacts.map(({ head }) => [head.role, head.databases]), [
-        ["dump", ["shop"]],
-        ["accounts", ["shop"]],
-      ]);
-      const client = await server.client();
-      await client.db("shop").command({ dropUser: "app" });
-      await client.db("shop").command({ dropRole: "looker" });
-      await withConnector(optionsOf(server, { database: "copy" }), async (one) => {
-        const { plan } = await restoreInto(one, chainOf(mongodb, backup), { isWithAccounts: true });
-        assert.match(plan.warnings.join(), /keep the names of their databases/);
-      });
-      assert.equal(await canLogIn(server, "app", "app's #1", "shop"), true);
-      assert.equal(await canLogIn(server, "ops", "ops", "admin"), true);
-      await client.db("copy").dropDatabase();
-    });
+    needsMongo(...can, "accountsRestore")(
+      "of one database are only those that belong to it",
+      async () => {
+        const server = await shopServer();
+        const backup = await withConnector(
+          optionsOf(server, { database: "shop" }),
+          (one) => backUp(mongodb, one),
+        );
+        assert.deepEqual(backup.artifacts.map(({ head }) => [head.role, head.databases]), [
+          ["dump", ["shop"]],
+          ["accounts", ["shop"]],
+        ]);
+        const client = await server.client();
+        await client.db("shop").command({ dropUser: "app" });
+        await client.db("shop").command({ dropRole: "looker" });
+        await withConnector(optionsOf(server, { database: "copy" }), async (one) => {
+          const { plan } = await restoreInto(one, chainOf(mongodb, backup), {
+            isWithAccounts: true,
+          });
+          assert.match(plan.warnings.join(), /keep the names of their databases/);
+        });
+        assert.equal(await canLogIn(server, "app", "app's #1", "shop"), true);
+        assert.equal(await canLogIn(server, "ops", "ops", "admin"), true);
+        await client.db("copy").dropDatabase();
+      },
+    );
 
     test("a user with the built-in role backup has all that a dump needs", async () => {
       const server = await shopServer();
@@ -128,63 +142,69 @@ for (const isReplicaSet of [false, true]) {
       });
     });
 
-    test("a user of one database is told what a dump of all would leave out", async () => {
-      const server = await shopServer();
-      const options = await userWith(server, [{ role: "read", db: "shop" }]);
-      await withConnector(options, async (one) => {
-        const info = await one.inspect(o);
-        assert.deepEqual(info.omissions.map(({ name }) => name), ["databases", "accounts"]);
-        assert.ok(info.omissions.every(({ name }) => mongodb.omissions.includes(name)));
-        assert.deepEqual(denied(info).slice(0, 3), [
-          "listDatabases",
-          "find on all databases",
-          "find on admin.system.users",
-        ]);
-        // Once the job accepts that, what is left is dumped, and named.
-        const { artifacts, result } = await backUp(mongodb, one);
-        assert.deepEqual(artifacts.map(({ head }) => [head.role, head.databases]), [
-          ["dump", ["shop"]],
-        ]);
-        assert.deepEqual(result.omitted.map(({ name }) => name), ["databases", "accounts"]);
-        assert.match(result.warnings.join(), /no single moment/);
-      });
-      await withConnector({ ...options, database: "shop" }, async (one) => {
-        assert.deepEqual((await one.inspect(o)).omissions, []);
-        const { result } = await backUp(mongodb, one);
-        assert.deepEqual(result.omitted, []);
-        assert.match(result.warnings.join(), /Users and roles are not in the backup/);
-      });
-      await withConnector(
-        { ...options, database: "secret" },
-        (one) =>
-          assert.rejects(
-            backUp(mongodb, one),
-            (error: BackupError) =>
-              code("connection/denied")(error) && /secret/.test(error.message) &&
-              /role backup/.test(error.hint ?? ""),
-          ),
-      );
-    });
+    needsMongo(...can, "builtInRoles")(
+      "a user of one database is told what a dump of all would leave out",
+      async () => {
+        const server = await shopServer();
+        const options = await userWith(server, [{ role: "read", db: "shop" }]);
+        await withConnector(options, async (one) => {
+          const info = await one.inspect(o);
+          assert.deepEqual(info.omissions.map(({ name }) => name), ["databases", "accounts"]);
+          assert.ok(info.omissions.every(({ name }) => mongodb.omissions.includes(name)));
+          assert.deepEqual(denied(info).slice(0, 3), [
+            "listDatabases",
+            "find on all databases",
+            "find on admin.system.users",
+          ]);
+          // Once the job accepts that, what is left is dumped, and named.
+          const { artifacts, result } = await backUp(mongodb, one);
+          assert.deepEqual(artifacts.map(({ head }) => [head.role, head.databases]), [
+            ["dump", ["shop"]],
+          ]);
+          assert.deepEqual(result.omitted.map(({ name }) => name), ["databases", "accounts"]);
+          assert.match(result.warnings.join(), /no single moment/);
+        });
+        await withConnector({ ...options, database: "shop" }, async (one) => {
+          assert.deepEqual((await one.inspect(o)).omissions, []);
+          const { result } = await backUp(mongodb, one);
+          assert.deepEqual(result.omitted, []);
+          assert.match(result.warnings.join(), /Users and roles are not in the backup/);
+        });
+        await withConnector(
+          { ...options, database: "secret" },
+          (one) =>
+            assert.rejects(
+              backUp(mongodb, one),
+              (error: BackupError) =>
+                code("connection/denied")(error) && /secret/.test(error.message) &&
+                /role backup/.test(error.hint ?? ""),
+            ),
+        );
+      },
+    );
 
-    test("a user who may read every database but not the accounts is told so", async () => {
-      const server = await shopServer();
-      await withConnector(await userWith(server, ["readAnyDatabase"]), async (one) => {
-        assert.deepEqual((await one.inspect(o)).omissions.map(({ name }) => name), ["accounts"]);
-        const { artifacts, result } = await backUp(mongodb, one);
-        assert.deepEqual(artifacts.map(({ head }) => head.databases), [["secret"], ["shop"]]);
-        assert.match(result.warnings.join(), /no single moment/);
-        assert.deepEqual(result.inventory.databases.map(({ database }) => database), [
-          "secret",
-          "shop",
-        ]);
-      });
-    });
+    needsMongo(...can, "builtInRoles")(
+      "a user who may read every database but not the accounts is told so",
+      async () => {
+        const server = await shopServer();
+        await withConnector(await userWith(server, ["readAnyDatabase"]), async (one) => {
+          assert.deepEqual((await one.inspect(o)).omissions.map(({ name }) => name), ["accounts"]);
+          const { artifacts, result } = await backUp(mongodb, one);
+          assert.deepEqual(artifacts.map(({ head }) => head.databases), [["secret"], ["shop"]]);
+          assert.match(result.warnings.join(), /no single moment/);
+          assert.deepEqual(result.inventory.databases.map(({ database }) => database), [
+            "secret",
+            "shop",
+          ]);
+        });
+      },
+    );
   });
 }
 
 needsMongo("roles", "accounts").describe("mongodb restore by users of few rights", () => {
-  test("is refused without the role restore, and works with it", async () => {
-    const server = await mongo({ can: ["roles", "accounts"], auth: true });
+  needsMongo("builtInRoles")("is refused without the role restore, and works with it", async () => {
+    const server = await mongo({ can: ["builtInRoles"], auth: true });
     const client = await server.client();
     const [from, to] = [server.freshDatabase(), server.freshDatabase()];
     await client.db(from).collection("c").insertOne({});

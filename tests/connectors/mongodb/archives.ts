@@ -12,9 +12,10 @@ export interface Part {
   readonly db: string;
   readonly collection: string;
   readonly documents: readonly object[];
-  /** `view`, or undefined for a collection. */
+  /** `view`, `timeseries`, or undefined for a collection. */
   readonly type?: string;
   readonly indexes?: readonly string[];
+  readonly options?: object;
 }
 
 /** The magic number and the header. */
@@ -45,13 +46,14 @@ export function archiveOf(
       server_version: "4.4.29",
       tool_version: "100.9.4",
     }),
-    ...parts.map(({ db, collection, type = "collection", indexes = [] }) =>
+    ...parts.map(({ db, collection, type = "collection", indexes = [], options = {} }) =>
       serialize({
         db,
         collection,
         metadata: db === "" ? "" : JSON.stringify({
           indexes: ["_id_", ...indexes].map((name) => ({ v: 2, key: { _id: 1 }, name })),
           collectionName: collection,
+          options,
           type,
         }),
         size: 0,
@@ -63,7 +65,7 @@ export function archiveOf(
   const states = parts.map((part) => ({ part, left: [...part.documents], crc: crc64() }));
   const blocks: Uint8Array[] = [];
   const writeBlock = (state: typeof states[number], count: number) => {
-    const { db, collection } = state.part;
+    const { db, collection } = blockOf(state.part);
     const documents = state.left.splice(0, count).map((document) => serialize(document));
     if (documents.length === 0) return;
     documents.forEach((document) => state.crc.update(document));
@@ -76,13 +78,18 @@ export function archiveOf(
   }
   for (const state of states) {
     writeBlock(state, Infinity);
-    const { db, collection } = state.part;
+    const { db, collection } = blockOf(state.part);
     blocks.push(writeNamespace({ db, collection, isEof: true, crc: state.crc.value() }));
     blocks.push(terminator);
   }
   const preludeBytes = Buffer.concat(prelude).byteLength;
   // No Buffer, whose slices are no copies.
   return { parts, bytes: new Uint8Array(Buffer.concat([...prelude, ...blocks])), preludeBytes };
+}
+
+/** The name that a part's blocks have: a time series is a view of its buckets. */
+function blockOf({ db, collection, type }: Part): { db: string; collection: string } {
+  return { db, collection: type === "timeseries" ? `system.buckets.${collection}` : collection };
 }
 
 const names = fc.string({ unit: "grapheme", minLength: 1, maxLength: 8 })

@@ -147,11 +147,11 @@ needsMongo().describe("a real archive of mongodump", () => {
 });
 
 needsMongo().describe("mongodb recipe", () => {
-  needsMongo("accounts")(
+  needsMongo("accountsRestore")(
     "the commands, as written, restore all databases and the accounts",
     async () => {
-      const source = await startMongo({ can: ["accounts"], auth: true });
-      const target = await startMongo({ can: ["accounts"], auth: true });
+      const source = await startMongo({ can: ["accountsRestore"], auth: true });
+      const target = await startMongo({ can: ["accountsRestore"], auth: true });
       const names = ["shop", oddDatabase("other")];
       const [from, to] = await Promise.all([source.client(), target.client()]);
       for (const name of names) await makeSample(source, name);

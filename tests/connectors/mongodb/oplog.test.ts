@@ -134,8 +134,6 @@ needsMongo("oplog").describe("mongodb oplog", () => {
     const source = await startMongo({ can: ["oplog"] });
     const client = await source.client();
     await client.db("shop").collection("c").insertOne({});
-    // The dump's oplog begins with the entry before it, so let that be no write.
-    await client.db("admin").command({ appendOplogNote: 1, data: { quiet: true } });
     const backup = await withConnector(
       optionsOf(source),
       (connector) => backUp(mongodb, connector),
@@ -145,7 +143,6 @@ needsMongo("oplog").describe("mongodb oplog", () => {
     ]);
     const { from, to } = backup.result;
     assert.ok(Number(to?.["t"]) >= Number(from?.["t"]));
-    assert.ok(Number(to?.["term"]) >= 1);
     await source.stop();
   });
 });

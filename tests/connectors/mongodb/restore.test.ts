@@ -182,7 +182,7 @@ needsMongo().describe("mongodb restore", () => {
     const server = await mongo();
     const backup = await backUpOf(server, await makeShop(server));
     const [one] = chainOf(mongodb, backup);
-    const source = { ...one!.manifest.source, version: "7.0.2" };
+    const source = { ...one!.manifest.source, version: "99.0.2" };
     const chain = [{ ...one!, manifest: { ...one!.manifest, source } }];
     await withConnector(
       optionsOf(server, { database: server.freshDatabase() }),
@@ -190,7 +190,7 @@ needsMongo().describe("mongodb restore", () => {
         assert.rejects(
           restoreInto(connector, chain),
           (error: Error) =>
-            code("restore/target-too-old")(error) && error.message.includes("7.0.2"),
+            code("restore/target-too-old")(error) && error.message.includes("99.0.2"),
         ),
     );
   });

@@ -8,6 +8,7 @@ import {
   type CreateCollectionOptions,
   type Db,
   Decimal128,
+  type Document,
   Double,
   type IndexDescription,
   Int32,
@@ -195,6 +196,11 @@ async function restoreRaw(server: MongoServer, db: string, documents: Uint8Array
   await output(tool, [`--uri=${server.url()}`, "--archive"], { input: archive });
 }
 
+/** An index without what a server adds of its own. */
+function plainIndex({ ns: _, storageEngine: __, ...index }: Document): Document {
+  return index;
+}
+
 /** All that a database holds: options, indexes and the bytes of every document. */
 export async function contentOf(client: MongoClient, name: string): Promise<object> {
   const db = client.db(name);
@@ -207,7 +213,9 @@ export async function contentOf(client: MongoClient, name: string): Promise<obje
     content[collection] = {
       type,
       options,
-      indexes: isView ? [] : byName(await db.collection(collection).listIndexes().toArray()),
+      indexes: isView
+        ? []
+        : byName((await db.collection(collection).listIndexes().toArray()).map(plainIndex)),
       documents: await documentsOf(db, collection, options?.["capped"] === true),
     };
   }

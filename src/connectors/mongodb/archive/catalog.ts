@@ -11,11 +11,21 @@ const metadataSchema = z.string().transform((text, context) => {
     context.addIssue("no JSON");
     return z.NEVER;
   }
-}).pipe(z.looseObject({ indexes: z.array(z.looseObject({ name: z.string() })).nullish() }));
+}).pipe(z.looseObject({
+  indexes: z.array(z.looseObject({ name: z.string() })).nullish(),
+  options: z.looseObject({}).nullish(),
+}));
+
+interface Collection {
+  readonly count: number;
+  isExact: boolean;
+  expires: boolean;
+  readonly indexes: Set<string>;
+}
 
 /** The collections, views and indexes of one database, by name. */
 interface Model {
-  readonly collections: Map<string, { count: number; isExact: boolean; indexes: Set<string> }>;
+  readonly collections: Map<string, Collection>;
   readonly views: Set<string>;
 }
 
@@ -48,7 +58,7 @@ export function catalogOf(
     collections.set(namespace.slice(entry.db.length + 1), {
       count: counts.get(namespace) ?? 0,
       isExact: true,
-      indexes: indexNames(entry.metadata),
+      ...described(entry.metadata),
     });
   }
   for (const change of changes) {
@@ -69,12 +79,16 @@ function isInternal(db: string): boolean {
   return db === "local" || db === "config" || db === "";
 }
 
-/** The names of a collection's indexes but that of _id, which every collection has. */
-function indexNames(metadata: string): Set<string> {
-  if (metadata === "") return new Set();
+/** A collection's indexes but that of _id, which every one has, and whether documents expire. */
+function described(metadata: string): Pick<Collection, "indexes" | "expires"> {
+  if (metadata === "") return { indexes: new Set(), expires: false };
   const { success, data } = metadataSchema.safeParse(metadata);
   if (!success) throw damaged("the description of a collection cannot be read");
-  return new Set((data.indexes ?? []).map(({ name }) => name).filter((name) => name !== "_id_"));
+  const indexes = data.indexes ?? [];
+  return {
+    indexes: new Set(indexes.map(({ name }) => name).filter((name) => name !== "_id_")),
+    expires: [data.options ?? {}, ...indexes].some((one) => "expireAfterSeconds" in one),
+  };
 }
 
 function apply(change: OplogChange, modelOf: (db: string) => Model): void {
@@ -83,7 +97,9 @@ function apply(change: OplogChange, modelOf: (db: string) => Model): void {
     case "create":
       // The dump may have seen it already; then its documents were counted.
       if (collections.has(change.collection)) break;
-      collections.set(change.collection, { count: 0, isExact: false, indexes: new Set() });
+      collections.set(change.collection, {
+        ...{ count: 0, isExact: false, expires: false, indexes: new Set() },
+      });
       break;
     case "drop":
       collections.delete(change.collection);
@@ -99,6 +115,11 @@ function apply(change: OplogChange, modelOf: (db: string) => Model): void {
       if (change.index === "*") collections.get(change.collection)?.indexes.clear();
       else collections.get(change.collection)?.indexes.delete(change.index);
       break;
+    case "expire": {
+      const collection = collections.get(change.collection);
+      if (collection !== undefined) collection.expires = true;
+      break;
+    }
     case "drop-database":
       collections.clear();
       views.clear();
@@ -110,8 +131,12 @@ function apply(change: OplogChange, modelOf: (db: string) => Model): void {
 function objectsOf({ collections, views }: Model): InventoryObject[] {
   const objects: InventoryObject[] = [];
   for (const name of [...collections.keys()].sort()) {
-    const { count, isExact, indexes } = collections.get(name)!;
-    objects.push({ type: "collection", name, count, isExact });
+    const { count, isExact, expires, indexes } = collections.get(name)!;
+    // The server removes documents whose time has passed, as soon as they are restored.
+    objects.push({
+      ...{ type: "collection", name, count, isExact: isExact && !expires },
+      ...expires ? { expires } : {},
+    });
     for (const index of [...indexes].sort()) {
       objects.push({ type: "index", name: `${name}.${index}` });
     }

@@ -22,7 +22,11 @@ export type OplogChange =
     readonly collection: string;
     /** The index's name; `*` for all but that of _id. */
     readonly index: string;
+    /** Of `create-index`: the index as the entry describes it. */
+    readonly definition?: Uint8Array;
   }
+  /** Documents begin to be removed when their time has passed, or to be so at another time. */
+  | { readonly type: "expire"; readonly db: string; readonly collection: string }
   | { readonly type: "drop-database"; readonly db: string };
 
 /** Where an entry stands in the log. */
@@ -39,6 +43,11 @@ export function timeOf(entry: Uint8Array): OplogTime | undefined {
   const ts = halves(find(entry, "ts"));
   const term = halves(find(entry, "t"));
   return ts && { t: ts[0] >>> 0, i: ts[1] >>> 0, term: term?.[1] };
+}
+
+/** Whether an entry is one write to one document. @throws BsonError */
+export function isWrite(entry: Uint8Array): boolean {
+  return ["i", "u", "d"].includes(text(find(entry, "op")) ?? "");
 }
 
 /** The changes of an entry, those inside a transaction too. @throws BsonError */
@@ -74,17 +83,41 @@ function* commandChanges(db: string, command: Uint8Array): Generator<OplogChange
       yield { type: "drop-database", db };
       return;
     case "createIndexes":
-      yield { type: "create-index", db, collection, index: text(find(command, "name")) ?? "" };
+      yield* indexChanges(
+        db,
+        collection,
+        documentOf([...elements(command)].slice(1).map(({ raw }) => raw)),
+      );
       return;
     case "commitIndexBuild":
       for (const { value } of elements(inner(find(command, "indexes")) ?? documentOf([]))) {
-        yield { type: "create-index", db, collection, index: text(find(value, "name")) ?? "" };
+        yield* indexChanges(db, collection, value);
       }
+      return;
+    case "collMod":
+      if (text(first) !== undefined && mayExpire(command)) yield { type: "expire", db, collection };
       return;
     case "dropIndexes":
     case "deleteIndexes":
       yield { type: "drop-index", db, collection, index: text(find(command, "index")) ?? "*" };
   }
+}
+
+function* indexChanges(
+  db: string,
+  collection: string,
+  definition: Uint8Array,
+): Generator<OplogChange> {
+  const index = text(find(definition, "name")) ?? "";
+  yield { type: "create-index", db, collection, index, definition };
+  if (mayExpire(definition)) yield { type: "expire", db, collection };
+}
+
+/** Whether an index, or the change of one or of a collection, is about documents that expire. */
+function mayExpire(definition: Uint8Array): boolean {
+  const changed = inner(find(definition, "index"));
+  return find(definition, "expireAfterSeconds") !== undefined ||
+    (changed !== undefined && find(changed, "expireAfterSeconds") !== undefined);
 }
 
 /** Which namespaces to keep, and under which database name. */
@@ -113,7 +146,9 @@ export function ruledEntry(entry: Uint8Array, rules: NamespaceRules): Uint8Array
     return command && ruledEntry(command, rules);
   }
   const [command] = operation === "c" && object !== undefined ? elements(object) : [];
-  if (command?.name === "applyOps") return withOperations(entry, object!, rules);
+  if (command?.name === "applyOps") {
+    return withOperations(entry, object!, (operation) => ruledEntry(operation, rules));
+  }
   const target = operation === "c" ? text(command) : collection;
   // The first view makes it.
   if (target === "system.views") return undefined;
@@ -165,14 +200,15 @@ function asCommand(entry: Uint8Array, db: string, command: Uint8Array): Uint8Arr
   ]);
 }
 
-function withOperations(
+/** An entry of `applyOps` with each of its operations changed, or without it. */
+export function withOperations(
   entry: Uint8Array,
   command: Uint8Array,
-  rules: NamespaceRules,
+  change: (operation: Uint8Array) => Uint8Array | undefined,
 ): Uint8Array {
   const raws = [...elements(command)].map((part) => {
     if (part.name !== "applyOps") return part.raw;
-    const kept = [...elements(part.value)].map(({ value }) => ruledEntry(value, rules))
+    const kept = [...elements(part.value)].map(({ value }) => change(value))
       .filter((operation) => operation !== undefined);
     return element(part.type, part.name, listOf(kept));
   });

@@ -10,13 +10,34 @@ import {
   readNamespace,
   writeNamespace,
 } from "./namespace.ts";
-import { hasData, type NamespaceRules, type OplogTime, ruledEntry, timeOf } from "./oplog.ts";
+import {
+  changesOf,
+  hasData,
+  isWrite,
+  type NamespaceRules,
+  type OplogChange,
+  type OplogTime,
+  ruledEntry,
+  timeOf,
+} from "./oplog.ts";
 import { archiveParser, damaged } from "./parser.ts";
+import { idempotencyWindow } from "./window.ts";
 
 /** How to rewrite an archive. */
 export interface ArchiveRules extends NamespaceRules {
+  /**
+   * A moment that the dump's reads have certainly seen. mongodump's oplog begins with the entry
+   * before it; where that is a write, it is in the documents already, and is left out.
+   */
+  readonly seenUntil?: { readonly t: number; readonly i: number };
   /** Called with each entry of the oplog, as it was before. */
   readonly onOplog?: (time: OplogTime) => void;
+  /** Called with the collection whose documents follow, where they are kept. */
+  readonly onBlock?: (db: string, collection: string) => void;
+  /** Called with what each entry of the oplog that is kept changes, under the names of the backup. */
+  readonly onChange?: (change: OplogChange) => void;
+  /** Called at the end, with collections that the archive should hold and does not. */
+  readonly onLost?: (lost: readonly { db: string; collection: string }[]) => void;
 }
 
 const terminator = Uint8Array.of(0xff, 0xff, 0xff, 0xff);
@@ -26,7 +47,8 @@ const terminator = Uint8Array.of(0xff, 0xff, 0xff, 0xff);
  *
  * mongorestore takes no namespace filter together with `--oplogReplay`, and mongodump none for
  * several databases; so that one database out of a consistent dump stays consistent, the archive is
- * filtered instead. Kept documents pass as the same bytes, without a copy.
+ * filtered instead. Kept documents pass as the same bytes, without a copy. What no server replays is
+ * left out of the oplog: see {@link idempotencyWindow}.
  *
  * @throws BackupError `verification/structure`, `verification/truncated`
  */
@@ -36,6 +58,8 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
   /** What the rules leave of the oplog has another checksum. */
   const ruledOplogCrc: Crc64 = crc64();
   const oplogCrc: Crc64 = crc64();
+  const window = idempotencyWindow();
+  let isFirstEntry = true;
   const parser = archiveParser({
     header(document) {
       pieces.push(Uint8Array.of(0x6d, 0xe2, 0x99, 0x81), document);
@@ -43,8 +67,9 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
     metadata(document) {
       const entry = readMetadata(document);
       if (entry === undefined) throw damaged("an entry of the prelude names no collection");
-      if (isOplog(entry)) pieces.push(document);
-      else if (rules.keep(entry.db, entry.collection)) {
+      if (isOplog(entry)) return void pieces.push(document);
+      window.announce(entry);
+      if (rules.keep(entry.db, entry.collection)) {
         pieces.push(withDatabase(document, rules.rename(entry.db)));
       }
     },
@@ -55,7 +80,10 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
       const header = readNamespace(document);
       if (header === undefined) throw damaged("a block's header names no collection");
       isKept = isOplog(header) || isBlockKept(header);
-      if (isKept) pieces.push(headerFor(header));
+      if (isKept) {
+        pieces.push(headerFor(header));
+        rules.onBlock?.(header.db, plainName(header.collection));
+      }
       return isOplog(header) ? "documents" : "pieces";
     },
     piece(bytes) {
@@ -66,8 +94,15 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
       oplogCrc.update(document);
       const time = timeOf(document);
       if (time !== undefined) rules.onOplog?.(time);
-      const ruled = ruledEntry(document, rules);
-      if (ruled === undefined) return;
+      const isSeen = isFirstEntry && isWrite(document) && isUntil(time, rules.seenUntil);
+      isFirstEntry = false;
+      if (isSeen) return;
+      const passed = window.pass(document);
+      const ruled = passed && ruledEntry(passed, rules);
+      if (ruled === undefined || passed === undefined) return;
+      if (rules.onChange !== undefined) {
+        for (const change of changesOf(passed)) rules.onChange(change);
+      }
       ruledOplogCrc.update(ruled);
       pieces.push(ruled);
     },
@@ -98,6 +133,14 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
     yield* pieces;
   }
   parser.end();
+  rules.onLost?.(
+    window.lost().filter(({ db, collection }) => rules.keep(db, plainName(collection))),
+  );
+}
+
+function isUntil(time: OplogTime | undefined, moment: ArchiveRules["seenUntil"]): boolean {
+  if (time === undefined || moment === undefined) return false;
+  return time.t < moment.t || (time.t === moment.t && time.i <= moment.i);
 }
 
 function withDatabase(document: Uint8Array, db: string): Uint8Array {
