@@ -61,6 +61,7 @@ const objectSchema = z.looseObject({
   isExact: z.boolean().optional(),
   expires: z.boolean().optional(),
   owner: z.string().optional(),
+  namesDatabase: z.boolean().optional(),
 });
 
 const inventorySchema = z.looseObject({

@@ -33,6 +33,7 @@ import {
   type BackupError,
   type ErrorCode,
   exitStatusOf,
+  hasCode,
   toBackupError,
   worstCode,
 } from "../core/errors.ts";
@@ -186,7 +187,8 @@ export async function runCli(given: readonly string[], host: Host): Promise<numb
     }
   } catch (reason) {
     // What was interrupted is told so, whatever it threw on its way out.
-    const error = toBackupError(host.signal.aborted ? host.signal.reason : reason);
+    const isOurs = host.signal.aborted && !hasCode(reason, "interrupted/");
+    const error = toBackupError(isOurs ? host.signal.reason : reason);
     codes.push(error.code);
     json = { error: errorJson(error, secrets) };
     complain(error);

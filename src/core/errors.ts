@@ -22,7 +22,7 @@ export const exitStatuses = {
 /** What an area of errors means, one line each, for `--help` and the README. */
 export const areaMeanings: Readonly<Record<ErrorArea, string>> = {
   internal: "a defect in dbbackup itself",
-  interrupted: "stopped by SIGINT or SIGTERM; everything was cleaned up",
+  interrupted: "stopped by SIGINT or SIGTERM; what could not be cleaned up is said",
   verification: "a backup is damaged or incomplete",
   restore: "a restore failed or was refused",
   dump: "the database could not be dumped completely",

@@ -12,7 +12,7 @@ import type {
 } from "../contracts/connector.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import { drain } from "../core/bytes.ts";
-import { BackupError } from "../core/errors.ts";
+import { BackupError, hasCode } from "../core/errors.ts";
 import type { Lock } from "../core/lock.ts";
 import { type ChainSource, chainSource } from "./chain-source.ts";
 import { chooseBackup } from "./choose-backup.ts";
@@ -149,6 +149,8 @@ async function carryOut(
         warnings: [...given, ...result.warnings],
       };
     } catch (error) {
+      // A connector that was interrupted says what it left.
+      if (o.signal.aborted && hasCode(error, "interrupted/")) throw error;
       o.signal.throwIfAborted();
       const why = await source.fallBack();
       if (why === undefined) throw error;

@@ -17,6 +17,8 @@ type Context = Abortable & { readonly runtime: Runtime };
 export interface OpenAccount extends AccountStatements {
   /** Whether the target has it, so that it is left as it is. */
   readonly isThere: boolean;
+  /** Whether the server would take it for the operator's own login, who then cannot log in. */
+  readonly isInTheWay: boolean;
 }
 
 /** The backup's accounts; none where it holds none. */
@@ -32,33 +34,58 @@ export async function openAccounts(
   return parseAccounts(await collect(artifact.open(o))).map((account) => ({
     ...account,
     isThere: present.has(account.name),
+    isInTheWay: isInTheWay(account.name, server.account),
   }));
 }
 
-/** Makes those that are not there. @returns warnings */
+/**
+ * Servers choose the account with the most exact host, and one without a name before one of any host:
+ * another account of the operator's name, or of none, may win over the operator's own.
+ */
+function isInTheWay(name: string, own: string): boolean {
+  const userOf = (account: string) => account.slice(0, account.lastIndexOf("@"));
+  const isUser = name.includes("@");
+  return isUser && name !== own && (userOf(name) === userOf(own) || userOf(name) === "");
+}
+
+/** Makes those that are not there. @returns those made, whose turn for grants comes, and warnings */
 export async function createAccounts(
   accounts: readonly OpenAccount[],
   client: Client,
   o: Abortable,
-): Promise<string[]> {
-  const kept = accounts.filter(({ isThere }) => isThere).map(({ name }) => name);
-  const warnings = kept.length === 0
-    ? []
-    : [`These accounts were there and are left as they are: ${kept.join(", ")}`];
+): Promise<{ readonly made: readonly OpenAccount[]; readonly warnings: string[] }> {
+  const named = (those: readonly OpenAccount[]) => those.map(({ name }) => name).join(", ");
+  const kept = accounts.filter(({ isThere }) => isThere);
+  const inTheWay = accounts.filter(({ isThere, isInTheWay }) => !isThere && isInTheWay);
+  const warnings = [
+    ...kept.length === 0
+      ? []
+      : [`These accounts were there and are left as they are: ${named(kept)}`],
+    ...inTheWay.length === 0 ? [] : [
+      `These accounts are not made, since they could keep this user from logging in: ${
+        named(inTheWay)
+      }`,
+    ],
+  ];
+  const made: OpenAccount[] = [];
   for (const account of accounts) {
-    if (!account.isThere) warnings.push(...await run(account.create, account, client, o));
+    if (account.isThere || account.isInTheWay) continue;
+    const failures = account.create === "" ? [] : await run(account.create, account, client, o);
+    warnings.push(...failures);
+    // A grant to an account that is not there makes one without a password, on some servers.
+    if (failures.length === 0) made.push(account);
   }
-  return warnings;
+  return { made, warnings };
 }
 
-/** Gives those that were made what they may do. @returns warnings */
+/** Gives accounts that were made what they may do. @returns warnings */
 export async function grantAccounts(
   accounts: readonly OpenAccount[],
   client: Client,
   o: Abortable,
 ): Promise<string[]> {
   const warnings: string[] = [];
-  for (const account of accounts.filter(({ isThere }) => !isThere)) {
+  for (const account of accounts) {
     for (const grant of account.grants) warnings.push(...await run(grant, account, client, o));
   }
   return warnings;

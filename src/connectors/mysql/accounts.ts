@@ -35,7 +35,7 @@ export interface Account {
 export interface AccountStatements {
   /** `user@host`, as in a definer; a role's is its name alone. */
   readonly name: string;
-  /** Make it. */
+  /** Make it; empty for PUBLIC, which is always there. */
   readonly create: string;
   /** Give it what it may do, and its default roles. */
   readonly grants: readonly string[];
@@ -50,14 +50,38 @@ const systemUsers = ["mysql.sys", "mysql.session", "mysql.infoschema", "mariadb.
 // ER_PASSWORD_NO_MATCH, ER_NONEXISTING_GRANT (no grant at all, such as PUBLIC), ER_CANNOT_USER
 const unknownAccount: readonly number[] = [1133, 1141, 1396];
 
-/** Whether users and grants can be read. */
-export async function mayReadAccounts(client: Client, o: Abortable): Promise<boolean> {
+/** Whether it can be read which users there are. */
+export async function mayListAccounts(client: Client, o: Abortable): Promise<boolean> {
+  return await isAllowed(client, "SELECT * FROM mysql.user LIMIT 1", o);
+}
+
+/**
+ * Whether users can be read with all that they may do: the servers want SELECT on all of `mysql` for
+ * that, not only on `mysql.user`.
+ */
+export async function mayReadAccounts(
+  client: Client,
+  server: Server,
+  o: Abortable,
+): Promise<boolean> {
+  if (!await mayListAccounts(client, o)) return false;
+  const other = (await listAccounts(client, server, o)).find((account) =>
+    !account.isRole && accountName(account) !== server.account
+  );
+  if (other === undefined) return true;
+  const quoted = quoteAccount(other);
+  return await isAllowed(client, `SHOW GRANTS FOR ${quoted}`, o) &&
+    await isAllowed(client, `SHOW CREATE USER ${quoted}`, o);
+}
+
+async function isAllowed(client: Client, sql: string, o: Abortable): Promise<boolean> {
   try {
-    // Reading one column of the table would also do for those who may see only that one.
-    await client.query("SELECT * FROM mysql.user LIMIT 1", o);
+    await client.query(sql, o);
     return true;
   } catch (error) {
     if (isDenied(error)) return false;
+    // What the server cannot tell is no matter of rights.
+    if (unknownAccount.includes(serverCode(error) ?? 0)) return true;
     throw error;
   }
 }
@@ -104,7 +128,11 @@ export async function readAccounts(
   const warnings: string[] = [];
   for (const account of accounts) {
     const quoted = quoteAccount(account);
-    const [created] = account.isRole
+    // Everybody has this role, and nobody can make it.
+    const isPublic = quoted === "PUBLIC";
+    const [created] = isPublic
+      ? [""]
+      : account.isRole
       ? [`CREATE ROLE IF NOT EXISTS ${quoted}`]
       : await showAll(client, `SHOW CREATE USER ${quoted}`, o);
     if (created === undefined) {
@@ -112,7 +140,7 @@ export async function readAccounts(
       warnings.push(`Account ${accountName(account)} is not in the backup: the server ignores it`);
       continue;
     }
-    const create = splitCreate(created, quoted);
+    const create = isPublic ? { statement: "", after: [] } : splitCreate(created, quoted);
     const shown = await showAll(client, `SHOW GRANTS FOR ${quoted}`, o);
     const grants = shown.map(withoutPassword);
     // The roles that an account has must be granted before they can be its default.
@@ -124,7 +152,9 @@ export async function readAccounts(
   }
   const lines = [
     `${firstLine} of ${server.flavour} ${server.version}`,
-    ...sections.flatMap(({ name, create }) => [`-- Account ${JSON.stringify(name)}`, `${create};`]),
+    ...sections.flatMap(({ name, create }) =>
+      create === "" ? [] : [`-- Account ${JSON.stringify(name)}`, `${create};`]
+    ),
     ...sections.flatMap(({ name, grants }) => [
       `-- Grants ${JSON.stringify(name)}`,
       ...grants.map((grant) => `${grant};`),
@@ -147,6 +177,7 @@ export function parseAccounts(bytes: Uint8Array): AccountStatements[] {
   let isComplete = false;
   const piece: Uint8Array[] = [];
   let isStatement = false;
+  let isGrant = false;
   const scanner = createScanner({
     span: (chunk, start, end) => void piece.push(chunk.slice(start, end)),
     known: (type) => void (isStatement = type === "statement" || type === "insert"),
@@ -155,14 +186,16 @@ export function parseAccounts(bytes: Uint8Array): AccountStatements[] {
       if (isStatement) {
         if (current === undefined) throw structureError("has a statement of no account");
         const statement = text.replace(/;$/, "");
-        if (current.create === "") current.create = statement;
+        if (isGrant) current.grants.push(statement);
+        else if (current.create === "") current.create = statement;
         else current.grants.push(statement);
         return;
       }
       isStarted ||= text.startsWith(firstLine);
       isComplete ||= text === `${lastLine}\n`;
-      const [, name] = /^-- (?:Account|Grants) (".*")\n$/.exec(text) ?? [];
+      const [, section, name] = /^-- (Account|Grants) (".*")\n$/.exec(text) ?? [];
       if (name !== undefined) {
+        isGrant = section === "Grants";
         const parsed = String(JSON.parse(name));
         current = accounts.get(parsed) ?? { name: parsed, create: "", grants: [] };
         accounts.set(parsed, current);

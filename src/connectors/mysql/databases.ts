@@ -116,7 +116,8 @@ export async function listPrograms(
   return programs;
 }
 
-async function askSchema(
+/** Asks for what of the databases an `information_schema` table says, by its column `db`. */
+export async function askSchema(
   client: Client,
   sql: string,
   databases: readonly string[],

@@ -10,8 +10,9 @@ import type { Omission } from "../../contracts/manifest.ts";
 import { accountsFormat, readAccounts } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
-import { listDatabases, type Program, type Relation } from "./databases.ts";
-import { look } from "./inspect.ts";
+import { askSchema, listDatabases, type Program, type Relation } from "./databases.ts";
+import { keepDates } from "./dates.ts";
+import { look, lookClosely, orphanWarnings } from "./inspect.ts";
 import {
   closedRoutines,
   omissionsOf,
@@ -19,6 +20,7 @@ import {
   tablesWithoutSelect,
   viewsWithoutShow,
 } from "./omissions.ts";
+import { orderViews } from "./order-views.ts";
 import { matching } from "./patterns.ts";
 import { positionArgs, positionFromDump } from "./position.ts";
 import { rewriteDump } from "./rewrite.ts";
@@ -46,10 +48,11 @@ export async function dump(
   }
   const server = await readServer(client, o);
   const tool = await requireTool("dump", server, address, o);
-  const sight = await look(client, address, plan.settings, o);
+  const sight = await lookClosely(client, server, address, plan.settings, o);
   const { databases } = sight;
+  await assertTool(client, server, tool, databases, o);
   const omitted = omissionsOf(server, address, sight);
-  const warnings: string[] = [];
+  const warnings = orphanWarnings(sight);
   const inventories: DatabaseInventory[] = [];
   const ends = createEnds();
   let consistentAt = o.runtime.now();
@@ -69,7 +72,9 @@ export async function dump(
     // The first bytes come after the snapshot was taken.
     const onFirst = () => consistentAt = o.runtime.now();
     const bytes = ends.watch(output(tool, spec, o), onFirst);
-    const { databases: seen } = await emit(head, withoutRows(bytes, tool, sight, plan.settings));
+    const kept = keepDates(withoutRows(bytes, tool, sight, plan.settings));
+    const whole = sight.hasCheckedViews ? orderViews(kept) : kept;
+    const { databases: seen } = await emit(head, whole);
     inventories.push(...seen);
     await assertWhole(client, address, server, sight, omitted, plan.settings, seen, tool, o);
     warnings.push(...await newDatabases(client, address, databases, o));
@@ -119,9 +124,9 @@ function dumpArgs(
     ...isOmitted("events") ? ["--skip-events"] : ["--events"],
     "--triggers",
     ...positionArgs(server, tool),
-    ...tool.flavour === "MySQL" && compareVersions(tool.version, "8.0", 2) >= 0
-      ? ["--column-statistics=0"]
-      : [],
+    ...statisticsArgs(server, tool),
+    // A table whose default is a sequence's next value cannot be filled under LOCK TABLES.
+    ...sight.relations.some(({ type }) => type === "sequence") ? ["--skip-add-locks"] : [],
     ...keepsHistory(server, tool, sight) ? ["--dump-history"] : [],
     ...settings.schemaOnly === true ? ["--no-data"] : [],
     ...left.map(({ database, name }) => `--ignore-table=${database}.${name}`),
@@ -135,6 +140,43 @@ function dumpArgs(
     "--",
     ...sight.databases,
   ];
+}
+
+/** Histograms: who made them wants them back. */
+function statisticsArgs(server: Server, tool: ClientTool): string[] {
+  if (tool.flavour !== "MySQL" || compareVersions(tool.version, "8.0", 2) < 0) return [];
+  const isKnown = server.flavour === "MySQL" && compareVersions(server.version, "8.0", 2) >= 0;
+  return [`--column-statistics=${isKnown ? 1 : 0}`];
+}
+
+/**
+ * MariaDB's tool writes the values of generated columns, which MySQL takes back from nobody.
+ *
+ * @throws BackupError `dump/tool-foreign`
+ */
+async function assertTool(
+  client: Client,
+  server: Server,
+  tool: ClientTool,
+  databases: readonly string[],
+  o: Abortable,
+): Promise<void> {
+  if (server.flavour !== "MySQL" || tool.flavour !== "MariaDB") return;
+  const [column] = await askSchema(
+    client,
+    "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name, COLUMN_NAME AS col " +
+      "FROM information_schema.COLUMNS WHERE GENERATION_EXPRESSION <> '' AND TABLE_SCHEMA",
+    databases,
+    o,
+  );
+  if (column === undefined) return;
+  const name = [column["db"], column["name"], column["col"]].join(".");
+  throw new BackupError(
+    "dump/tool-foreign",
+    `${tool.path} is MariaDB's, and its dump of the generated column "${name}" cannot be restored ` +
+      "to MySQL",
+    { hint: "Install MySQL's own client, or name its folder with toolsDir." },
+  );
 }
 
 /** Rows of the past, which MariaDB's tool gives from 10.11 on. */
@@ -207,7 +249,7 @@ async function assertWhole(
 ): Promise<void> {
   // Arguments of one's own may leave out anything.
   if ((settings.dumpArgs ?? []).length > 0) return;
-  const after = objectsOf(await look(client, address, settings, o));
+  const after = objectsOf(await look(client, server, address, settings, o));
   const inside = new Set(
     dumped.flatMap(({ database, objects }) =>
       objects.map(({ type, name }) => JSON.stringify([database, type, name]))

@@ -6,12 +6,14 @@ import type { MysqlAddress } from "./address.ts";
 import { mayReadAccounts } from "./accounts.ts";
 import { type Client } from "./client.ts";
 import { isDenied } from "./refusals.ts";
-import { listDatabases, listPrograms, listRelations } from "./databases.ts";
+import { listDatabases, listPrograms, listRelations, type Relation } from "./databases.ts";
+import { findRounded } from "./floats.ts";
 import { omissionsOf, type Sight } from "./omissions.ts";
 import { matching } from "./patterns.ts";
 import { readPosition } from "./position.ts";
 import { readServer, type Server } from "./server.ts";
 import { findTool, toolWarnings } from "./tools.ts";
+import { listViews, readersOf } from "./views.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -26,7 +28,7 @@ export async function inspect(
   await client.query("SELECT 1", o);
   const askedAt = o.runtime.now().getTime();
   const server = await readServer(client, o);
-  const sight = await look(client, address, settings, o);
+  const sight = await lookClosely(client, server, address, settings, o);
   const [dump, restore] = [
     await findTool("dump", server.flavour, address, o),
     await findTool("restore", server.flavour, address, o),
@@ -49,28 +51,59 @@ export async function inspect(
     ...position === undefined ? {} : { position },
     clockOffsetMs: server.timeMs - askedAt,
     estimatedBytes: sight.relations.reduce((sum, { bytes }) => sum + bytes, 0),
-    warnings: [...toolWarnings(dump, server), ...engineWarnings(sight)],
+    warnings: [
+      ...toolWarnings(dump, server),
+      ...engineWarnings(sight),
+      ...orphanWarnings(sight),
+    ],
   };
 }
 
 /** What there is to dump. @throws BackupError `config/no-such-table` */
 export async function look(
   client: Client,
+  server: Server,
   address: MysqlAddress,
   { exclude }: DumpSettings,
   o: Abortable,
 ): Promise<Sight> {
   const databases = await listDatabases(client, address, o);
   const relations = await listRelations(client, databases, o);
-  const excluded = matching(databases, relations, exclude);
+  const chosen = matching(databases, relations, exclude);
+  const views = relations.some(({ type }) => type === "view")
+    ? await listViews(client, databases, o)
+    : [];
+  // A view without its table cannot be made again.
+  const orphans = readersOf(views, chosen);
+  const isOrphan = (relation: Relation) =>
+    orphans.some(({ database, name }) => relation.database === database && relation.name === name);
+  const excluded = [...chosen, ...relations.filter(isOrphan)];
   return {
     databases,
     relations: relations.filter((relation) => !excluded.includes(relation)),
     excluded,
+    orphans,
+    hasCheckedViews: views.some(({ isChecked }) => isChecked),
+    rounded: [],
     programs: await listPrograms(client, databases, o),
-    hasAccounts: await mayReadAccounts(client, o),
+    hasAccounts: await mayReadAccounts(client, server, o),
     serverObjects: await listServerObjects(client, o),
   };
+}
+
+/** What there is to dump, and what of it a dump would round: that reads tables. */
+export async function lookClosely(
+  client: Client,
+  server: Server,
+  address: MysqlAddress,
+  settings: DumpSettings,
+  o: Abortable,
+): Promise<Sight> {
+  const sight = await look(client, server, address, settings, o);
+  const { databases, relations } = sight;
+  const emptied = matching(databases, relations, settings.excludeData);
+  const dumped = relations.filter((relation) => !emptied.includes(relation));
+  return { ...sight, rounded: await findRounded(client, databases, dumped, settings, o) };
 }
 
 async function listServerObjects(client: Client, o: Abortable): Promise<string[]> {
@@ -103,6 +136,13 @@ export function engineWarnings({ relations }: Sight): string[] {
   ];
 }
 
+/** Views that are left out because of what they read. */
+export function orphanWarnings({ orphans }: Sight): string[] {
+  return orphans.map(({ database, name }) =>
+    `View ${database}.${name} is left out, too: it reads what is excluded`
+  );
+}
+
 function neededPrivileges(server: Server, { databases, hasAccounts }: Sight) {
   const { grants } = server;
   const onAll = ["SELECT", "SHOW VIEW", "TRIGGER", "EVENT"].map((name) => ({
@@ -115,5 +155,5 @@ function neededPrivileges(server: Server, { databases, hasAccounts }: Sight) {
       name: "SELECT on mysql.proc",
       isGranted: grants.hasOnTable("SELECT", "mysql", "proc"),
     };
-  return [...onAll, routines, { name: "SELECT on mysql.user", isGranted: hasAccounts }];
+  return [...onAll, routines, { name: "SELECT on mysql.*", isGranted: hasAccounts }];
 }

@@ -1,7 +1,9 @@
 import type { Omission } from "../../contracts/manifest.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Program, Relation } from "./databases.ts";
+import type { RoundedFloats } from "./floats.ts";
 import type { Server } from "./server.ts";
+import type { View } from "./views.ts";
 
 /** The names that a job may accept. */
 export const omissionNames = [
@@ -13,6 +15,7 @@ export const omissionNames = [
   "events",
   "accounts",
   "server-objects",
+  "float-digits",
 ] as const;
 /** See {@link omissionNames}. */
 export type OmissionName = (typeof omissionNames)[number];
@@ -21,13 +24,19 @@ export type OmissionName = (typeof omissionNames)[number];
 export interface Sight {
   readonly databases: readonly string[];
   readonly relations: readonly Relation[];
-  /** What the job leaves out on purpose; not among the relations. */
+  /** What the job leaves out on purpose, with the views that read it; not among the relations. */
   readonly excluded: readonly Relation[];
+  /** Views that are left out because they read what is. */
+  readonly orphans: readonly View[];
+  /** Whether a view WITH CHECK OPTION is among the relations. */
+  readonly hasCheckedViews: boolean;
   readonly programs: readonly Program[];
   /** Whether users and grants can be read. */
   readonly hasAccounts: boolean;
   /** Loadable functions and servers of remote tables, which belong to no database. */
   readonly serverObjects: readonly string[];
+  /** FLOAT columns whose values a dump rounds; only where it was asked for. */
+  readonly rounded: readonly RoundedFloats[];
 }
 
 /** What a dump would leave out, because this user may not see it or may not read it. */
@@ -56,6 +65,13 @@ export function omissionsOf(server: Server, { selected }: MysqlAddress, sight: S
           "are in no database; keep their statements elsewhere",
         objects: [...sight.serverObjects],
       }]
+      : [],
+    ...sight.rounded.length > 0
+      ? [omission(
+        "float-digits",
+        "the dump tools write FLOAT with 6 digits, and these columns hold more; DOUBLE keeps them",
+        sight.rounded,
+      )]
       : [],
   ];
 }

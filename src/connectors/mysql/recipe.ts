@@ -28,6 +28,8 @@ export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): st
     "# What the databases hold under these names is replaced. The last lines of output must not",
     "# be an error. sed takes out two lines of the head: one that older clients do not know, and",
     "# one that would keep the restored data from the server's replicas.",
+    "# A statement that fails ends it. To go on after those and see which they were, add --force to",
+    `# ${client} and read its errors: each says what is missing then.`,
     `${rawBytesCommand} | LC_ALL=C sed -e '1{/999999/d;}' ` +
     `-e '1,60{/^SET @@SESSION.SQL_LOG_BIN/d;}' | ${run}`,
   ];

@@ -53,7 +53,7 @@ export async function restore(
   const tool = await requireTool("restore", server, address, o);
   const isEncrypted = await client.isEncrypted(o);
   const accounts = options.isWithAccounts ? await openAccounts(selection, client, server, o) : [];
-  const warnings = await createAccounts(accounts, client, o);
+  const { made, warnings } = await createAccounts(accounts, client, o);
   const steps = plan.steps.filter(({ adopts }) => adopts === undefined);
   const complaints = options.isKeepGoing ? createComplaints() : undefined;
   const cleared: RestoreStep[] = [];
@@ -71,7 +71,7 @@ export async function restore(
   } catch (error) {
     throw await undo(error, client, steps, cleared, selection, o);
   }
-  warnings.push(...await grantAccounts(accounts, client, o));
+  warnings.push(...await grantAccounts(made, client, o));
   const failures = complaints?.failures() ?? [];
   const differences = await compare(client, plan, selection, failures.length > 0, options, o);
   for (const { adopts } of plan.steps) {
@@ -119,6 +119,7 @@ function chosen(
         : true,
     keepsRows: () => true,
     keepsServerLines: false,
+    movesSequences: true,
     // An empty database that was there has a character set of its own.
     afterCreate: (database, rest) => {
       const step = targets.get(database);

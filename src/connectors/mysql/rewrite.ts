@@ -16,6 +16,8 @@ export interface Rewriting {
   keepsRows(database: string, table: string): boolean;
   /** Whether what is said about the server's log passes, and the sandbox line. */
   readonly keepsServerLines: boolean;
+  /** Whether a default that is a sequence's next value goes along under the new name. */
+  readonly movesSequences?: boolean;
   /** Statements to run after a database was made, as SQL with delimiters. */
   afterCreate?(database: string, statement: string): string;
   /** Told of each statement that passes, before its bytes do. */
@@ -60,7 +62,8 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
 
   const scanner = createScanner({
     span(chunk, start, end) {
-      if (!isKnown) pending.push(chunk.slice(start, end));
+      // Not slice(): a Buffer shares its memory with what that returns.
+      if (!isKnown) pending.push(new Uint8Array(chunk.subarray(start, end)));
       else pass(chunk, start, end);
     },
     known(type, head, isWhole) {
@@ -112,6 +115,7 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
       case "create":
         isKept = isInside() && keepsObject(statement.object, statement.table ?? statement.name);
         for (const qualifier of statement.qualifiers) renameQualifier(head, qualifier);
+        if (statement.object === "table" && rules.movesSequences === true) renameSequences(head);
         break;
       case "touch":
         isKept = isInside() && keepsObject(statement.object, statement.name);
@@ -156,6 +160,15 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
   function renameQualifier(head: string, { database: named, start, end }: Qualifier): void {
     const name = rules.rename(named);
     if (name !== undefined && name !== named) patch(head, start, end, `${quoteName(name)}.`);
+  }
+
+  /** MariaDB writes `` DEFAULT nextval(`db`.`sequence`) ``, always with the database. */
+  function renameSequences(head: string): void {
+    for (const match of head.matchAll(/\b(?:next|last)val\(`((?:[^`]|``)+)`\./g)) {
+      const name = match[1]!.replaceAll("``", "`");
+      const end = match.index + match[0].length;
+      renameQualifier(head, { database: name, start: end - match[1]!.length - 3, end });
+    }
   }
 
   function patch(head: string, start: number, end: number, text: string): void {

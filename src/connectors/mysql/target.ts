@@ -9,7 +9,7 @@ import type {
   RestoreStep,
 } from "../../contracts/connector.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
-import { accountName, listAccounts, mayReadAccounts, quoteDefiner } from "./accounts.ts";
+import { accountName, listAccounts, mayListAccounts, quoteDefiner } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
 import { listPrograms, listRelations } from "./databases.ts";
@@ -37,7 +37,7 @@ export async function planRestore(
     steps.push(await planDatabase(client, database, to, present, selection, options, o));
   }
   const isReplacing = steps.some(({ mode }) => mode === "replace");
-  const foreign = foreignWarnings(selection, server, isReplacing);
+  const foreign = foreignWarnings(selection, server, isReplacing, options);
   const owners = await checkOwners(client, server, selection, options, o);
   return {
     steps,
@@ -46,6 +46,7 @@ export async function planRestore(
       ...toolWarnings(tool, server),
       ...foreign,
       ...owners,
+      ...copyWarnings(steps, selection),
       ...warningsOf(selection, options),
     ],
     target: `${server.flavour} ${server.version} at ${address.label}`,
@@ -70,6 +71,7 @@ function foreignWarnings(
   { backup }: Selection,
   server: Server,
   isReplacing: boolean,
+  options: RestoreOptions,
 ): string[] {
   const { flavour, version } = backup.manifest.source;
   if (flavour === server.flavour) return [];
@@ -80,7 +82,15 @@ function foreignWarnings(
       hint: "Restore into a new database first, since it may fail halfway.",
     });
   }
-  return [`${what}: what only ${flavour} has makes the restore fail`];
+  if (options.isWithAccounts && backup.artifacts.some(({ role }) => role === "accounts")) {
+    throw new BackupError("restore/other-flavour", `${what}: they keep passwords differently`, {
+      hint: "Restore without --accounts, and make the accounts by hand.",
+    });
+  }
+  return [
+    `${what}: what only ${flavour} has makes the restore fail, ` +
+    `${flavour === "MariaDB" ? "generated columns among it, " : ""}unless it is told --keep-going`,
+  ];
 }
 
 /** The target's URL may name another database, for a backup or choice of one. */
@@ -93,6 +103,26 @@ function targetName(from: string, { databases }: Selection, { selected, label }:
     `Cannot tell which of the backup's databases (${names}) goes into ${label}`,
     { hint: "Choose one database of the backup, or name no database in the target's URL." },
   );
+}
+
+/**
+ * A copy under another name may still work on the original: bodies of routines and triggers are kept
+ * as they were written.
+ */
+function copyWarnings(steps: readonly RestoreStep[], { databases }: Selection): string[] {
+  return steps.flatMap(({ from, to }) => {
+    if (from === to) return [];
+    const pointing = databases.find(({ database }) => database === from)!.objects
+      .filter(({ namesDatabase }) => namesDatabase === true);
+    if (pointing.length === 0) return [];
+    const named = pointing.map(({ type, name }) => `${type} ${name}`);
+    const shown = named.length > 10 ? [...named.slice(0, 10), `${named.length - 10} more`] : named;
+    return [
+      `In "${to}", ${counted(pointing.length, "object")} will still read or WRITE database ` +
+      `"${from}", which their text names: ${shown.join(", ")}. Change them before anything uses ` +
+      `"${to}"`,
+    ];
+  });
 }
 
 async function presentDatabases(client: Client, o: Abortable): Promise<Set<string>> {
@@ -161,7 +191,7 @@ async function checkOwners(
   owners.delete("");
   if (owners.size === 0) return [];
   assertMayDefine(server, owners);
-  if (!await mayReadAccounts(client, o)) {
+  if (!await mayListAccounts(client, o)) {
     const others = [...owners].filter((name) => name !== server.account);
     return others.length === 0 ? [] : [
       `This user may not see whether the accounts exist in whose names objects run: ` +

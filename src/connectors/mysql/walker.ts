@@ -1,6 +1,7 @@
 import { BackupError } from "../../core/errors.ts";
 import type { ArtifactFormat, Walker } from "../../contracts/format.ts";
 import type { InventoryObject, ObjectType } from "../../contracts/inventory.ts";
+import { quoteName } from "./client.ts";
 import { createScanner, type PieceType, structureError } from "./scanner.ts";
 import { type DumpedType, identify, type Statement } from "./statements.ts";
 
@@ -16,6 +17,7 @@ const trailer = /^-- Dump completed(?: on \d{4}-\d\d-\d\d +\d{1,2}:\d\d:\d\d)?\r
 export function walk(): Walker {
   const databases = new Map<string, Map<string, Counted>>();
   let current: Map<string, Counted> | undefined;
+  let currentName = "";
   let currentType: PieceType = "blank";
   let table: Counted | undefined;
   let isOpened = false;
@@ -30,7 +32,7 @@ export function walk(): Walker {
       if (type === "insert") table = take(head);
       else if (type === "comment") noteComment(head);
       else if (!isOpened) throw structureError('does not begin with "-- MySQL dump"');
-      else if (type === "statement") note(identify(head));
+      else if (type === "statement") note(identify(head), head);
     },
     end(rows) {
       if (currentType !== "insert" || table === undefined) return;
@@ -44,16 +46,21 @@ export function walk(): Walker {
     isComplete = trailer.test(text);
   }
 
-  function note(statement: Statement): void {
+  function note(statement: Statement, head: string): void {
     if (statement.does === "use" || statement.does === "create-database") {
       current = databases.get(statement.database) ?? new Map<string, Counted>();
       databases.set(statement.database, current);
+      currentName = statement.database;
     } else if (statement.does === "create") {
       const { object, name } = statement;
       // Old tools stand in for a view with a table, until its own turn comes.
       if (object === "view") current?.delete(key("table", name));
       const counted = add(object, name);
       if (statement.isVersioned) counted.isVersioned = true;
+      // Triggers of a dump have their own database in front of their names.
+      if (object !== "table" && mentions(head, statement, currentName)) {
+        counted.namesDatabase = true;
+      }
       counted.owner ??= statement.definer;
     }
   }
@@ -73,6 +80,7 @@ export function walk(): Walker {
       count: 0,
       isExact: true,
       isVersioned: false,
+      namesDatabase: false,
       owner: undefined,
     };
     current.set(key(object, name), added);
@@ -100,6 +108,7 @@ interface Counted {
   isExact: boolean;
   /** Rows of the past may be in the dump, which a plain count of the table does not see. */
   isVersioned: boolean;
+  namesDatabase: boolean;
   owner: string | undefined;
 }
 
@@ -109,11 +118,32 @@ function key(object: DumpedType, name: string): string {
 }
 
 function asObject(counted: Counted): InventoryObject {
-  const { object, name, count, isExact, isVersioned, owner } = counted;
+  const { object, name, count, isExact, isVersioned, namesDatabase, owner } = counted;
   if (object !== "table") {
-    return { type: typeOf(object), name, ...owner === undefined ? {} : { owner } };
+    return {
+      type: typeOf(object),
+      name,
+      ...owner === undefined ? {} : { owner },
+      ...namesDatabase ? { namesDatabase } : {},
+    };
   }
   return { type: "table", name, count, isExact: isExact && !isVersioned };
+}
+
+/**
+ * Whether a text names a database, `db.` or `` `db`. ``, behind the qualifiers that a restore changes.
+ * A long text is looked at in its beginning.
+ */
+function mentions(
+  head: string,
+  { qualifiers }: Extract<Statement, { does: "create" }>,
+  database: string,
+): boolean {
+  const from = Math.max(0, ...qualifiers.map(({ end }) => end));
+  const text = head.slice(from);
+  const word = database.replaceAll(/[\\^$.|?+()[\]{}*]/g, "\\$&");
+  return text.includes(`${quoteName(database)}.`) ||
+    new RegExp(`(?<![\\w$\`.@])${word}\\s*\\.\\s*[\\w\`$]`, "iu").test(text);
 }
 
 /** A function and a procedure of one name are two routines. */

@@ -1,0 +1,210 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hasCode } from "../../../src/core/errors.ts";
+import { freshName } from "../../support/freshName.ts";
+import { startMariadb } from "../../support/mariadb.ts";
+import { needs } from "../../support/needs.ts";
+import { never } from "../../support/runtime.ts";
+import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
+import { copied } from "./copies.ts";
+import { connect, flavours } from "./flavours.ts";
+import { contentOf } from "./sample.ts";
+import { freshUser } from "./users.ts";
+
+const [mariadb, mysql] = flavours as [typeof flavours[number], typeof flavours[number]];
+
+for (const flavour of flavours) {
+  needs(flavour.name).describe(`schemas of ${flavour.kind.title}`, () => {
+    test("with a view WITH CHECK OPTION over views that sort later come back", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      await server.sql(
+        database,
+        `CREATE TABLE base (n INT);
+         CREATE VIEW z AS SELECT n FROM base WHERE n > 0;
+         CREATE VIEW m AS SELECT n FROM z WHERE n < 100 WITH CHECK OPTION;
+         CREATE VIEW a AS SELECT n FROM m WHERE n <> 5 WITH LOCAL CHECK OPTION;
+         CREATE VIEW b AS SELECT COUNT(*) AS c FROM a;
+         CREATE FUNCTION f() RETURNS INT DETERMINISTIC NO SQL RETURN 1`,
+      );
+      const { copy, result } = await copied(flavour, server, database);
+      assert.deepEqual(result.differences, []);
+      assert.deepEqual(await contentOf(server, copy), await contentOf(server, database));
+    });
+
+    test("lose with an excluded table the views that read it, and say so", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      await server.sql(
+        database,
+        `CREATE TABLE secret (n INT); CREATE TABLE open (n INT);
+         CREATE VIEW v AS SELECT n FROM secret; CREATE VIEW over_v AS SELECT n FROM v;
+         CREATE VIEW fine AS SELECT n FROM open`,
+      );
+      const { copy, info, backup, result } = await copied(flavour, server, database, {
+        settings: { exclude: ["secret"] },
+      });
+      for (const warnings of [info.warnings, backup.result.warnings]) {
+        const told = warnings.filter((text) => text.includes("reads what is excluded"));
+        assert.deepEqual(told.map((text) => text.split(" ")[1]), [
+          `${database}.v`,
+          `${database}.over_v`,
+        ]);
+      }
+      assert.deepEqual(result.differences, []);
+      assert.equal(await server.sql(copy, "SHOW TABLES"), "fine\nopen");
+    });
+
+    test("whose programs name their own database are told before a copy is made", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      await server.sql(
+        database,
+        `CREATE TABLE t (n INT); CREATE VIEW v AS SELECT n FROM ${database}.t;
+         CREATE TRIGGER plain BEFORE INSERT ON t FOR EACH ROW SET NEW.n = 1;
+         CREATE TRIGGER pointing AFTER INSERT ON t FOR EACH ROW
+           DELETE FROM \`${database}\`.t2 WHERE n = NEW.n;
+         CREATE PROCEDURE plain() SELECT n FROM t;
+         CREATE PROCEDURE pointing() SELECT n FROM ${database}.t;
+         CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE DO DELETE FROM ${database} . t`,
+      );
+      const { copy, plan } = await copied(flavour, server, database);
+      assert.deepEqual(plan.warnings.filter((text) => text.includes("WRITE")), [
+        `In "${copy}", 3 objects will still read or WRITE database "${database}", which their ` +
+        "text names: trigger pointing, event e, routine pointing. Change them before anything " +
+        `uses "${copy}"`,
+      ]);
+      await server.sql("", `DROP DATABASE ${copy}`);
+    });
+
+    test("are read with SELECT on mysql.user alone as without it, but for the accounts", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      await server.sql(database, "CREATE TABLE t (n INT); INSERT INTO t VALUES (1)");
+      const user = await freshUser(server, "pw", [
+        "SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON *.*",
+        ...flavour.name === "mysql" ? ["RELOAD, SHOW_ROUTINE ON *.*"] : [],
+      ]);
+      const poor = await freshUser(server, "pw", [
+        `SELECT, SHOW VIEW, TRIGGER, EVENT, EXECUTE ON \`${database}\`.*`,
+        "SELECT ON mysql.user",
+        ...flavour.name === "mysql" ? ["RELOAD, SHOW_ROUTINE ON *.*"] : ["SELECT ON mysql.proc"],
+      ]);
+      for (const [name, hasAccounts] of [[user, true], [poor, false]] as const) {
+        const connector = await connect(flavour, server, { user: name, password: "pw", database });
+        const info = await connector.inspect({ signal: never });
+        const right = info.privileges.find(({ name }) => name === "SELECT on mysql.*");
+        assert.equal(right?.isGranted, hasAccounts);
+        const { artifacts } = await backUp(flavour.kind, connector);
+        assert.equal(artifacts.some(({ head }) => head.role === "accounts"), hasAccounts);
+        await connector.close();
+      }
+    });
+
+    test("bring no account that would keep the operator out", async () => {
+      const server = await flavour.server();
+      const operator = await freshUser(server, "pw", ["ALL ON *.*"]);
+      await server.sql("", `GRANT ALL ON *.* TO '${operator}'@'%' WITH GRANT OPTION`);
+      const database = await server.createDatabase();
+      await server.sql(
+        database,
+        `CREATE TABLE t (n INT); CREATE USER '${operator}'@'127.0.0.1' IDENTIFIED BY 'other'`,
+      );
+      const source = await connect(flavour, server, { database });
+      const backup = await backUp(flavour.kind, source);
+      await source.close();
+      await server.sql("", `DROP USER '${operator}'@'127.0.0.1'`);
+      const target = await connect(flavour, server, {
+        user: operator,
+        password: "pw",
+        database: freshName(),
+      });
+      const { result } = await restoreInto(target, chainOf(flavour.kind, backup), {
+        isWithAccounts: true,
+      });
+      assert.match(result.warnings.join("\n"), new RegExp(`logging in: .*${operator}@127.0.0.1`));
+      assert.doesNotMatch(result.warnings.join("\n"), /PUBLIC/);
+      await target.close();
+      const found = await server.sql("", `SELECT Host FROM mysql.user WHERE User = '${operator}'`);
+      assert.equal(found, "%");
+    });
+  });
+}
+
+needs("mariadb").describe("schemas of MariaDB alone", () => {
+  test("with a sequence as a default come back, each copy with a sequence of its own", async () => {
+    const server = await mariadb.server();
+    const database = await server.createDatabase();
+    await server.sql(
+      database,
+      `CREATE SEQUENCE \`z\`\`seq\` START WITH 5;
+       CREATE TABLE a (id BIGINT NOT NULL DEFAULT NEXTVAL(\`z\`\`seq\`) PRIMARY KEY, t TEXT);
+       INSERT INTO a (t) VALUES ('a'), ('b')`,
+    );
+    const { copy, result } = await copied(mariadb, server, database);
+    assert.deepEqual(result.differences, []);
+    assert.match(await server.sql(copy, "SHOW CREATE TABLE a"), new RegExp(`nextval\\(.${copy}`));
+    await server.sql("", `DROP DATABASE ${database}`);
+    await server.sql(copy, "INSERT INTO a (t) VALUES ('c')");
+    assert.equal(await server.sql(copy, "SELECT COUNT(*), COUNT(DISTINCT id) FROM a"), "3\t3");
+  });
+
+  test("with rights of PUBLIC bring them along", async () => {
+    const server = await startMariadb();
+    const database = await server.createDatabase();
+    await server.sql(database, `CREATE TABLE t (n INT); GRANT SELECT ON ${database}.t TO PUBLIC`);
+    const source = await connect(mariadb, server, { database });
+    const { artifacts } = await backUp(mariadb.kind, source);
+    const accounts = artifacts.find(({ head }) => head.role === "accounts")!;
+    const sql = new TextDecoder().decode(accounts.bytes);
+    assert.match(sql, /-- Grants "PUBLIC"\nGRANT .* TO (`PUBLIC`|PUBLIC)/);
+    assert.doesNotMatch(sql, /CREATE ROLE/);
+    await source.close();
+    await server.stop();
+  });
+});
+
+needs("mysql").describe("schemas of MySQL alone", () => {
+  test("keep their histograms", async () => {
+    const server = await mysql.server();
+    const database = await server.createDatabase();
+    await server.sql(
+      database,
+      `CREATE TABLE t (n INT); INSERT INTO t VALUES (1), (2), (3);
+       ANALYZE TABLE t UPDATE HISTOGRAM ON n WITH 7 BUCKETS`,
+    );
+    const { copy } = await copied(mysql, server, database);
+    const buckets = await server.sql(
+      "",
+      `SELECT HISTOGRAM->'$."number-of-buckets-specified"' FROM information_schema.COLUMN_STATISTICS
+       WHERE SCHEMA_NAME = '${copy}'`,
+    );
+    assert.equal(buckets, "7");
+  });
+});
+
+needs("mysql", "mariadb").describe("schemas of both", () => {
+  test("with generated columns are not dumped from MySQL by MariaDB's client", async () => {
+    const [server, other] = [await mysql.server(), await mariadb.server()];
+    const database = await server.createDatabase();
+    await server.sql(database, "CREATE TABLE t (a INT, b INT AS (a + 1) STORED)");
+    const source = await connect(mysql, server, { database, toolsDir: other.binDir });
+    await assert.rejects(
+      backUp(mysql.kind, source),
+      (error) => hasCode(error, "dump/tool-foreign") && /\.t\.b"/.test(error.message),
+    );
+    await source.close();
+  });
+
+  test("keep the accounts of one from the other", async () => {
+    const [from, to] = [await mariadb.server(), await mysql.server()];
+    const database = await from.createDatabase();
+    await from.sql(database, "CREATE TABLE t (n INT)");
+    const before = await to.sql("", "SELECT User, Host FROM mysql.user");
+    await assert.rejects(
+      copied(mariadb, from, database, { to, toFlavour: mysql, changed: { isWithAccounts: true } }),
+      (error) => hasCode(error, "restore/other-flavour") && /--accounts/.test(error.hint!),
+    );
+    assert.equal(await to.sql("", "SELECT User, Host FROM mysql.user"), before);
+  });
+});

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { needs } from "../../support/needs.ts";
+import { copied } from "./copies.ts";
+import { flavours } from "./flavours.ts";
+import { contentOf } from "./sample.ts";
+
+for (const flavour of flavours) {
+  needs(flavour.name).describe(`values of ${flavour.kind.title}`, () => {
+    test("come back whatever mode they were let in by", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      await server.sql(
+        database,
+        `SET sql_mode = 'ALLOW_INVALID_DATES';
+         CREATE TABLE dates (id INT PRIMARY KEY, d DATE DEFAULT '2024-02-31', t DATETIME(3));
+         INSERT INTO dates VALUES (1, '2023-02-31', '2023-06-31 10:00:00.125'),
+           (2, '0000-00-00', '0000-00-00'), (3, '2023-00-00', '2023-04-00 00:00:00');
+         SET sql_mode = 'NO_AUTO_VALUE_ON_ZERO';
+         CREATE TABLE zero (id INT PRIMARY KEY AUTO_INCREMENT); INSERT INTO zero VALUES (0), (3);
+         SET sql_mode = '';
+         CREATE TABLE loose (e ENUM('', 'a'), s TINYINT, c CHAR(3), b BINARY(3), bi BIT(64), y YEAR,
+           z TIMESTAMP NOT NULL DEFAULT '0000-00-00 00:00:00');
+         INSERT INTO loose VALUES ('bogus', 1000, 'a  b', 'a', b'101', 0, '0000-00-00 00:00:00'),
+           ('', -1000, '  ', 0x00, 18446744073709551615, 2155, '2038-01-19 03:14:07');
+         SET time_zone = '+00:00';
+         CREATE TABLE hours (t TIMESTAMP(6) NULL);
+         INSERT INTO hours VALUES ('2026-10-25 00:30:00'), ('2026-10-25 01:30:00.000001');
+         CREATE TABLE old (g VARCHAR(9) CHARACTER SET gbk, s VARCHAR(9) CHARACTER SET sjis,
+           l VARCHAR(9) CHARACTER SET latin1, u VARCHAR(9) CHARACTER SET utf8mb3);
+         INSERT INTO old VALUES (_gbk 0xBF5C, _sjis 0x835C, _latin1 0x80, '日'),
+           (_gbk 0x815C27, _sjis 0x8C5C27, '\\\\''', '''');
+         CREATE TABLE exact (d DOUBLE, n DECIMAL(65, 30));
+         INSERT INTO exact VALUES (0.1, 0.000000000000000000000000000001), (5e-324, -1),
+           (1.7976931348623157e308, 99999999999999999999999999999999999);`,
+      );
+      const { copy, info, result } = await copied(flavour, server, database);
+      assert.deepEqual(info.omissions, []);
+      assert.deepEqual(result.differences, []);
+      assert.deepEqual(await contentOf(server, copy), await contentOf(server, database));
+      assert.match(await server.sql(copy, "SELECT * FROM dates"), /^1\t2023-02-31\t2023-06-31 10/);
+      assert.equal(await server.sql(copy, "SELECT SUM(d) FROM exact"), "1.7976931348623157e308");
+    });
+
+    test("of FLOAT that a dump would round are an omission that names their columns", async () => {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      await server.sql(
+        database,
+        `CREATE TABLE fine (f FLOAT, d DOUBLE, n FLOAT(10, 2));
+         INSERT INTO fine VALUES (0.1, 1e300, 16777215.25), (123456, 0.1, 0), (1e-45, 0, 1),
+           (-2.5e-41, 0, 0), (1e20, 0, 0), (NULL, NULL, NULL), (0, 0, 0);
+         CREATE TABLE \`lo\`\`ssy\` (id INT, f FLOAT, g FLOAT);
+         INSERT INTO \`lo\`\`ssy\` VALUES (1, 0.5, 0.5), (2, 16777215, 0.5)`,
+      );
+      const { info, backup } = await copied(flavour, server, database);
+      for (const omissions of [info.omissions, backup.result.omitted]) {
+        assert.deepEqual(omissions.map(({ name }) => name), ["float-digits"]);
+        assert.deepEqual(omissions[0]!.objects, [`${database}.lo\`ssy.f`]);
+        assert.match(omissions[0]!.reason, /6 digits.*DOUBLE/);
+      }
+      for (
+        const settings of [{ schemaOnly: true }, { exclude: ["lo`ssy"] }, { excludeData: ["lo*"] }]
+      ) {
+        assert.deepEqual(
+          (await copied(flavour, server, database, { settings })).info.omissions,
+          [],
+        );
+      }
+    });
+  });
+}
