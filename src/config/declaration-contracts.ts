@@ -210,6 +210,8 @@ export const contracts = `
     readonly expires?: boolean;
     /** In whose name it runs, where the engine's dump says so: MySQL's DEFINER, \`user@host\`. */
     readonly owner?: string;
+    /** True where its text names its own database: in a copy it still points into the original. */
+    readonly namesDatabase?: boolean;
   }
 
   /** What a database holds: described from the dumped bytes or in the dump's own snapshot. */
