@@ -9,10 +9,12 @@ import {
   holdersOf,
   moveSidecars,
   readHeaderBytes,
+  removeDatabase,
   statOrNone,
   syncFolderOf,
   syncPath,
 } from "./files.ts";
+import { keepingOf } from "./leftovers.ts";
 import { isSqlite, type SourceOptions } from "./source.ts";
 import { parseHeader } from "./header.ts";
 import { inUse } from "./target.ts";
@@ -63,7 +65,7 @@ async function replace(beside: string, step: RestoreStep, o: InstallOptions): Pr
   const claimed = isNone ? undefined : await claim(step.to, o);
   if (claimed === undefined) return await replaceBroken(beside, step, stats);
   try {
-    if (step.keptAs !== undefined) await keep(claimed, step.keptAs, stats);
+    await keep(claimed, step, stats, o);
     await allowPageSize(claimed, step.to, beside, o);
   } finally {
     await claimed.close();
@@ -109,18 +111,29 @@ async function waiting(o: SourceOptions, attempt: () => Promise<void>): Promise<
   }
 }
 
-/** Copies the old database, log included, under its new name, as its owner's from the first byte. */
-async function keep(database: Database, keptAs: string, stats: BigIntStats): Promise<void> {
-  await writeFile(keptAs, "", { flag: "wx", mode: 0o600 });
+/**
+ * Copies the old database, log included, as its owner's from the first byte. Only the whole copy gets
+ * the name that it is kept under, so that nobody takes a part of it for the database.
+ */
+async function keep(
+  database: Database,
+  { to, keptAs }: RestoreStep,
+  stats: BigIntStats,
+  { backupId }: InstallOptions,
+): Promise<void> {
+  if (keptAs === undefined) return;
+  const copy = keepingOf(to, backupId);
+  await writeFile(copy, "", { flag: "wx", mode: 0o600 });
   try {
-    await giveAway(keptAs, stats);
-    await database.backupTo(keptAs);
-    await syncPath(keptAs);
-    await syncFolderOf(keptAs);
-  } catch (error) {
-    await rm(keptAs, { force: true });
-    throw error;
+    await giveAway(copy, stats);
+    await database.backupTo(copy);
+    await syncPath(copy);
+    // A link, unlike a rename, never replaces a file that came up meanwhile.
+    await link(copy, keptAs);
+  } finally {
+    await removeDatabase(copy);
   }
+  await syncFolderOf(keptAs);
 }
 
 /** Backup cannot change the page size of a database in WAL mode. */

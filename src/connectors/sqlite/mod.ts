@@ -42,8 +42,8 @@ export const sqlite: ConnectorKind<SqliteOptions> = {
       dump: (plan, emit, { signal }) => dump(path, plan, emit, { signal, busyTimeoutMs, runtime }),
       planRestore: (chain, restoreOptions, { signal }) =>
         planRestore(path, chain, restoreOptions, { signal, busyTimeoutMs }),
-      restore: (chain, plan, { backupId }, { signal }) =>
-        restore(chain, plan, { signal, busyTimeoutMs, backupId }),
+      restore: (chain, plan, restoreOptions, { signal }) =>
+        restore(chain, plan, restoreOptions, { signal, busyTimeoutMs }),
       // A file is one database, whatever it is called.
       inventory: (name, { signal }) =>
         withSource(

@@ -6,6 +6,7 @@ import { formatBytes, shellQuote } from "../../core/text.ts";
 import type {
   RestorableBackup,
   RestorableChain,
+  RestoreOptions,
   RestorePlan,
   RestoreResult,
   RestoreStep,
@@ -15,12 +16,14 @@ import {
   compareInventories,
   type DatabaseInventory,
   type InventoryDifference,
+  type RestoreLeftover,
 } from "../../contracts/inventory.ts";
 import { checkFile } from "./check.ts";
 import { openDatabase } from "./database.ts";
 import { removeDatabase, statOrNone } from "./files.ts";
 import { install } from "./install.ts";
 import { readInventory } from "./inventory.ts";
+import { besideOf, holds, keepingOf } from "./leftovers.ts";
 import { type SourceOptions, withSource } from "./source.ts";
 import { onlyBackup } from "./target.ts";
 import { formatId, writeBytes } from "./walker.ts";
@@ -29,43 +32,71 @@ import { formatId, writeBytes } from "./walker.ts";
  * Restores beside the target, checks every page and the inventory, and only then puts the content in
  * its place; see {@link install} for how.
  *
+ * What differs from the inventory stays beside under its own name. So does, when it keeps going,
+ * what SQLite finds damaged: it is what the backup holds, and some of it may be all there is.
+ *
  * @throws BackupError `restore/in-use`, `restore/no-space`, `restore/failed`, `restore/incomplete`
  */
 export async function restore(
   chain: RestorableChain,
   plan: RestorePlan,
-  o: SourceOptions & { backupId: string },
+  options: RestoreOptions,
+  o: SourceOptions,
 ): Promise<RestoreResult> {
   const backup = onlyBackup(chain);
   const step = plan.steps[0]!;
-  const beside = `${step.to}_restore_${o.backupId}`;
-  const expected = backup.inventory.databases.find(({ database }) => database === step.from);
+  const beside = besideOf(step.to, options.backupId);
+  const left = [{ from: step.from, to: step.to, name: beside }];
+  await removeDatabase(keepingOf(step.to, options.backupId));
+  const isTaken = step.adopts !== undefined && await holds(beside, backup, o);
+  let isLeft = isTaken;
+  try {
+    if (!isTaken) await fill(beside, step, backup, o);
+    const { problems, warnings } = await checkFile(beside, o);
+    const done = { steps: [step], failures: [], left: [], differences: [], warnings };
+    if (problems.length > 0 && !isTaken) {
+      if (!options.isKeepGoing) throw damaged(problems);
+      isLeft = true;
+      const failures = problems.map((message) => ({ database: step.to, message, leaves }));
+      return { ...done, failures, left, followUps: [] };
+    }
+    if (problems.length === 0) {
+      const pages = await openDatabase(beside, "ro", o);
+      const found = await readInventory(step.to, pages).finally(() => pages.close());
+      isLeft = true;
+      assertSame(step, differencesOf(backup, step, found), left, options);
+      isLeft = isTaken;
+    }
+    await install(beside, step, { ...o, backupId: options.backupId });
+    isLeft = false;
+    if (problems.length > 0) {
+      const damage = `It was taken as it is, and SQLite finds it damaged: ${firstOf(problems)}`;
+      return { ...done, warnings: [...warnings, damage], followUps: await followUps(step) };
+    }
+    const found = await withSource(step.to, o, (s) => readInventory(step.to, s.database));
+    const differences = differencesOf(backup, step, found);
+    assertSame(step, differences, [{ ...left[0]!, name: step.to }], options);
+    return { ...done, differences, isCompared: true, followUps: await followUps(step) };
+  } finally {
+    if (!isLeft) await removeDatabase(beside);
+  }
+}
+
+/** Writes the backup's file. */
+async function fill(
+  beside: string,
+  step: RestoreStep,
+  backup: RestorableBackup,
+  o: SourceOptions,
+): Promise<void> {
   await removeDatabase(beside);
   await assertSpace(step, backup);
-  try {
-    await writeBytes(beside, bytesOf(backup, o));
-    await assertSound(beside, o);
-    const name = step.to;
-    const pages = await openDatabase(beside, "ro", o);
-    const staged = await readInventory(name, pages).finally(() => pages.close());
-    assertSame(step, differencesOf(expected, staged));
-    await install(beside, step, o);
-  } finally {
-    await removeDatabase(beside);
-  }
-  const found = await withSource(step.to, o, (s) => readInventory(step.to, s.database));
-  const differences = differencesOf(expected, found);
-  assertSame(step, differences);
-  return {
-    steps: [step],
-    failures: [],
-    left: [],
-    differences,
-    isCompared: expected !== undefined,
-    warnings: [],
-    followUps: await followUps(step),
-  };
+  await writeBytes(beside, bytesOf(backup, o));
 }
+
+/** What is to be had of a damaged database, nobody can tell from here. */
+const leaves = "What lies on the damaged pages may be missing or wrong; the rest can be read, " +
+  "with `sqlite3 FILE .recover` where a query fails";
 
 function bytesOf(backup: RestorableBackup, o: Abortable) {
   const artifact = backup.artifacts.find(({ role }) => role === "dump");
@@ -92,25 +123,38 @@ async function assertSpace(step: RestoreStep, backup: RestorableBackup): Promise
   );
 }
 
-async function assertSound(path: string, o: Abortable): Promise<void> {
-  const { problems } = await checkFile(path, o);
-  if (problems.length === 0) return;
-  throw new BackupError(
+function damaged(problems: readonly string[]): BackupError {
+  return new BackupError(
     "restore/failed",
-    `The restored database is damaged: ${problems.slice(0, 3).join("; ")}`,
-    { details: { problems }, hint: "The target is as it was. Restore another backup." },
+    `The restored database is damaged: ${firstOf(problems)}`,
+    {
+      details: { problems },
+      hint: "The target is as it was. Restore another backup, or take what is there of this one: " +
+        "--keep-going leaves it beside.",
+    },
   );
 }
 
+function firstOf(problems: readonly string[]): string {
+  return problems.slice(0, 3).join("; ");
+}
+
 function differencesOf(
-  expected: DatabaseInventory | undefined,
+  { inventory }: RestorableBackup,
+  { from }: RestoreStep,
   found: DatabaseInventory,
 ): InventoryDifference[] {
+  const expected = inventory.databases.find(({ database }) => database === from);
   return expected === undefined ? [] : compareInventories([{ expected, found }]);
 }
 
-function assertSame(step: RestoreStep, differences: readonly InventoryDifference[]): void {
-  assertRestored(differences, { target: step.to, left: [], isAccepted: false });
+function assertSame(
+  step: RestoreStep,
+  differences: readonly InventoryDifference[],
+  left: readonly RestoreLeftover[],
+  { isDifferenceAccepted }: RestoreOptions,
+): void {
+  assertRestored(differences, { target: step.to, left, isAccepted: isDifferenceAccepted });
 }
 
 async function followUps(step: RestoreStep): Promise<string[]> {

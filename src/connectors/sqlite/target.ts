@@ -10,6 +10,7 @@ import type {
   RestoreStep,
 } from "../../contracts/connector.ts";
 import { fileError, statOrNone } from "./files.ts";
+import { findLeftovers } from "./leftovers.ts";
 import { type SourceOptions, withSource } from "./source.ts";
 
 /** Finds out what a restore to this path would do. */
@@ -24,14 +25,26 @@ export async function planRestore(
       hint: "Restore to another path, then copy the table: ATTACH, CREATE TABLE … AS SELECT.",
     });
   }
-  const from = databaseOf(onlyBackup(chain), options);
+  const backup = onlyBackup(chain);
+  const from = databaseOf(backup, options);
   const file = await realTarget(path);
+  const { whole, warnings } = await findLeftovers(file, backup, {
+    ...o,
+    backupId: options.backupId,
+    isAccepted: options.isDifferenceAccepted,
+  });
   const stats = await statOrNone(file);
   const step = stats === undefined
     ? { from, to: file, mode: "create" } as const
     : await planOver(from, file, stats, options, o);
-  const target = `SQLite file ${file}`;
-  return { steps: [step], isCheckedFirst: false, warnings: [], target, locks: [file] };
+  const adopts = options.isDifferenceAccepted && whole !== undefined ? { adopts: whole } : {};
+  return {
+    steps: [{ ...step, ...adopts }],
+    isCheckedFirst: false,
+    warnings,
+    target: `SQLite file ${file}`,
+    locks: [file],
+  };
 }
 
 /** SQLite has full backups only. */

@@ -228,7 +228,7 @@ describe("sqlite dump", () => {
     database.exec("CREATE INDEX sauce ON t (secret_sauce(a))");
     database.close();
     const { backup } = await roundTrip(source);
-    assert.match(backup.result.warnings.join(), /not checked.*secret_sauce/);
+    assert.match(backup.result.warnings.join(), /indexes of "t" were not checked.*secret_sauce/);
     assert.equal(
       backup.result.inventory.databases[0]?.objects.find((o) => o.name === "t")?.count,
       2,

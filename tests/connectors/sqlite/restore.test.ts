@@ -13,7 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
@@ -27,6 +27,7 @@ import { idle, reading, startProgram, writing } from "./program.ts";
 import { connectorOf, contentOf, makeSample, stateOf } from "./sample.ts";
 
 const kept = "_before_k3v9x2ma";
+const beside = "_restore_k3v9x2ma";
 
 /** A backup of a sample and what is in it. */
 async function sampleBackup(mode = "delete", rows = 300) {
@@ -34,6 +35,17 @@ async function sampleBackup(mode = "delete", rows = 300) {
   makeSample(source, mode, rows);
   const backup = await backUp(sqlite, await connectorOf(source));
   return { backup, chain: chainOf(sqlite, backup), content: contentOf(source) };
+}
+
+/** A backup whose inventory has a table that the dump has not, and an old database in its place. */
+async function differing() {
+  const { backup, content } = await sampleBackup();
+  const folder = tempDir();
+  const target = join(folder, "app.db");
+  const old = makeOld(target);
+  const objects = [{ type: "table", name: "lost", count: 1, isExact: true }] as const;
+  const inventory = { databases: [{ database: "app.db", objects: [...objects] }] };
+  return { folder, target, backup, chain: chainOf(sqlite, backup, { inventory }), content, old };
 }
 
 /** A database of other content, of which every page differs. */
@@ -292,19 +304,105 @@ describe("sqlite restore", () => {
     assert.deepEqual(stateOf(folder), before);
   });
 
-  test("an inventory that does not match fails before the old data is touched", async () => {
-    const { backup } = await sampleBackup();
-    const folder = tempDir();
-    makeOld(join(folder, "app.db"));
-    const before = stateOf(folder);
-    const objects = [{ type: "table", name: "lost", count: 1, isExact: true }] as const;
-    const inventory = { databases: [{ database: "app.db", objects: [...objects] }] };
-    const connector = await connectorOf(join(folder, "app.db"));
+  test("what differs from the inventory stays beside, whole, and nothing is swapped in", async () => {
+    const { folder, target, chain, content, old } = await differing();
+    const connector = await connectorOf(target);
+    await assert.rejects(restoreInto(connector, chain, { isOverwrite: true }), (error: unknown) => {
+      codeOf("restore/incomplete", /"lost" is missing.*_restore_k3v9x2ma".*--accept-differences/s)(
+        error,
+      );
+      const { details } = error as BackupError;
+      assert.deepEqual(details?.["left"], [{ from: "app.db", to: target, name: target + beside }]);
+      return true;
+    });
+    assert.deepEqual(readdirSync(folder).sort(), ["app.db", `app.db${beside}`]);
+    assert.deepEqual(contentOf(target), old);
+    assert.deepEqual(contentOf(target + beside), content);
+  });
+
+  test("what a restore left is taken as it is, and not restored again", async () => {
+    const { folder, target, backup, chain, content, old } = await differing();
+    const connector = await connectorOf(target);
+    await assert.rejects(restoreInto(connector, chain, { isOverwrite: true }));
+    const unread = chainOf(sqlite, backup, {
+      inventory: chain[0]!.inventory,
+      open: () => assert.fail("it was read again"),
+    });
+    const accepted = { isOverwrite: true, isDifferenceAccepted: true };
+    const { plan, result } = await restoreInto(connector, unread, accepted);
+    assert.equal(plan.steps[0]?.adopts, target + beside);
+    assert.deepEqual(result.differences.map(({ name, isFailure }) => [name, isFailure]), [
+      ["lost", true],
+      ...result.differences.slice(1).map(({ name, isFailure }) => [name, isFailure]),
+    ]);
+    assert.deepEqual(readdirSync(folder).sort(), ["app.db", `app.db${kept}`]);
+    assert.deepEqual(contentOf(target), content);
+    assert.deepEqual(contentOf(target + kept), old);
+  });
+
+  test("what was left and is another by one bit is not taken: it is restored again", async () => {
+    const { target, chain, content } = await differing();
+    const connector = await connectorOf(target);
+    await assert.rejects(restoreInto(connector, chain, { isOverwrite: true }));
+    const bytes = readFileSync(target + beside);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(target + beside, bytes);
+    const accepted = { isOverwrite: true, isDifferenceAccepted: true };
+    const { plan } = await restoreInto(connector, chain, accepted);
+    assert.equal(plan.steps[0]?.adopts, undefined);
+    assert.match(plan.warnings.join(), /cut short, and is removed/);
+    assert.deepEqual(contentOf(target), content);
+  });
+
+  test("what was left stays when the target is in use, and is said the next time", async () => {
+    const { target, chain, content } = await differing();
+    const connector = await connectorOf(target, 100);
+    await assert.rejects(restoreInto(connector, chain, { isOverwrite: true }));
+    const program = await startProgram(target, writing);
+    const accepted = { isOverwrite: true, isDifferenceAccepted: true };
+    await assert.rejects(restoreInto(connector, chain, accepted), codeOf("restore/in-use"));
+    await program.kill();
+    assert.deepEqual(contentOf(target + beside), content);
+    const options = restoreOptions({ isOverwrite: true });
+    const { warnings } = await connector.planRestore(chain, options, { signal: never });
+    assert.match(warnings.join(), /is written anew; --accept-differences takes it as it is/);
+    writeFileSync(`${target}_restore_zzzzzzzz`, "");
+    writeFileSync(`${target}_restore_of_mine`, "");
+    const again = await connector.planRestore(chain, options, { signal: never });
+    assert.match(again.warnings.join(), /rm -- .*_restore_zzzzzzzz/);
+    assert.doesNotMatch(again.warnings.join(), /of_mine/);
+  });
+
+  test("--keep-going leaves a damaged database beside, which is then taken as it is", async () => {
+    const { backup } = await sampleBackup("delete", 3000);
+    const target = join(tempDir(), "app.db");
+    const old = makeOld(target);
+    const bytes = backup.artifacts[0]!.bytes.slice();
+    // One leaf of the biggest table.
+    bytes.fill(0, 4096 * 60, 4096 * 61);
+    const broken = { ...backup, artifacts: [{ ...backup.artifacts[0]!, bytes }] };
+    const [chain, connector] = [chainOf(sqlite, broken), await connectorOf(target)];
     await assert.rejects(
-      restoreInto(connector, chainOf(sqlite, backup, { inventory }), { isOverwrite: true }),
-      codeOf("restore/incomplete", /"lost"/),
+      restoreInto(connector, chain, { isOverwrite: true }),
+      codeOf("restore/failed", /damaged.*--keep-going/s),
     );
-    assert.deepEqual(stateOf(folder), before);
+    assert.ok(!existsSync(target + beside));
+    const { result } = await restoreInto(connector, chain, {
+      isOverwrite: true,
+      isKeepGoing: true,
+    });
+    assert.ok(result.failures.length > 0);
+    assert.deepEqual(result.left, [{ from: "app.db", to: target, name: target + beside }]);
+    assert.deepEqual(contentOf(target), old);
+    const taken = await restoreInto(connector, chain, {
+      isOverwrite: true,
+      isDifferenceAccepted: true,
+    });
+    assert.match(taken.result.warnings.join(), /finds it damaged/);
+    const database = new DatabaseSync(target, { readOnly: true });
+    assert.equal(database.prepare("SELECT count(*) AS n FROM rowless").get()?.["n"], 2);
+    database.close();
+    assert.deepEqual(contentOf(target + kept), old);
   });
 
   test("a kill -9 in the middle of the swap leaves the old data or the new, whole", async () => {
@@ -334,7 +432,16 @@ describe("sqlite restore", () => {
       const isOld = "old" in found;
       assert.deepEqual(found, isOld ? old : content);
       seen.add(isOld ? "old" : "new");
-      if (!isOld) assert.deepEqual(contentOf(`${target}_before_x`), old);
+      // What looks like the kept database is it.
+      if (!isOld || existsSync(`${target}_before_x`)) {
+        assert.deepEqual(contentOf(`${target}_before_x`), old);
+      }
+      rmSync(`${target}_before_x`, { force: true });
+      const chain = chainOf(sqlite, backup);
+      const connector = await connectorOf(target);
+      await restoreInto(connector, chain, { isOverwrite: true, backupId: "x" });
+      assert.deepEqual(readdirSync(dirname(target)).sort(), ["app.db", "app.db_before_x"]);
+      assert.deepEqual(contentOf(target), content);
     }
     assert.ok(seen.has("old"), "the first kill came too late to prove anything");
   });
