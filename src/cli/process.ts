@@ -4,6 +4,7 @@ import process from "node:process";
 import { runCli } from "./cli.ts";
 import type { Host, Output } from "./host.ts";
 import { askOnTerminal } from "./prompt.ts";
+import { killChildren } from "../core/child.ts";
 import { BackupError, exitStatusOf } from "../core/errors.ts";
 import { ownHome, ownUid } from "../core/user.ts";
 
@@ -37,6 +38,7 @@ export async function runProcess(exit: (status: number) => never): Promise<void>
     signal: controller.signal,
   };
   const status = await runCli(process.argv.slice(2), host);
+  killChildren(); // of what was given up
   await Promise.all([stdout.flush(), stderr.flush()]);
   if (lost === undefined) return exit(status);
   stderr.write(`error: Cannot write standard output: ${lost.message} (usage/output)\n`);
@@ -47,8 +49,12 @@ export async function runProcess(exit: (status: number) => never): Promise<void>
 function listenForSignals(controller: AbortController, exit: (status: number) => never): void {
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
-      // Who signals twice does not want to wait for the cleaning up.
-      if (controller.signal.aborted) exit(exitStatusOf("interrupted/signal"));
+      // Who signals twice does not want to wait for the cleaning up. The tools are in sessions of
+      // their own, which the terminal's ctrl-C does not reach.
+      if (controller.signal.aborted) {
+        killChildren();
+        exit(exitStatusOf("interrupted/signal"));
+      }
       controller.abort(
         new BackupError("interrupted/signal", `Stopped by ${name}`, {
           hint: "An unfinished backup is removed and never listed. Start again what was stopped.",

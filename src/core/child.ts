@@ -118,6 +118,17 @@ export async function childText(
   return { stdout: new TextDecoder().decode(Buffer.concat(chunks)), stderr: child.stderr() };
 }
 
+/** Children that run, or whose own children hold their output. */
+const running = new Set<ChildProcess>();
+
+/**
+ * Kills every child that still runs, with all that it started: for a process that ends without
+ * waiting for its cleaning up, and would leave a tool behind that goes on writing into a database.
+ */
+export function killChildren(): void {
+  for (const child of running) kill(child, "SIGKILL");
+}
+
 interface Running {
   readonly spec: ChildSpec;
   readonly process: ChildProcess;
@@ -151,6 +162,8 @@ async function start(spec: ChildSpec, o: ChildOptions): Promise<Running> {
       windowsHide: true,
     });
     await spawned(started, spec);
+    running.add(started);
+    started.once("close", () => running.delete(started));
     return observe(started, spec, o);
   } finally {
     secretFds.forEach((fd) => closeSync(fd));

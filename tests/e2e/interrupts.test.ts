@@ -12,6 +12,7 @@ import {
 import { join } from "node:path";
 import process from "node:process";
 import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import {
   assertNothingLeft,
   fails,
@@ -32,6 +33,7 @@ import { childrenOf, isRunning } from "../support/processes.ts";
 async function endlessDump(
   engine: Engine,
   name: string,
+  first = "",
 ): Promise<{ at: Place; args: string[]; flag: string; mend: () => void; spoil: () => void }> {
   const server = await engine.server();
   const database = freshDatabase();
@@ -43,7 +45,7 @@ async function endlessDump(
   const flag = join(at.env["HOME"]!, "dumping");
   const toolsDir = withTools(server.toolsDir, {
     [engine.dumpTool]:
-      `"$REAL" "$@" | head -c 400; touch "$HOME/dumping"; while :; do sleep 0.1; done`,
+      `${first}"$REAL" "$@" | head -c 400; touch "$HOME/dumping"; while :; do sleep 0.1; done`,
   });
   const write = (tools: string) =>
     writeFileSync(
@@ -81,6 +83,27 @@ for (const engine of engines) {
         await succeeds(at, args);
       });
     }
+
+    test("ends at once on a second signal, and kills its children with all that they started", async () => {
+      const { at, args, flag } = await endlessDump(
+        engine,
+        "twice",
+        "trap '' TERM INT; sleep 300 & ",
+      );
+      const { child, ended } = starts(at, args);
+      await until("the dump runs", () => existsSync(flag));
+      const tools = childrenOf(child.pid!);
+      const others = tools.flatMap((id) => childrenOf(id));
+      assert.ok(tools.length > 0 && others.length > 0);
+      child.kill("SIGINT");
+      await pause(300);
+      const sentAt = performance.now();
+      child.kill("SIGINT");
+      const { code } = await ended;
+      assert.equal(code, 130);
+      assert.ok(performance.now() - sentAt < 4_000, "it waited for its children");
+      await until("all are gone", () => [...tools, ...others].every((id) => !isRunning(id)));
+    });
 
     test("keeps a restore out of its database, however its URL spells the server", async () => {
       const { at, args, flag, mend, spoil } = await endlessDump(engine, "in-use");
