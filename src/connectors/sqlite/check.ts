@@ -101,7 +101,6 @@ async function findings(database: Database, pragma: string): Promise<string[]> {
  */
 const ruleTexts = [
   /^NULL value in /,
-  /^CHECK constraint failed in /,
   /^NUMERIC value in /,
   /^TEXT value in /,
   /^non-\w+ value in /,
