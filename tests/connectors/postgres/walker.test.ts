@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import fc from "fast-check";
 import { archiveFormat } from "../../../src/connectors/postgres/archive/format.ts";
-import { tocReader } from "../../../src/connectors/postgres/archive/toc.ts";
+import { type ArchiveHead, tocReader } from "../../../src/connectors/postgres/archive/toc.ts";
 import { hasCode } from "../../../src/core/errors.ts";
 import { bytesOf } from "../../../src/core/bytes.ts";
 import type { ArtifactContents } from "../../../src/contracts/format.ts";
@@ -29,6 +29,12 @@ function* pieces(bytes: Uint8Array, sizes: readonly number[]): Generator<Uint8Ar
     yield piece;
     piece.fill(0xee);
   }
+}
+
+function headOf(bytes: Uint8Array): ArchiveHead {
+  const reader = tocReader();
+  reader.push(bytes);
+  return reader.head();
 }
 
 /** Where the data of an archive begins. */
@@ -141,8 +147,15 @@ for (const version of [15, 18] as const) {
     });
 
     test("with many rows in a chunk, or a row in many, are counted, too", async () => {
-      const { bytes } = await archive();
+      const bytes = (await archive()).bytes.slice();
       const start = dataStart(bytes);
+      const merged = Buffer.concat([bytes.subarray(0, start), mergeChunks(bytes, start, 3000)]);
+      assert.deepEqual(walk([merged]), walk([bytes]));
+      // What pg_dump 19 writes is looked at byte by byte.
+      const named = Buffer.from(bytes);
+      const tool = named.indexOf(`\0${version}.`, named.indexOf(`\0${version}.`) + 1) + 1;
+      bytes.set(Buffer.from("19"), tool);
+      assert.equal(Number.parseInt(headOf(bytes).header.toolVersion), 19);
       for (const size of [1, 4, 100, 3000]) {
         const cut = Buffer.concat([bytes.subarray(0, start), mergeChunks(bytes, start, size)]);
         assert.notEqual(cut.length, bytes.length);
