@@ -93,6 +93,9 @@ function sayable(statement: string): string {
 export async function dropDatabase(client: Client, place: string, name: string): Promise<void> {
   const { signal } = new AbortController();
   await client.release(name);
+  // A template cannot be dropped.
+  await client.rows(place, `ALTER DATABASE ${quoteName(name)} IS_TEMPLATE false`, { signal })
+    .catch(() => {});
   // FORCE, since PostgreSQL 13: the stopped pg_restore's session may not have noticed yet.
   await client.rows(place, `DROP DATABASE IF EXISTS ${quoteName(name)} WITH (FORCE)`, { signal })
     .catch(() =>

@@ -13,7 +13,14 @@ import { listDatabases } from "./databases.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
 import { readServer, type Server } from "./server.ts";
 import { openSnapshot } from "./snapshot.ts";
-import { complaint, findToolSets, type ToolSet, toolsForDump, toolSpec } from "./tools.ts";
+import {
+  complaint,
+  findToolSets,
+  newerTools,
+  type ToolSet,
+  toolsForDump,
+  toolSpec,
+} from "./tools.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -49,7 +56,7 @@ export async function dump(
   let consistentAt = o.runtime.now();
 
   for (const database of list.names) {
-    const left = await databaseOmissions(client, database, server, o);
+    const left = await databaseOmissions(client, database, server, plan.settings, o);
     omitted.push(...left.omissions);
     const snapshot = await openSnapshot(client, database, server, o);
     try {
@@ -70,8 +77,11 @@ export async function dump(
       inventories.push(...databases.map((one) => ({ ...one, database })));
     } finally {
       await snapshot.close();
+      if (database !== place) await client.release(database);
     }
   }
+  const mismatch = newerTools(tools, server);
+  if (mismatch !== undefined) warnings.push(mismatch);
   if (list.names.length > 1) {
     warnings.push("Each database shows a moment of its own, one after the other");
   }

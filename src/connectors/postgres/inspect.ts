@@ -1,19 +1,20 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { hasCode } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { SourceInfo } from "../../contracts/connector.ts";
+import type { DumpSettings, SourceInfo } from "../../contracts/connector.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
 import { readPosition, readServer, type Server } from "./server.ts";
-import { describeTools, findToolSets, type ToolSet, toolsForDump } from "./tools.ts";
+import { describeTools, findToolSets, newerTools, type ToolSet, toolsForDump } from "./tools.ts";
 
 /** Looks at a server. */
 export async function inspect(
   client: Client,
   address: Address,
+  settings: DumpSettings,
   o: Abortable & { runtime: Runtime },
 ): Promise<SourceInfo> {
   const list = await listDatabases(client, address, o);
@@ -24,21 +25,26 @@ export async function inspect(
   const omissions: Omission[] = serverOmissions(server, address, list);
   const warnings: string[] = [];
   for (const database of list.names) {
-    const found = await databaseOmissions(client, database, server, o);
+    const found = await databaseOmissions(client, database, server, settings, o);
     omissions.push(...found.omissions);
     warnings.push(...found.warnings);
+    // One session at a time, and none that keeps others from copying a template.
+    if (database !== place) await client.release(database);
   }
   if (server.sourceId === undefined) {
     warnings.push(
       "This user may not read the server's system identifier; its address stands for it",
     );
   }
+  const tools = await dumpTools(server, address, o);
+  const mismatch = newerTools(tools, server);
+  if (mismatch !== undefined) warnings.push(mismatch);
   const position = await readPosition(client, place, server, o);
   return {
     sourceId: server.sourceId,
     flavour: "PostgreSQL",
     version: server.version,
-    tools: describeTools(await dumpTools(server, address, o)),
+    tools: describeTools(tools),
     privileges: privilegesOf(server, omissions, list.names),
     omissions: mergeOmissions(omissions),
     capabilities: ["full"],

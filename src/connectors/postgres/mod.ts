@@ -38,7 +38,8 @@ export const postgres: ConnectorKind<PostgresOptions> = {
       });
     return {
       location: address.label,
-      inspect: ({ signal }) => told("dump/failed", inspect(client, address, { signal, runtime })),
+      inspect: ({ signal, settings = {} }) =>
+        told("dump/failed", inspect(client, address, settings, { signal, runtime })),
       databases: async ({ signal }) => {
         const { names } = await told("dump/failed", listDatabases(client, address, { signal }));
         return [...names];

@@ -1,8 +1,10 @@
 import type { Abortable } from "../../core/bytes.ts";
+import type { DumpSettings } from "../../contracts/connector.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import type { DatabaseList } from "./databases.ts";
+import { readExclusion } from "./exclusion.ts";
 import { tablePattern } from "./names.ts";
 import type { Server } from "./server.ts";
 
@@ -35,10 +37,11 @@ export function serverOmissions(
 ): Omission[] {
   const omissions: Omission[] = [];
   if (closed.length > 0) {
+    const reasons = closed.map(({ name, reason }) => `${name} ${reason}`);
     omissions.push({
       name: "databases",
-      reason: `no connection is allowed to ${closed.join(", ")}`,
-      objects: [...closed],
+      reason: reasons.join("; "),
+      objects: closed.map(({ name }) => name),
     });
   }
   // One database's dump is complete without the passwords of the server's roles.
@@ -58,6 +61,7 @@ export async function databaseOmissions(
   client: Client,
   database: string,
   server: Server,
+  settings: DumpSettings,
   o: Abortable,
 ): Promise<DatabaseOmissions> {
   const omissions: Omission[] = [];
@@ -68,9 +72,10 @@ export async function databaseOmissions(
   const names = async (query: string) =>
     (await client.rows(database, query, o)).map((row) => String(row["name"]));
 
-  const tables = await client.rows(
+  const exclusion = await readExclusion(client, database, settings, o);
+  const hidden = await client.rows(
     database,
-    `SELECT n.nspname AS schema, c.relname AS name,
+    `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name,
             NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
               AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) AS is_denied
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -78,9 +83,20 @@ export async function databaseOmissions(
         AND (NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
           OR NOT pg_catalog.has_table_privilege(c.oid, 'SELECT')
           OR (c.relkind = 'r' AND pg_catalog.row_security_active(c.oid)))
-      ORDER BY 1, 2`,
+      ORDER BY 2, 3`,
     o,
   );
+  const tables = hidden.filter((row) => {
+    const oid = Number(row["oid"]);
+    // pg_dump leaves out a table and reads the sequence that belongs to it.
+    if (exclusion.isExcluded(oid)) {
+      dumpArgs.push(
+        `--exclude-table=${tablePattern(String(row["schema"]), String(row["name"]))}`,
+      );
+    }
+    // pg_dump locks a table whose rows it leaves out, which takes the right to read it.
+    return !exclusion.isExcluded(oid) && (row["is_denied"] === true || !exclusion.hasNoRows(oid));
+  });
   if (tables.length > 0) {
     const found = tables.map((row) => ({
       schema: String(row["schema"]),

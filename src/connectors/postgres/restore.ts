@@ -69,10 +69,8 @@ export async function restore(
   const { artifacts, inventory } = onlyBackup(chain);
   const wanted = new Map(selectDatabases(chain, options).map((one) => [one.name, one]));
   const targets = plan.steps.map(({ to }) => to);
-  const place = await client.anyDatabase(o, targets).catch((error) => {
-    if (plan.steps.some(({ mode }) => mode === "create" || mode === "swap")) throw error;
-    return client.anyDatabase(o);
-  });
+  const swapped = plan.steps.filter(({ mode }) => mode === "swap").map(({ to }) => to);
+  const place = await client.anyDatabase(o, targets).catch(() => client.anyDatabase(o, swapped));
   const scene: Scene = {
     client,
     address,

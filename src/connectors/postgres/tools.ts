@@ -61,6 +61,16 @@ export function toolsForDump(
   });
 }
 
+/** A warning where the tools for a dump are newer than the server; undefined where they are not. */
+export function newerTools(
+  set: ToolSet | undefined,
+  server: { readonly version: string; readonly major: number },
+): string | undefined {
+  if (set === undefined || set.major <= server.major) return undefined;
+  return `pg_dump ${set.version} is newer than the server, PostgreSQL ${server.version}: what it ` +
+    `writes may be restored with errors by older tools; install postgresql-client-${server.major}`;
+}
+
 /**
  * The tools for a restore: able to read the archive, and as near to the target's version as there
  * are.
