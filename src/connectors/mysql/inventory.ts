@@ -3,6 +3,9 @@ import type { DatabaseInventory, InventoryObject } from "../../contracts/invento
 import { type Client, quoteName } from "./client.ts";
 import { listPrograms, listRelations } from "./databases.ts";
 
+// Their rows are other tables', and the tools dump none of them.
+const rowsElsewhere = /^(MRG_MyISAM|MRG_ISAM|FEDERATED)$/i;
+
 /**
  * Describes a live database: tables with their exact counts, views, sequences, routines, triggers
  * and events. A table with history counts its rows of all times, which a dump may hold.
@@ -13,8 +16,12 @@ export async function readInventory(
   o: Abortable,
 ): Promise<DatabaseInventory> {
   const objects: InventoryObject[] = [];
-  for (const { type, name, isVersioned } of await listRelations(client, [database], o)) {
+  for (const { type, name, engine, isVersioned } of await listRelations(client, [database], o)) {
     if (type !== "table") {
+      objects.push({ type, name });
+      continue;
+    }
+    if (rowsElsewhere.test(engine ?? "")) {
       objects.push({ type, name });
       continue;
     }

@@ -13,6 +13,7 @@ import type {
 import {
   assertRestored,
   compareInventories,
+  type DatabaseInventory,
   type InventoryDifference,
   type RestoreLeftover,
 } from "../../contracts/inventory.ts";
@@ -24,7 +25,7 @@ import { readInventory } from "./inventory.ts";
 import { mark, markerTable, unmark } from "./marker.ts";
 import { rewriteDump } from "./rewrite.ts";
 import { partOf, select, type Selection } from "./selection.ts";
-import { readServer } from "./server.ts";
+import { readServer, type Server } from "./server.ts";
 import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
 import { undo } from "./undo.ts";
 import { dumpFormat } from "./walker.ts";
@@ -73,7 +74,15 @@ export async function restore(
   }
   warnings.push(...await grantAccounts(made, client, o));
   const failures = complaints?.failures() ?? [];
-  const differences = await compare(client, plan, selection, failures.length > 0, options, o);
+  const differences = await compare(
+    client,
+    server,
+    plan,
+    selection,
+    failures.length > 0,
+    options,
+    o,
+  );
   for (const { adopts } of plan.steps) {
     if (adopts !== undefined) await unmark(client, adopts, o);
   }
@@ -190,6 +199,7 @@ function failure({ name }: ClientTool, message: string, cause?: ChildError): Bac
  */
 async function compare(
   client: Client,
+  { foldsNames }: Server,
   { steps }: RestorePlan,
   selection: Selection,
   isFailed: boolean,
@@ -202,9 +212,11 @@ async function compare(
     if (expected === undefined) continue;
     const live = await readInventory(client, to, o);
     const found = selection.isPartial
-      ? partOf(live, (name) => selection.has(from, name))
+      ? partOf(live, (name) => isChosen(selection, from, name, foldsNames))
       : { ...live, objects: live.objects.filter(({ name }) => name !== markerTable) };
-    pairs.push({ expected, found });
+    pairs.push(
+      foldsNames ? { expected: folded(expected), found: folded(found) } : { expected, found },
+    );
   }
   const differences = compareInventories(pairs);
   const isAccepted = options.isDifferenceAccepted || isFailed;
@@ -216,4 +228,28 @@ async function compare(
   }
   assertRestored(differences, { left: steps.map(leftover), isAccepted });
   return differences;
+}
+
+/** Whether a table of the target is one that was asked for. */
+function isChosen(
+  { databases, has }: Selection,
+  database: string,
+  name: string,
+  foldsNames: boolean,
+): boolean {
+  if (!foldsNames) return has(database, name);
+  const { objects = [] } = databases.find((one) => one.database === database) ?? {};
+  return objects.some((object) => object.name.toLowerCase() === name.toLowerCase());
+}
+
+/** As a server sees it to which upper and lower case are one in names of tables. */
+function folded({ database, objects }: DatabaseInventory): DatabaseInventory {
+  return {
+    database,
+    objects: objects.map((object) =>
+      ["table", "view", "sequence"].includes(object.type)
+        ? { ...object, name: object.name.toLowerCase() }
+        : object
+    ),
+  };
 }

@@ -19,6 +19,8 @@ export interface Server {
   readonly hasGtid: boolean;
   /** Its clock, in milliseconds. */
   readonly timeMs: number;
+  /** Whether `Shop` and `shop` are one database, or table: lower_case_table_names. */
+  readonly foldsNames: boolean;
   /** The user that we are to it, `user@host`. */
   readonly account: string;
   readonly grants: Grants;
@@ -28,7 +30,8 @@ export interface Server {
 export async function readServer(client: Client, o: Abortable): Promise<Server> {
   const [about] = await client.query(
     `SELECT VERSION() AS version, @@version_comment AS comment, @@log_bin AS binlog,
-            UNIX_TIMESTAMP(NOW(3)) AS time, CURRENT_USER() AS account`,
+            UNIX_TIMESTAMP(NOW(3)) AS time, CURRENT_USER() AS account,
+            @@lower_case_table_names AS folding`,
     o,
   );
   const text = String(about!["version"]);
@@ -43,6 +46,7 @@ export async function readServer(client: Client, o: Abortable): Promise<Server> 
     hasBinlog: String(about!["binlog"]) === "1",
     hasGtid: flavour === "MariaDB" || /^ON/i.test(variables.get("gtid_mode") ?? ""),
     timeMs: Math.round(Number(about!["time"]) * 1000),
+    foldsNames: String(about!["folding"]) !== "0",
     account: String(about!["account"]),
     grants: await readGrants(client, flavour, o),
   };

@@ -31,9 +31,11 @@ export async function planRestore(
   assertNewEnough(selection, server);
   const tool = await requireTool("restore", server, address, o);
   const present = await presentDatabases(client, o);
+  if (server.foldsNames) assertNoTwins(selection);
   const steps: RestoreStep[] = [];
   for (const database of selection.databases) {
-    const to = targetName(database.database, selection, address);
+    const wanted = targetName(database.database, selection, address);
+    const to = server.foldsNames ? sameName(wanted, present) : wanted;
     steps.push(await planDatabase(client, database, to, present, selection, options, o));
   }
   const isReplacing = steps.some(({ mode }) => mode === "replace");
@@ -64,6 +66,38 @@ function assertNewEnough({ backup }: Selection, server: Server): void {
     `The target runs ${flavour} ${server.version}, older than the ${version} that was dumped`,
     { hint: `Restore to a server of version ${series} or newer.` },
   );
+}
+
+/** The name that a database has on a server to which upper and lower case are one. */
+function sameName(name: string, present: ReadonlySet<string>): string {
+  const folded = name.toLowerCase();
+  return [...present].find((one) => one.toLowerCase() === folded) ?? folded;
+}
+
+/**
+ * Two that differ by upper and lower case alone would become one there.
+ *
+ * @throws BackupError `restore/name-clash`
+ */
+function assertNoTwins({ databases }: Selection): void {
+  const seen = new Map<string, string>();
+  for (const { database, objects } of databases) {
+    for (const { type, name } of [{ type: "database", name: "" }, ...objects]) {
+      if (!["database", "table", "view", "sequence"].includes(type)) continue;
+      const full = name === "" ? database : `${database}.${name}`;
+      const twin = seen.get(full.toLowerCase());
+      if (twin !== undefined) {
+        throw new BackupError(
+          "restore/name-clash",
+          `"${twin}" and "${full}" are one name on the target, which takes upper and lower case as one`,
+          {
+            hint: "Restore to a server with lower_case_table_names=0, or one of them with --only.",
+          },
+        );
+      }
+      seen.set(full.toLowerCase(), full);
+    }
+  }
 }
 
 /** MySQL and MariaDB have grown apart: much of a dump of one runs on the other, but not all. */
