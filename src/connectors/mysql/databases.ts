@@ -12,6 +12,11 @@ const internal = [
   "#mysql50#lost+found",
 ];
 
+/** Whether a database is the server's own. */
+export function isInternal(name: string): boolean {
+  return internal.includes(name.toLowerCase());
+}
+
 /**
  * The names of the databases meant: those selected, or all that this user may see.
  *
@@ -24,7 +29,7 @@ export async function listDatabases(
 ): Promise<string[]> {
   const rows = await client.query("SHOW DATABASES", o);
   const names = rows.map((row) => String(row["Database"]));
-  const own = names.filter((name) => !internal.includes(name.toLowerCase())).sort();
+  const own = names.filter((name) => !isInternal(name)).sort();
   if (selected === undefined) return own;
   const missing = selected.find((name) => !names.includes(name));
   if (missing === undefined) return [...selected];

@@ -12,7 +12,7 @@ import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import { accountName, listAccounts, mayListAccounts, quoteDefiner } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
-import { listPrograms, listRelations } from "./databases.ts";
+import { isInternal, listPrograms, listRelations } from "./databases.ts";
 import { isMarked } from "./marker.ts";
 import { select, type Selection } from "./selection.ts";
 import { compareVersions, readServer, type Server } from "./server.ts";
@@ -36,6 +36,7 @@ export async function planRestore(
   for (const database of selection.databases) {
     const wanted = targetName(database.database, selection, address);
     const to = server.foldsNames ? sameName(wanted, present) : wanted;
+    assertMayBeMade(to);
     steps.push(await planDatabase(client, database, to, present, selection, options, o));
   }
   const isReplacing = steps.some(({ mode }) => mode === "replace");
@@ -66,6 +67,25 @@ function assertNewEnough({ backup }: Selection, server: Server): void {
     `The target runs ${flavour} ${server.version}, older than the ${version} that was dumped`,
     { hint: `Restore to a server of version ${series} or newer.` },
   );
+}
+
+/**
+ * Refuses what no server takes as a database's name
+ * (https://dev.mysql.com/doc/refman/9.4/en/identifiers.html), and the databases of the server itself.
+ *
+ * @throws BackupError `restore/bad-name`
+ */
+function assertMayBeMade(name: string): void {
+  if (isInternal(name)) {
+    throw new BackupError("restore/bad-name", `"${name}" is the server's own database`, {
+      hint: "Restore into a database of another name; --accounts restores users and grants.",
+    });
+  }
+  // Characters beyond the first plane of Unicode cannot be in names.
+  if (name !== "" && [...name].length <= 64 && !/[ ]$|[\0\u{10000}-\u{10ffff}]/u.test(name)) return;
+  throw new BackupError("restore/bad-name", `No database can have the name "${name}"`, {
+    hint: "Names have 1 to 64 characters, no space at their end, and no emoji.",
+  });
 }
 
 /** The name that a database has on a server to which upper and lower case are one. */

@@ -116,6 +116,19 @@ for (const flavour of flavours) {
       assert.equal(await server.sql(target, "SHOW TABLES"), "t");
     });
 
+    test("refuses names that no database can have, and the server's own", async () => {
+      const server = await flavour.server();
+      const source = await server.createDatabase();
+      await server.sql(source, "CREATE TABLE t (n INT)");
+      const { chain } = await chainFrom(flavour, server, source);
+      for (const name of ["x".repeat(65), "trailing ", "smile 😀", "mysql", "SYS"]) {
+        await assert.rejects(
+          restoreTo(flavour, server, name, chain, { isOverwrite: true }),
+          failsWith("restore/bad-name"),
+        );
+      }
+    });
+
     test("leaves nothing behind when a restore into a new or empty database breaks", async () => {
       const server = await flavour.server();
       const [source, empty] = [await server.createDatabase(), freshName()];
