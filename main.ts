@@ -12,5 +12,5 @@ if (first === "--version" || first === "-V") {
   process.stdout.write(`${version}\n`);
 } else {
   const { runProcess } = await import("./src/cli/process.ts");
-  await runProcess((status) => process.exit(status));
+  await runProcess();
 }

@@ -147,6 +147,16 @@ export function parseArguments(argv: readonly string[], columns: number): Parsed
   return { type: "text", text: printed, isHelp: false };
 }
 
+// What these print is all that they are for; the others do something.
+const reports = new Set(["list", "show", "doctor", "config", "key", "completions", "help"]);
+
+/** Whether a command line does something that stands, even where nobody could be told of it. */
+export function isDoing(argv: readonly string[]): boolean {
+  const [word = ""] = argv;
+  const isHelp = argv.some((one) => one === "--help" || one === "-h");
+  return !isHelp && word !== "" && !word.startsWith("-") && !reports.has(word);
+}
+
 /**
  * Carries out a command line.
  *

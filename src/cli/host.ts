@@ -22,6 +22,11 @@ export interface Host extends Surroundings {
   readonly ask?: (question: string, o: { isHidden: boolean }) => Promise<string>;
   readonly now: () => Date;
   readonly random: (length: number) => Uint8Array;
+  /**
+   * Runs something while SIGINT and SIGTERM end the process at once: a config that waits or loops
+   * hears no listener, and nothing is held while it is loaded. Absent in tests.
+   */
+  readonly withDefaultSignals?: <T>(use: () => Promise<T>) => Promise<T>;
   /** Aborts on SIGINT and SIGTERM, with the reason to fail with. */
   readonly signal: AbortSignal;
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { tmpdir } from "node:os";
 import process from "node:process";
-import { runCli } from "./cli.ts";
+import { isDoing, runCli } from "./cli.ts";
+import { guardGuests } from "./guest-code.ts";
 import type { Host, Output } from "./host.ts";
 import { askOnTerminal } from "./prompt.ts";
 import { killChildren } from "../core/child.ts";
@@ -11,17 +12,18 @@ import { ownHome, ownUid } from "../core/user.ts";
 /**
  * Runs the command line of this process.
  *
- * @param exit ends the process; called once, when all output is written
+ * Returns when all output is written, by ending the process.
  */
-export async function runProcess(exit: (status: number) => never): Promise<void> {
+export async function runProcess(): Promise<never> {
   const controller = new AbortController();
-  listenForSignals(controller, exit);
+  const [stdout, stderr] = [output(process.stdout), output(process.stderr)];
+  const { exit } = guardGuests((error) => controller.abort(error));
+  const withDefaultSignals = listenForSignals(controller, exit);
   // `dbbackup list | head` closes the pipe early, and that is no failure; a full disk is one.
   let lost: Error | undefined;
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") lost = error;
+    if (error.code !== "EPIPE" && error.code !== "EBADF") lost = error;
   });
-  const [stdout, stderr] = [output(process.stdout), output(process.stderr)];
   const host: Host = {
     env: process.env,
     cwd: process.cwd(),
@@ -36,32 +38,54 @@ export async function runProcess(exit: (status: number) => never): Promise<void>
     now: () => new Date(),
     random: (length) => new Uint8Array(randomBytes(length)),
     signal: controller.signal,
+    withDefaultSignals,
   };
-  const status = await runCli(process.argv.slice(2), host);
+  const argv = process.argv.slice(2);
+  const status = await runCli(argv, host);
   killChildren(); // of what was given up
   await Promise.all([stdout.flush(), stderr.flush()]);
   if (lost === undefined) return exit(status);
-  stderr.write(`error: Cannot write standard output: ${lost.message} (usage/output)\n`);
+  // A backup that was made stands, though nobody could be told of it; a list that was lost is none.
+  const isDeed = isDoing(argv);
+  const word = isDeed ? "warning" : "error";
+  stderr.write(`${word}: Cannot write standard output: ${lost.message} (usage/output)\n`);
   await stderr.flush();
-  exit(status === 0 ? exitStatusOf("usage/output") : status);
+  return exit(status === 0 && !isDeed ? exitStatusOf("usage/output") : status);
 }
 
-function listenForSignals(controller: AbortController, exit: (status: number) => never): void {
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.on(name, () => {
+/** @returns what runs something with the system's own handling of signals, and ours after it */
+function listenForSignals(
+  controller: AbortController,
+  exit: (status: number) => never,
+): NonNullable<Host["withDefaultSignals"]> {
+  let hasCome = false;
+  const listeners = (["SIGINT", "SIGTERM"] as const).map((name) => {
+    const listener = () => {
       // Who signals twice does not want to wait for the cleaning up. The tools are in sessions of
       // their own, which the terminal's ctrl-C does not reach.
-      if (controller.signal.aborted) {
+      if (hasCome) {
         killChildren();
         exit(exitStatusOf("interrupted/signal"));
       }
+      hasCome = true;
       controller.abort(
         new BackupError("interrupted/signal", `Stopped by ${name}`, {
           hint: "An unfinished backup is removed and never listed. Start again what was stopped.",
         }),
       );
-    });
-  }
+    };
+    return { name, listener };
+  });
+  const listen = () => listeners.forEach(({ name, listener }) => process.on(name, listener));
+  listen();
+  return async (use) => {
+    for (const { name, listener } of listeners) process.off(name, listener);
+    try {
+      return await use();
+    } finally {
+      listen();
+    }
+  };
 }
 
 /** An {@link Output} that knows when all of it has left the process. */
@@ -71,6 +95,8 @@ interface FlushableOutput extends Output {
 }
 
 function output(stream: NodeJS.WriteStream): FlushableOutput {
+  // Standard output's own way is closed to the code of a config; see guardGuests.
+  const write = stream.write.bind(stream);
   let unwritten = 0;
   let wake: (() => void) | undefined;
   const settle = (left: number) => {
@@ -82,7 +108,7 @@ function output(stream: NodeJS.WriteStream): FlushableOutput {
     // Bun calls back an empty write at once, whatever waits before it: so each write is followed.
     write(text) {
       unwritten++;
-      stream.write(text, () => settle(Math.max(0, unwritten - 1)));
+      write(text, () => settle(Math.max(0, unwritten - 1)));
     },
     isTerminal: stream.isTTY === true,
     get columns() {

@@ -101,7 +101,12 @@ export async function openSession(
 
   async function load(): Promise<Config> {
     const moduleExports = async () => await import("../mod.ts");
-    loaded = await loadConfig({ ...host, named: flags.config, moduleExports });
+    const { withDefaultSignals = async (use) => await use() } = host;
+    loaded = await withDefaultSignals(() =>
+      loadConfig({ ...host, named: flags.config, moduleExports })
+    );
+    // It may have caught what it was told: that it cannot end the process.
+    host.signal.throwIfAborted();
     await setLog(loaded.log);
     if (loaded.tempDir !== host.tempDir) await sweepTempDirs({ ...host, tempDir: loaded.tempDir });
     return loaded;

@@ -65,6 +65,7 @@ interface BuildMessage {
 }
 
 function loadError(path: string, cause: unknown): BackupError {
+  if (cause instanceof BackupError) return cause;
   const messages = buildMessages(cause);
   if (messages.length > 0) {
     const lines = messages.map(({ message, position }) =>
