@@ -51,6 +51,7 @@ export type { SecretPart, Secrets, Text } from "./core/secret.ts";
 export { BackupError } from "./core/errors.ts";
 export type { BackupErrorOptions, ErrorArea, ErrorCode } from "./core/errors.ts";
 export type { Abortable, ByteRange, Bytes } from "./core/bytes.ts";
+export type { Patience } from "./core/retry.ts";
 export type { Environment, Runtime } from "./core/runtime.ts";
 export type { Machine } from "./core/machine.ts";
 export type * from "./contracts/connector.ts";

@@ -4,6 +4,7 @@ import { settingsOf } from "../config/build.ts";
 import type { DatabaseDefinition, DestinationDefinition, JobDefinition } from "../config/model.ts";
 import type { SourceInfo } from "../contracts/connector.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
+import { briefPatience } from "../core/retry.ts";
 import { formatBytes } from "../core/text.ts";
 import { type IdentifiedSource, identifySource } from "../jobs/source.ts";
 import { probeStorage } from "../storage/probe.ts";
@@ -68,7 +69,11 @@ export async function examineDestination(
   destination: DestinationDefinition,
   session: Session,
 ): Promise<Examination> {
-  const o = { signal: session.host.signal, runtime: session.runtime() };
+  const o = {
+    signal: session.host.signal,
+    runtime: session.runtime(),
+    patience: briefPatience,
+  };
   const base = { what: "destination", name: destination.name } as const;
   try {
     const storage = await destination.kind.open(destination.options, o);

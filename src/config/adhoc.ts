@@ -4,6 +4,7 @@ import type { ConnectorKind, DumpSettings } from "../contracts/connector.ts";
 import { safeUrl } from "../contracts/connection.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import { BackupError } from "../core/errors.ts";
+import { defaultRetryMs } from "../core/retry.ts";
 import type { Environment } from "../core/runtime.ts";
 import type { Secret, Secrets } from "../core/secret.ts";
 import { nearest } from "../core/text.ts";
@@ -16,6 +17,7 @@ import {
   defaultStallTimeoutMs,
   defaultVolumeBytes,
   type DestinationDefinition,
+  destinationStallMs,
   type EncryptionSettings,
   type JobDefinition,
 } from "./model.ts";
@@ -124,6 +126,7 @@ export interface AdHocFlags extends DumpSettings {
   readonly encryption?: EncryptionSettings | undefined;
   readonly timeoutMs?: number;
   readonly stallTimeoutMs?: number;
+  readonly retryTimeoutMs?: number;
   readonly accept: readonly string[];
   readonly volumeBytes?: number;
 }
@@ -146,6 +149,7 @@ export function adHocJob(
       hint: `Leave ${flag} out.`,
     });
   }
+  const retryTimeoutMs = flags.retryTimeoutMs ?? defaultRetryMs;
   return {
     name: flags.name ?? database.name,
     database,
@@ -154,7 +158,8 @@ export function adHocJob(
     encryption: flags.encryption,
     timeoutMs: flags.timeoutMs,
     stallTimeoutMs: flags.stallTimeoutMs ?? defaultStallTimeoutMs,
-    destinationStallTimeoutMs: defaultStallTimeoutMs,
+    destinationStallTimeoutMs: destinationStallMs(undefined, retryTimeoutMs),
+    retryTimeoutMs,
     accept: flags.accept,
     settings: settingsOf(flags, kind),
     volumeBytes: flags.volumeBytes ?? defaultVolumeBytes,

@@ -7,6 +7,7 @@ import type { DumpSettings } from "../contracts/connector.ts";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import { hasCode } from "../core/errors.ts";
+import { defaultRetryMs } from "../core/retry.ts";
 import type { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
 import {
   type Compression,
@@ -16,6 +17,7 @@ import {
   defaultStallTimeoutMs,
   defaultVolumeBytes,
   type DestinationDefinition,
+  destinationStallMs,
   type EncryptionSettings,
   type JobDefinition,
   type JobRetention,
@@ -158,6 +160,7 @@ function buildJob(
   checkEncryption(written.encryption, [...path, "encryption"], problems);
   checkRetention(written, path, destinations, problems);
   const { kind } = database;
+  const retryTimeoutMs = parseDuration(job.retryTimeout ?? "") ?? defaultRetryMs;
   return {
     name,
     database,
@@ -166,8 +169,11 @@ function buildJob(
     encryption: encryptionOf(job.encryption, known.base),
     timeoutMs: job.timeout === undefined ? undefined : parseDuration(job.timeout),
     stallTimeoutMs: parseDuration(job.stallTimeout ?? "") ?? defaultStallTimeoutMs,
-    destinationStallTimeoutMs: parseDuration(job.destinationStallTimeout ?? "") ??
-      defaultStallTimeoutMs,
+    destinationStallTimeoutMs: destinationStallMs(
+      parseDuration(job.destinationStallTimeout ?? ""),
+      retryTimeoutMs,
+    ),
+    retryTimeoutMs,
     // A default that this kind does not know is meant for the jobs of another kind.
     accept: (job.accept ?? []).filter((one) => kind.omissions.includes(one)),
     settings: settingsOf(job, kind),

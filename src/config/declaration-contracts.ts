@@ -66,6 +66,14 @@ export const contracts = `
     readonly id: string | undefined;
   }
 
+  /** How long a store that does not answer is waited for. */
+  export interface Patience {
+    /** Milliseconds since its first failure; default 300,000. */
+    readonly retryMs?: number;
+    /** True where a person waits for a look: it is told at once, and a try takes at most 10 s. */
+    readonly isBrief?: boolean;
+  }
+
   /** Environment variables, as passed in by main: nothing else reads the process's own. */
   export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -724,7 +732,14 @@ export const contracts = `
      */
     fromUrl(url: string): O;
     /** Resolves secrets and makes the storage; checks nothing that needs the network. */
-    open(options: O, o: Abortable & { runtime: Runtime }): Promise<Storage>;
+    open(
+      options: O,
+      o: Abortable & {
+        runtime: Runtime;
+        /** How long it is tried again while the store does not answer. */
+        patience?: Patience | undefined;
+      },
+    ): Promise<Storage>;
   }
 
   /** The part of zod that options need; all of zod is there. */

@@ -174,6 +174,8 @@ const configuration = `
     readonly stallTimeout?: string;
     /** How long a destination may take no byte before it is dropped. Default "10m". */
     readonly destinationStallTimeout?: string;
+    /** How long a destination that does not answer is tried again. Default "5m". */
+    readonly retryTimeout?: string;
     /** Names of what a dump leaves out and may. */
     readonly accept?: readonly string[];
     /** Objects to leave out, as the database's own tool names them. */

@@ -51,6 +51,8 @@ export interface JobSettingsInput {
   readonly stallTimeout?: string;
   /** How long a destination may take no byte before it is dropped. Default "10m". */
   readonly destinationStallTimeout?: string;
+  /** How long a destination that does not answer is tried again. Default "5m". */
+  readonly retryTimeout?: string;
   /** Names of what a dump leaves out and may: a run fails on any other omission. */
   readonly accept?: readonly string[];
   /** Objects to leave out, as the database's own tool names them. */

@@ -51,6 +51,8 @@ export interface JobDefinition {
   readonly stallTimeoutMs: number;
   /** Milliseconds for which a destination may take no byte before it is dropped; default 10 min. */
   readonly destinationStallTimeoutMs: number;
+  /** Milliseconds for which a destination that does not answer is tried again; default 5 min. */
+  readonly retryTimeoutMs: number;
   /** Names of omissions that are known and accepted. */
   readonly accept: readonly string[];
   readonly settings: DumpSettings;
@@ -92,6 +94,14 @@ export interface Config {
   readonly stateDir: string;
   readonly tempDir: string;
   readonly log: LogSettings;
+}
+
+/**
+ * How long a destination may take no byte: as the job says, else long enough for it to be tried again
+ * for its time.
+ */
+export function destinationStallMs(writtenMs: number | undefined, retryTimeoutMs: number): number {
+  return writtenMs ?? Math.max(defaultStallTimeoutMs, retryTimeoutMs + 60_000);
 }
 
 /** The volume size of jobs that set none. */

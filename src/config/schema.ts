@@ -78,6 +78,8 @@ export const jobSchema = z.strictObject({
     .describe('The longest silence of the dump tool. Default "10m".'),
   destinationStallTimeout: duration.optional()
     .describe('How long a destination may take no byte before it is dropped. Default "10m".'),
+  retryTimeout: duration.optional()
+    .describe('How long a destination that does not answer is tried again. Default "5m".'),
   accept: texts.optional().describe("Names of what a dump leaves out and may."),
   exclude: texts.optional().describe(
     "Objects to leave out, as the database's own tool names them.",

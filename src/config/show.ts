@@ -32,6 +32,7 @@ export function showConfig(config: Config): Record<string, unknown> {
         ...(job.timeoutMs === undefined ? {} : { timeout: duration(job.timeoutMs) }),
         stallTimeout: duration(job.stallTimeoutMs),
         destinationStallTimeout: duration(job.destinationStallTimeoutMs),
+        retryTimeout: duration(job.retryTimeoutMs),
         accept: job.accept,
         ...asRecord(shown(job.settings, "")),
         volumeSize: size(job.volumeBytes),

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Abortable, ByteRange, Bytes } from "../core/bytes.ts";
+import type { Patience } from "../core/retry.ts";
 import type { Runtime } from "../core/runtime.ts";
 
 /** One stored object. */
@@ -93,5 +94,12 @@ export interface StorageKind<O = unknown> {
    */
   fromUrl(url: string): O;
   /** Resolves secrets and makes the storage; checks nothing that needs the network. */
-  open(options: O, o: Abortable & { runtime: Runtime }): Promise<Storage>;
+  open(
+    options: O,
+    o: Abortable & {
+      runtime: Runtime;
+      /** How long it is tried again while the store does not answer. */
+      patience?: Patience | undefined;
+    },
+  ): Promise<Storage>;
 }

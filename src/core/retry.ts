@@ -10,17 +10,32 @@ export interface RetryPolicy {
   readonly baseMs: number;
   /** Upper bound of every wait. */
   readonly maxMs: number;
-  /** No new try begins once this many milliseconds have passed since the first. */
+  /** No new try begins once this many milliseconds have passed since the first failure. */
   readonly totalMs: number;
 }
 
-/** What storages use unless told otherwise: rides out some minutes without a network. */
-export const defaultRetryPolicy: RetryPolicy = {
-  attempts: 10,
-  baseMs: 200,
-  maxMs: 20_000,
-  totalMs: 5 * 60_000,
-};
+/** How long a store that does not answer is waited for. */
+export interface Patience {
+  /** Milliseconds since its first failure; default 300,000. */
+  readonly retryMs?: number;
+  /** True where a person waits for a look: it is told at once, and a try takes at most 10 s. */
+  readonly isBrief?: boolean;
+}
+
+/** What is waited unless told otherwise: a store that is restarted, a line that is down. */
+export const defaultRetryMs = 5 * 60_000;
+
+/** For commands that only look: whoever calls them wants to know now. */
+export const briefPatience: Patience = { retryMs: 5_000, isBrief: true };
+
+/** Longest time in milliseconds of one try where the patience is brief. */
+export const briefAttemptMs = 10_000;
+
+/** How a store's requests are tried. */
+export function retryPolicyOf(patience: Patience | undefined): RetryPolicy {
+  const totalMs = patience?.retryMs ?? defaultRetryMs;
+  return { attempts: Infinity, baseMs: 200, maxMs: Math.min(10_000, totalMs), totalMs };
+}
 
 /** What is to be done about a failed try. */
 export type Verdict =
@@ -39,8 +54,13 @@ export interface RetryOptions {
   judge(error: unknown): Verdict;
   /** A try that takes longer is stalled: it is aborted, and tried again. Absent: no limit. */
   readonly attemptTimeoutMs?: number;
-  /** Told before each wait, for the log. */
-  onRetry?(error: unknown, waitMs: number): void;
+  /** Told before each wait, also for how long it will be tried after that. */
+  onRetry?(error: unknown, waitMs: number, leftMs: number): void;
+  /** Told of each try that ended well. */
+  onAnswer?(): void;
+  /** Told when a try takes longer than `silenceMs`, and goes on. */
+  onSilence?(): void;
+  readonly silenceMs?: number;
 }
 
 /**
@@ -56,23 +76,31 @@ export async function withRetry<T>(
   attempt: (signal: AbortSignal, nth: number) => Promise<T>,
   o: RetryOptions,
 ): Promise<T> {
-  const startedAt = o.runtime.now().getTime();
+  let failingSince: number | undefined;
   for (let nth = 1;; nth++) {
     o.signal.throwIfAborted();
+    const startedAt = o.runtime.now().getTime();
+    const silent = o.onSilence === undefined || o.silenceMs === undefined
+      ? undefined
+      : setTimeout(o.onSilence, o.silenceMs);
     try {
-      return await timed((signal) => attempt(signal, nth), o.attemptTimeoutMs, o.signal);
+      const result = await timed((signal) => attempt(signal, nth), o.attemptTimeoutMs, o.signal);
+      o.onAnswer?.();
+      return result;
     } catch (error) {
       if (o.signal.aborted) throw o.signal.reason;
-      const verdict = error instanceof StalledError ? "retry" : o.judge(error);
+      const isStalled = error instanceof StalledError;
+      const verdict = isStalled ? "retry" : o.judge(error);
       const waitMs = waitAfter(verdict, nth, o);
-      const passedMs = o.runtime.now().getTime() - startedAt;
-      if (
-        waitMs === undefined || nth >= o.policy.attempts || passedMs + waitMs > o.policy.totalMs
-      ) {
-        throw error;
-      }
-      o.onRetry?.(error, waitMs);
+      const now = o.runtime.now().getTime();
+      // Whatever moved before it failed was no outage; a silence was one from its start.
+      failingSince ??= isStalled ? startedAt : now;
+      const leftMs = o.policy.totalMs - (now - failingSince);
+      if (waitMs === undefined || nth >= o.policy.attempts || waitMs > leftMs) throw error;
+      o.onRetry?.(error, waitMs, leftMs);
       await sleep(waitMs, o.signal);
+    } finally {
+      clearTimeout(silent);
     }
   }
 }

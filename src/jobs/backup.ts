@@ -30,7 +30,11 @@ export const runBackup: RunBackup = async (job, o) => {
   const startedAt = o.runtime.now();
   const run = newBackupId(o.runtime.random);
   const log = o.runtime.log.with({ run, job: job.name, database: job.database.name });
-  const context: JobContext = { ...o, runtime: { ...o.runtime, log } };
+  const context: JobContext = {
+    ...o,
+    runtime: { ...o.runtime, log },
+    patience: { retryMs: job.retryTimeoutMs },
+  };
   log.info("Run {run} of job {job} starts");
   const so: SoFar = {};
   let result: RunResult;

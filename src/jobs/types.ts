@@ -1,5 +1,6 @@
 import type { Abortable } from "../core/bytes.ts";
 import type { BackupError } from "../core/errors.ts";
+import type { Patience } from "../core/retry.ts";
 import type { Runtime } from "../core/runtime.ts";
 import type { Keyring } from "../contracts/codec.ts";
 import type { ConnectorKind, RestorePlan, RestoreResult } from "../contracts/connector.ts";
@@ -18,6 +19,8 @@ export interface JobContext extends Abortable {
   readonly runtime: Runtime;
   /** Locks, run history and caches. */
   readonly stateDir: string;
+  /** How long destinations that do not answer are tried again. */
+  readonly patience?: Patience;
   /** Flags by which another command finds the same config, for the commands that hints print. */
   readonly configFlags?: readonly string[];
   /** What opens encrypted backups; without it they stay closed. */

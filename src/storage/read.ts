@@ -14,7 +14,7 @@ export interface OpenRead {
 
 /** Options of {@link readResumably}. */
 export interface ReadOptions
-  extends Abortable, Pick<RetryOptions, "runtime" | "policy" | "judge" | "onRetry"> {
+  extends Abortable, Pick<RetryOptions, "runtime" | "policy" | "judge" | "onRetry" | "onAnswer"> {
   readonly range?: ByteRange;
   /** For messages: `s3://bucket/key`. */
   readonly name: string;

@@ -18,6 +18,7 @@ export function generate(): string {
     ...typesOf("src/core/errors.ts", ["ErrorCode", "BackupErrorOptions"]),
     errors,
     ...typesOf("src/core/machine.ts", ["Machine"]),
+    ...typesOf("src/core/retry.ts", ["Patience"]),
     ...typesOf("src/core/runtime.ts", ["Environment", "Runtime"]),
     secrets,
     logger,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hasCode } from "../../src/core/errors.ts";
-import { retryAfterMs, type RetryOptions, timed, withRetry } from "../../src/core/retry.ts";
+import { retryAfterMs, type RetryOptions, sleep, timed, withRetry } from "../../src/core/retry.ts";
 import { never } from "../support/runtime.ts";
 
 const failure = new Error("broken");
@@ -60,7 +60,7 @@ describe("withRetry", () => {
     assert.deepEqual(waits, [7, 7, 7]);
   });
 
-  test("begins no try when the time is over", async () => {
+  test("begins no try when the time since the first failure is over", async () => {
     let at = 0;
     let count = 0;
     const runtime = { ...quick().runtime, now: () => new Date(at) };
@@ -70,7 +70,46 @@ describe("withRetry", () => {
       return Promise.reject(failure);
     };
     await assert.rejects(withRetry(run, quick([], { runtime })), failure);
+    assert.equal(count, 3, "what passed before the first failure was no outage");
+  });
+
+  test("counts a try that was silent from its start", async () => {
+    let at = 0;
+    let count = 0;
+    const runtime = { ...quick().runtime, now: () => new Date(at) };
+    const hang = () => {
+      count++;
+      at += 30_001;
+      return new Promise<never>(() => {});
+    };
+    await assert.rejects(
+      withRetry(hang, quick([], { runtime, attemptTimeoutMs: 5 })),
+      (error) => hasCode(error, "storage/unavailable"),
+    );
     assert.equal(count, 2);
+  });
+
+  test("tells how long it goes on, of a silence while it lasts, and of the answer", async () => {
+    const told: string[] = [];
+    let at = 0;
+    let count = 0;
+    const result = await withRetry(
+      async (signal) => {
+        at += 1_000;
+        if (++count === 1) throw failure;
+        await sleep(50, signal);
+        return "done";
+      },
+      quick([], {
+        runtime: { ...quick().runtime, now: () => new Date(at) },
+        onRetry: (_, __, leftMs) => told.push(`${leftMs} ms left`),
+        onSilence: () => told.push("silent"),
+        silenceMs: 5,
+        onAnswer: () => told.push("answered"),
+      }),
+    );
+    assert.equal(result, "done");
+    assert.deepEqual(told, ["60000 ms left", "silent", "answered"]);
   });
 
   test("aborts a try that stalls, and tries again", async () => {

@@ -62,6 +62,11 @@ const flags = object({
     "TIME",
     'The tool\'s longest silence. Default "10m".',
   ),
+  retryTimeout: textOption(
+    "--retry-timeout",
+    "TIME",
+    'How long a destination that does not answer is tried again. Default "5m".',
+  ),
   volumeSize: textOption("--volume-size", "SIZE", 'Where files are cut. Default "100GiB".'),
 });
 
@@ -197,7 +202,10 @@ function withFlags(
     ...adHoc,
     timeoutMs: changed.timeoutMs ?? job.timeoutMs,
     stallTimeoutMs: changed.stallTimeoutMs ?? job.stallTimeoutMs,
-    destinationStallTimeoutMs: job.destinationStallTimeoutMs,
+    retryTimeoutMs: changed.retryTimeoutMs ?? job.retryTimeoutMs,
+    destinationStallTimeoutMs: changed.retryTimeoutMs === undefined
+      ? job.destinationStallTimeoutMs
+      : Math.max(job.destinationStallTimeoutMs, adHoc.destinationStallTimeoutMs),
     volumeBytes: changed.volumeBytes ?? job.volumeBytes,
     retention: job.retention,
     timezone: job.timezone,
@@ -222,6 +230,7 @@ function adHocFlags(values: {
   readonly dumpArgs: readonly string[];
   readonly timeout: string | undefined;
   readonly stallTimeout: string | undefined;
+  readonly retryTimeout: string | undefined;
   readonly volumeSize: string | undefined;
 }) {
   const codec = values.compression ?? "gzip";
@@ -236,6 +245,7 @@ function adHocFlags(values: {
     dumpArgs: list(values.dumpArgs),
     timeoutMs: unit("--timeout", values.timeout, parseDuration, "90s, 10m or 2h30m"),
     stallTimeoutMs: unit("--stall-timeout", values.stallTimeout, parseDuration, "90s or 10m"),
+    retryTimeoutMs: unit("--retry-timeout", values.retryTimeout, parseDuration, "90s or 30m"),
     volumeBytes: unit("--volume-size", values.volumeSize, parseSize, "512MiB or 100GiB"),
   };
 }

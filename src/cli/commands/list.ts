@@ -4,6 +4,7 @@ import { listBackups, listJobs } from "../../jobs/list.ts";
 import type { ListedBackup } from "../../jobs/types.ts";
 import type { Config } from "../../config/model.ts";
 import { BackupError } from "../../core/errors.ts";
+import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration, suggestion } from "../../core/text.ts";
 import { backupJson, marksOf, rawBytesOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, optionalArgument } from "../command.ts";
@@ -31,13 +32,18 @@ export const list = defineCommand({
     const destinations = await session.destinations(from);
     const { backups, warnings } = await listBackups(destinations, {
       ...session.job("list"),
+      patience: briefPatience,
       ...(job === undefined ? {} : { job }),
     });
     session.clearProgress();
     for (const warning of warnings) session.warn(warning);
     const config = session.loadedConfig();
     if (job !== undefined && backups.length === 0 && config?.jobs.has(job) !== true) {
-      throw unknownJob(job, await listJobs(destinations, session.job("list")), config);
+      throw unknownJob(
+        job,
+        await listJobs(destinations, { ...session.job("list"), patience: briefPatience }),
+        config,
+      );
     }
     const all = destinations.map(({ name }) => name);
     const expected = (name: string) => {

@@ -3,6 +3,7 @@ import type { Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import type { ListedBackup } from "../../jobs/types.ts";
 import { showBackup } from "../../jobs/list.ts";
+import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration } from "../../core/text.ts";
 import { backupJson, databasesOf, encryptionOf, marksOf, rawBytesOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument } from "../command.ts";
@@ -26,7 +27,10 @@ export const show = defineCommand({
   ),
   async run({ id, from }, session) {
     const destinations = await session.destinations(from);
-    const { backup, chain, warnings } = await showBackup(destinations, id, session.job("show"));
+    const { backup, chain, warnings } = await showBackup(destinations, id, {
+      ...session.job("show"),
+      patience: briefPatience,
+    });
     session.clearProgress();
     for (const warning of warnings) session.warn(warning);
     session.print(describe(backup, chain));

@@ -1,6 +1,7 @@
 import { BackupError, type ErrorCode, systemCode } from "../../core/errors.ts";
 import { retryAfterMs } from "../../core/retry.ts";
 import { ForeignAnswer, foreignAnswer } from "../foreign.ts";
+import { isUnknownHost, networkCode, networkWords } from "../network.ts";
 
 /** What was being done, for messages. */
 export interface Doing {
@@ -24,16 +25,20 @@ export function azureError(error: unknown, doing: Doing, now: Date): BackupError
     return foreignAnswer(what, new ForeignAnswer(`status ${status}`, { cause: error }));
   }
   const afterMs = retryAfterMs(retryAfter, now);
+  const network = status === undefined ? networkCode(error) : undefined;
   const { code, hint } = meaningOf(status, name, message);
   return new BackupError(
     code,
-    `Cannot ${doing.verb} "${doing.what}": ${message || name || `status ${status}`}`,
+    `Cannot ${doing.verb} "${doing.what}": ${
+      networkWords(network) ?? (message || name || `status ${status}`)
+    }`,
     {
       cause: error,
       hint,
       details: {
         ...(status === undefined ? {} : { status }),
         ...(name === "" ? {} : { reason: name }),
+        ...(isUnknownHost(network) ? { isUnknownHost: true } : {}),
         ...(afterMs === undefined ? {} : { retryAfterMs: afterMs }),
       },
     },

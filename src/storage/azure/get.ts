@@ -13,7 +13,7 @@ export function getBlob(
   return readResumably(
     ({ start, end, tag }, signal) =>
       openRange(client, name, { start, end, tag, version: o.version }, signal),
-    { ...client.tries, ...o, name: client.show(name), stallMs: client.timeoutMs },
+    { ...client.tries, ...o, name: client.show(name), stallMs: client.stallMs },
   );
 }
 

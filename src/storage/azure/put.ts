@@ -66,7 +66,7 @@ async function putWhole(
         throw damaged("storage/checksum", client.show(name));
       }
       return toInfo({ ...done, contentLength: wanted.bytes }, key, done.versionId);
-    }, o);
+    }, { signal: o.signal, bytes: bytes.byteLength });
   } catch (error) {
     if (!hasCode(error, "storage/exists") || await findBlob(client, name, o) !== undefined) {
       throw error;
@@ -104,7 +104,7 @@ async function beginBlocks(
           }),
         );
         if (!isTold(contentMD5, md5)) throw damaged("storage/unavailable", client.show(name));
-      }, { signal });
+      }, { signal, bytes: bytes.byteLength });
     },
     async complete(bytes, signal) {
       const checksum = md5Of(Buffer.concat(blocks.map(({ md5 }) => md5))).toString("base64");

@@ -2,8 +2,7 @@ import type { Abortable } from "../../core/bytes.ts";
 import { type RetryOptions, type RetryPolicy, withRetry } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { assertStoreAnswers } from "../foreign.ts";
-import { verdictOf } from "../verdict.ts";
-import { logRetry } from "../retry-log.ts";
+import type { Waiting } from "../waiting.ts";
 import { answerError, connectionError, type Doing } from "./errors.ts";
 
 /** One request to the JSON API. */
@@ -39,12 +38,19 @@ export interface GcsClient {
    * @throws BackupError by the answer's status; the signal's reason
    */
   call(request: GcsRequest, o: Abortable): Promise<GcsAnswer>;
-  /** Tries something that uses {@link once} again for as long as that may help. */
-  retrying<T>(attempt: (signal: AbortSignal, nth: number) => Promise<T>, o: Abortable): Promise<T>;
+  /**
+   * Tries something that uses {@link once} again for as long as that may help.
+   *
+   * @param o.bytes how many it sends
+   */
+  retrying<T>(
+    attempt: (signal: AbortSignal, nth: number) => Promise<T>,
+    o: Abortable & { readonly bytes?: number },
+  ): Promise<T>;
   /** How tries are made, for reads. */
-  readonly tries: Pick<RetryOptions, "runtime" | "policy" | "judge" | "onRetry">;
-  /** Longest time in milliseconds that a try may take, or a read be without a byte. */
-  readonly timeoutMs: number;
+  readonly tries: Pick<RetryOptions, "runtime" | "policy" | "judge" | "onRetry" | "onAnswer">;
+  /** Longest time in milliseconds that a read may be without a byte. */
+  readonly stallMs: number;
   /** Sends a request once and reads its answer. */
   once(request: GcsRequest, o: Abortable): Promise<GcsAnswer>;
   /** Sends a request once; the answer's body is still to be read, and ends with the signal. */
@@ -57,9 +63,8 @@ export interface GcsClientOptions {
   readonly endpoint: string;
   /** Which project pays, for buckets whose requester does. */
   readonly userProject: string | undefined;
-  /** See {@link GcsClient.timeoutMs}. */
-  readonly timeoutMs: number;
   readonly retry: RetryPolicy;
+  readonly waiting: Waiting;
   readonly runtime: Runtime;
   /** The headers that say who asks. */
   readonly authorize: () => Promise<Headers>;
@@ -67,7 +72,7 @@ export interface GcsClientOptions {
 
 /** Makes a client. */
 export function createGcsClient(options: GcsClientOptions): GcsClient {
-  const { bucket, userProject, timeoutMs, retry, runtime, authorize } = options;
+  const { bucket, userProject, retry, waiting, runtime, authorize } = options;
   const ours = new URL(options.endpoint);
   const bucketPath = `/storage/v1/b/${encodeURIComponent(bucket)}`;
 
@@ -103,15 +108,14 @@ export function createGcsClient(options: GcsClientOptions): GcsClient {
   const tries: GcsClient["tries"] = {
     runtime,
     policy: retry,
-    judge: verdictOf,
-    onRetry: logRetry(runtime),
+    ...waiting.told,
   };
 
   function retrying<T>(
     attempt: (signal: AbortSignal, nth: number) => Promise<T>,
-    { signal }: Abortable,
+    { signal, bytes }: Abortable & { readonly bytes?: number },
   ): Promise<T> {
-    return withRetry(attempt, { ...tries, signal, attemptTimeoutMs: timeoutMs });
+    return withRetry(attempt, { ...tries, ...waiting.attempt({ bytes }), signal });
   }
 
   /** The store names its own host in the URL of an upload; ours is the one that we can reach. */
@@ -130,7 +134,7 @@ export function createGcsClient(options: GcsClientOptions): GcsClient {
     call: (request, o) => retrying((signal) => once(request, { signal }), o),
     retrying,
     tries,
-    timeoutMs,
+    stallMs: waiting.stallMs,
     once,
     open,
   };

@@ -1,7 +1,8 @@
 import { z } from "zod";
-import { BackupError, type ErrorCode, systemCode } from "../../core/errors.ts";
+import { BackupError, type ErrorCode } from "../../core/errors.ts";
 import { retryAfterMs } from "../../core/retry.ts";
 import { ForeignAnswer, foreignAnswer } from "../foreign.ts";
+import { isUnknownHost, networkCode, networkWords } from "../network.ts";
 
 /** What was being done, for messages. */
 export interface Doing {
@@ -38,12 +39,14 @@ export async function answerError(
 export function connectionError(cause: unknown, doing: Doing): BackupError {
   if (cause instanceof BackupError) return cause;
   if (cause instanceof ForeignAnswer) return foreignAnswer(`${doing.verb} "${doing.what}"`, cause);
+  const code = networkCode(cause);
   const text = cause instanceof Error ? cause.message : String(cause);
-  return new BackupError(
-    "storage/unavailable",
-    `Cannot ${doing.verb} "${doing.what}": ${text || systemCode(cause) || "the connection broke"}`,
-    { cause, hint: unavailableHint },
-  );
+  const why = networkWords(code) ?? (text || code || "the connection broke");
+  return new BackupError("storage/unavailable", `Cannot ${doing.verb} "${doing.what}": ${why}`, {
+    cause,
+    hint: unavailableHint,
+    ...(isUnknownHost(code) ? { details: { isUnknownHost: true } } : {}),
+  });
 }
 
 /**

@@ -15,7 +15,7 @@ export function getObject(
   return readResumably(
     ({ start, end, tag }, signal) =>
       openRange(client, name, { start, end }, tag ?? o.version, signal),
-    { ...client.tries, ...o, name: client.show(name), stallMs: client.timeoutMs },
+    { ...client.tries, ...o, name: client.show(name), stallMs: client.stallMs },
   );
 }
 

@@ -76,7 +76,7 @@ async function putWhole(
     }, { signal });
     const answer = await answered(client, name, wanted, sending, { signal, nth });
     return "text" in answer ? await acknowledged(client, name, wanted, answer, signal) : answer;
-  }, o);
+  }, { signal: o.signal, bytes: bytes.byteLength });
 }
 
 async function beginUpload(
@@ -169,7 +169,7 @@ async function sendPart(
       if (taken <= from || taken > end) throw tookWrongly(client.show(name), taken, from);
       from = taken;
     }
-  }, { signal });
+  }, { signal, bytes: part.bytes.byteLength });
 }
 
 /**

@@ -3,7 +3,7 @@ import { type RetryPolicy, withRetry } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Keys } from "../keys.ts";
 import type { PartBuffers } from "../part-buffers.ts";
-import { verdictOf } from "../verdict.ts";
+import type { Told, Waiting } from "../waiting.ts";
 import { s3Error } from "./errors.ts";
 
 /** What the SDK exports; imported when a bucket is opened, for it is large. */
@@ -19,8 +19,7 @@ export interface Access {
   readonly location: string;
   readonly runtime: Runtime;
   readonly policy: RetryPolicy;
-  /** Longest time in milliseconds without an answer, instead of the usual ones: for tests. */
-  readonly timeoutMs: number | undefined;
+  readonly waiting: Waiting;
   readonly buffers: PartBuffers;
   /** Headers of every upload. */
   readonly upload: UploadSettings;
@@ -44,11 +43,6 @@ export interface Learnt {
   isVersioned: boolean | undefined;
 }
 
-// Enough for any answer without a body to speak of.
-const callTimeoutMs = 60_000;
-// A part gets longer: it may have to go through a line of half a megabit per second, thrice.
-const slowestBytesPerMs = 50;
-
 /** Options of {@link call}. */
 export interface CallOptions {
   readonly signal: AbortSignal;
@@ -57,7 +51,7 @@ export interface CallOptions {
   /** How many bytes have to pass before the answer. */
   readonly bytes?: number;
   readonly timeoutMs?: number;
-  readonly judge?: typeof verdictOf;
+  readonly judge?: Told["judge"];
 }
 
 /**
@@ -70,9 +64,7 @@ export async function call<T>(
   run: (signal: AbortSignal, nth: number) => Promise<T>,
   o: CallOptions,
 ): Promise<T> {
-  const { policy, runtime } = access;
-  const usualMs = (o.timeoutMs ?? callTimeoutMs) + (o.bytes ?? 0) / slowestBytesPerMs;
-  const attemptTimeoutMs = access.timeoutMs ?? usualMs;
+  const { policy, runtime, waiting } = access;
   return await withRetry(async (signal, nth) => {
     try {
       return await run(signal, nth);
@@ -83,13 +75,8 @@ export async function call<T>(
     signal: o.signal,
     runtime,
     policy,
-    judge: o.judge ?? verdictOf,
-    attemptTimeoutMs,
-    onRetry: (error, waitMs) =>
-      runtime.log.info("{error}; trying again in {waitMs} ms", {
-        error: error instanceof Error ? error.message : String(error),
-        waitMs,
-      }),
+    ...waiting.attempt(o),
+    ...(o.judge === undefined ? {} : { judge: o.judge }),
   });
 }
 

@@ -2,6 +2,7 @@ import { BackupError, type ErrorCode, systemCode } from "../../core/errors.ts";
 import { retryAfterMs } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { ForeignAnswer, foreignAnswer } from "../foreign.ts";
+import { isUnknownHost, networkWords } from "../network.ts";
 
 /**
  * Turns an error of the SDK into ours; what is ours already stays. The SDK's own object, which
@@ -20,6 +21,7 @@ export function s3Error(error: unknown, doing: string, runtime: Runtime): Backup
     ...(meaning.hint === undefined ? {} : { hint: meaning.hint }),
     details: {
       error: answer.name,
+      ...(isUnknownHost(answer.systemCode) ? { isUnknownHost: true } : {}),
       ...(answer.status === undefined ? {} : { status: answer.status }),
       ...(meaning.code === "storage/unavailable" && wait !== undefined
         ? { retryAfterMs: Math.min(wait, longestWaitMs) }
@@ -56,7 +58,7 @@ interface Answer {
 interface Meaning {
   readonly code: ErrorCode;
   /** The rest of the message; default the store's own words. */
-  readonly text?: string;
+  readonly text?: string | undefined;
   readonly hint?: string;
 }
 
@@ -111,10 +113,10 @@ const ofRegion: ReadonlySet<string> = new Set([
 ]);
 
 function ofNetwork({ name, message, systemCode }: Answer): Meaning {
-  if (systemCode === "ENOTFOUND") {
+  if (isUnknownHost(systemCode)) {
     return {
       code: "storage/unavailable",
-      text: "the name of the store's host is unknown",
+      text: networkWords(systemCode),
       hint: "Check the endpoint and the region, then the name service.",
     };
   }
@@ -124,7 +126,9 @@ function ofNetwork({ name, message, systemCode }: Answer): Meaning {
       hint: "Check the endpoint's certificate; NODE_EXTRA_CA_CERTS names a file of more issuers.",
     };
   }
-  if (systemCode !== undefined || networkNames.has(name)) return unavailable;
+  if (systemCode !== undefined || networkNames.has(name)) {
+    return { ...unavailable, text: networkWords(systemCode ?? name) };
+  }
   if (/region is missing/i.test(message)) {
     return {
       code: "storage/failed",

@@ -2,13 +2,9 @@ import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { type OpenRead, readResumably } from "../read.ts";
-import { verdictOf } from "../verdict.ts";
 import { type Access, urlOf } from "./access.ts";
 import { assertTagged } from "./checksum.ts";
 import { nameOf, s3Error } from "./errors.ts";
-
-// No byte for this long is a connection that nobody serves any more.
-const stallMs = 60_000;
 
 /** Streams an object, or a range of it. */
 export async function* getObject(
@@ -18,14 +14,14 @@ export async function* getObject(
 ): Bytes {
   const name = access.keys.toName(key);
   const doing = `read "${urlOf(access, name)}"`;
-  const { runtime, policy } = access;
+  const { runtime, policy, waiting } = access;
   yield* readResumably((from, signal) => openRead(access, name, doing, from, o.version, signal), {
     signal: o.signal,
     runtime,
     policy,
-    judge: verdictOf,
+    ...waiting.told,
     name: urlOf(access, name),
-    stallMs: access.timeoutMs ?? stallMs,
+    stallMs: waiting.stallMs,
     ...(o.range === undefined ? {} : { range: o.range }),
   });
 }

@@ -2,12 +2,13 @@ import { z } from "zod";
 import { textSchema } from "../../contracts/connection.ts";
 import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import { BackupError } from "../../core/errors.ts";
-import { defaultRetryPolicy, type RetryPolicy } from "../../core/retry.ts";
+import { type Patience, type RetryPolicy, retryPolicyOf } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { checkedBucket } from "../checks.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
 import { readUrl } from "../url.ts";
+import { createWaiting } from "../waiting.ts";
 import type { Access } from "./access.ts";
 import { clientConfig } from "./client.ts";
 import { deleteObject } from "./delete.ts";
@@ -95,7 +96,7 @@ export const s3: StorageKind<S3Options> = {
         "forcePathStyle is true or false, serverSideEncryption AES256, aws:kms or aws:kms:dsse.",
     });
   },
-  open: (options, { runtime }) => openS3(options, { runtime }),
+  open: (options, { runtime, patience }) => openS3(options, { runtime, patience }),
 };
 
 // Keys are not among them: a URL is for everybody to see.
@@ -112,8 +113,9 @@ const booleans: Readonly<Record<string, boolean>> = { true: true, false: false }
 /** Opens a bucket. Tests give a `policy` and a `timeoutMs` that are quicker to give up. */
 export async function openS3(
   options: S3Options,
-  { runtime, policy = defaultRetryPolicy, timeoutMs }: {
+  { runtime, patience, policy = retryPolicyOf(patience), timeoutMs }: {
     runtime: Runtime;
+    patience?: Patience | undefined;
     policy?: RetryPolicy;
     timeoutMs?: number;
   },
@@ -134,7 +136,7 @@ export async function openS3(
     location: keys.location(`s3://${bucket}`),
     runtime,
     policy,
-    timeoutMs,
+    waiting: createWaiting(keys.location(`s3://${bucket}`), { runtime, patience, timeoutMs }),
     buffers: createPartBuffers(options.partSize ?? defaultPartBytes, spareParts),
     upload: {
       storageClass: options.storageClass,

@@ -5,7 +5,6 @@ import type { Abortable, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { ForeignAnswer } from "../foreign.ts";
 import { type Part, type PartUpload, sendParts } from "../parts.ts";
-import { verdictOf } from "../verdict.ts";
 import { type Access, call, urlOf } from "./access.ts";
 import { assertStored, compositeCrc32, crc32Of, mismatch } from "./checksum.ts";
 import { isNotImplemented, nameOf } from "./errors.ts";
@@ -186,7 +185,7 @@ async function sendPart(
     doing: put.doing,
     bytes: part.bytes.byteLength,
     judge: (error) => {
-      if (!hasCode(error, "storage/checksum")) return verdictOf(error);
+      if (!hasCode(error, "storage/checksum")) return access.waiting.told.judge(error);
       return ++mismatches > mismatchesForgiven ? "final" : "retry";
     },
   });
