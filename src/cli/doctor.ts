@@ -13,7 +13,8 @@ import type { Session } from "./session.ts";
 
 /** One thing that the doctor looked at. */
 export interface Finding {
-  readonly status: "ok" | "warning" | "error";
+  /** `lacks`: works without, and would be safer with it. */
+  readonly status: "ok" | "lacks" | "warning" | "error";
   readonly text: string;
 }
 
@@ -81,11 +82,12 @@ export async function examineDestination(
       const id = Buffer.from(session.host.random(6)).toString("hex");
       const probed = await probeStorage(storage, `dbbackup-doctor-${id}/`, o);
       const free = await freeBytes(storage.location);
-      const findings: Finding[] = [ok(storage.location), ...probed];
-      if (free !== undefined) findings.push(ok(`${formatBytes(free)} free`));
       const isWritable = probed.some(({ ability, status }) =>
         ability === "write" && status === "ok"
       );
+      // Where it is, is no good news of a store that cannot be used.
+      const findings: Finding[] = [...(isWritable ? [ok(storage.location)] : []), ...probed];
+      if (free !== undefined) findings.push(ok(`${formatBytes(free)} free`));
       const facts = {
         location: storage.location,
         isWritable,

@@ -7,7 +7,8 @@ import { formatBytes } from "../core/text.ts";
 
 /** One ability of a store, as found by trying. */
 export interface ProbeFinding {
-  readonly status: "ok" | "warning" | "error";
+  /** `lacks`: backups work without it, and are safer where it is. */
+  readonly status: "ok" | "lacks" | "warning" | "error";
   /** Stable, for machines: `conditional-write`. */
   readonly ability: Ability;
   /** What was found and what that means. */
@@ -93,14 +94,17 @@ export async function probeStorage(
       return add("write", "error", "what was written is not there"), undefined;
     }
     add("clock", ...judgeClock(info.modifiedAt.getTime(), before, after));
-    add(
-      "versioning",
-      "ok",
-      storage.remarks?.versioning ??
-        (info.version === undefined
-          ? "keeps no versions: what is deleted is gone"
-          : "keeps versions: deleting removes the versions themselves, and needs the right to"),
-    );
+    const remark = storage.remarks?.versioning;
+    if (remark !== undefined) add("versioning", "ok", remark);
+    else if (info.version === undefined) {
+      add("versioning", "lacks", "keeps no versions: what is deleted is gone");
+    } else {
+      add(
+        "versioning",
+        "ok",
+        "keeps versions: deleting removes the versions themselves, and needs the right to",
+      );
+    }
   });
   if (!canWrite) return findings;
 
@@ -153,11 +157,13 @@ export async function probeStorage(
   }
   await attempt("sweep", "look for unfinished uploads", async () => {
     await storage.sweep(prefix, o);
-    add("sweep", "ok", storage.remarks?.sweep ?? "unfinished uploads can be found and removed");
+    const remark = storage.remarks?.sweep;
+    if (remark !== undefined) add("sweep", "lacks", remark);
+    else add("sweep", "ok", "unfinished uploads can be found and removed");
   });
 
   if (lock === undefined) {
-    add("lock", "ok", "takes no object lock: whoever has the credentials can delete backups");
+    add("lock", "lacks", "takes no object lock: whoever has the credentials can delete backups");
   } else {
     await attempt("lock", "try the lock", async () => {
       add("lock", ...await judgeLock(storage, `${prefix}lock`, lock.until, o));

@@ -225,7 +225,7 @@ async function connectAll(config: Config, session: Session) {
     examinations.push(await examineDestination(destination, session));
   }
   for (const { what, name, findings } of examinations) {
-    const bad = findings.filter(({ status }) => status !== "ok");
+    const bad = findings.filter(({ status }) => status === "warning" || status === "error");
     if (bad.length === 0) session.print(`${session.paint("green", "ok")}  ${what} ${name}`);
     for (const { status, text } of bad) {
       const word = status === "error"

@@ -7,7 +7,7 @@ import {
   examineFolder,
   type Finding,
 } from "../doctor.ts";
-import type { Session } from "../session.ts";
+import type { Colour, Session } from "../session.ts";
 
 /** `doctor`. */
 export const doctor = defineCommand({
@@ -56,8 +56,9 @@ export const doctor = defineCommand({
   },
 });
 
-const marks: Readonly<Record<Finding["status"], readonly ["green" | "yellow" | "red", string]>> = {
+const marks: Readonly<Record<Finding["status"], readonly [Colour, string]>> = {
   ok: ["green", "ok     "],
+  lacks: ["dim", "lacks  "],
   warning: ["yellow", "warning"],
   error: ["red", "ERROR  "],
 };
