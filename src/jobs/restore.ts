@@ -18,7 +18,7 @@ import { type ChainSource, chainSource } from "./chain-source.ts";
 import { chooseBackup } from "./choose-backup.ts";
 import { closeDestinations, openDestinations } from "./destinations.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
-import { restoreHolds, withDatabases } from "./database-lock.ts";
+import { backupHolds, restoreHolds, withDatabases } from "./database-lock.ts";
 import { keepBackups } from "./lock.ts";
 import { createMeter, type Meter } from "./progress.ts";
 import type {
@@ -99,7 +99,10 @@ async function plan(
   const { manifest } = chain.at(-1)!;
   const options = restoreOptions(request, manifest);
   meter.stage("plan");
-  const restorePlan = await connector.planRestore(chain, options, o);
+  const restorePlan = await connector.planRestore(chain, options, o).catch(async (error) => {
+    if (hasCode(error, "restore/in-use")) await assertNoRun(connector, manifest, o);
+    throw error;
+  });
   return {
     backup: asListed(choice, manifest),
     manifest,
@@ -118,6 +121,26 @@ async function plan(
       );
     },
   };
+}
+
+/**
+ * Tells of a run that has the database by its name: its connections are nothing to be ended.
+ *
+ * @throws BackupError `locked/database`
+ */
+async function assertNoRun(
+  connector: Connector,
+  manifest: Manifest,
+  o: JobContext,
+): Promise<void> {
+  try {
+    const info = await connector.inspect(o);
+    const holds = backupHolds(info, await connector.databases(o), connector.location);
+    const what = `restore of backup ${manifest.id}`;
+    await withDatabases({ run: newBackupId(o.runtime.random), what, holds }, o, async () => {});
+  } catch (error) {
+    if (hasCode(error, "locked/database")) throw error;
+  }
 }
 
 /**

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { JobDefinition } from "../../src/config/model.ts";
 import type { Connector, SourceInfo } from "../../src/contracts/connector.ts";
+import { BackupError } from "../../src/core/errors.ts";
 import { runBackup } from "../../src/jobs/backup.ts";
 import {
   backupHolds,
@@ -157,6 +158,31 @@ describe("a restore whose plan was shown", () => {
     assert.equal((await running).status, "success");
     await prepared.run();
     await prepared.close();
+  });
+
+  test("names the run that has the database, where the server only knows that it is in use", async () => {
+    const job = jobOf({ a: memoryStorage() });
+    const o = contextOf();
+    await backUp(job, o);
+    const { kind, options } = job.database;
+    const { path } = options as { path: string };
+    const inUse: typeof kind = {
+      ...kind,
+      open: async (given, oo) => ({
+        ...await kind.open(given, oo),
+        planRestore: () => Promise.reject(new BackupError("restore/in-use", "somebody is there")),
+      }),
+    };
+    const request = { ...requestOf(job, path), target: { ...job.database, kind: inUse } };
+    await assert.rejects(prepareRestore(request, o), { code: "restore/in-use" });
+    const holds = [{ id: `database ${path}`, isShared: false }];
+    const use = { run: "r1", what: 'backup of job "nightly"', holds };
+    await withDatabases(use, o, async () => {
+      await assert.rejects(prepareRestore(request, o), {
+        ...locked,
+        message: /in use by run r1 \(backup of job "nightly"/,
+      });
+    });
   });
 
   test("leaves what an earlier one left, when that is gone by then", async () => {

@@ -1,6 +1,6 @@
 import { resolveBackup } from "../../catalog/catalog.ts";
 import type { Config, DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
-import { BackupError, toBackupError } from "../../core/errors.ts";
+import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import { listRefs } from "../../jobs/list.ts";
 import { prepareRestore } from "../../jobs/restore.ts";
 import type { PreparedRestore, RestoreRequest } from "../../jobs/types.ts";
@@ -116,7 +116,7 @@ async function carryOut(
   if (values.dryRun) return { json: { plan: planJson(prepared), result: null } };
   if (!values.yes) await confirm(session);
   const result = await prepared.run().catch((error: unknown) => {
-    throw incompleteError(withPlan(error, prepared), command);
+    throw incompleteError(withPlan(interruptedError(error, session), prepared), command);
   });
   session.clearProgress();
   session.print(describeResult(result, session));
@@ -125,6 +125,20 @@ async function carryOut(
   if (error === undefined) return { json };
   session.complain(error);
   return { json: { ...json, error: errorJson(error, session.secrets) }, codes: [error.code] };
+}
+
+/** What an interruption says of backups is not what matters here; a connector that left something says so. */
+function interruptedError(error: unknown, { host }: Session): unknown {
+  if (!host.signal.aborted || !hasCode(error, "interrupted/")) return error;
+  const { hint = "" } = toBackupError(host.signal.reason);
+  const left = (error.hint ?? "").replace(hint, "").trim();
+  return new BackupError(error.code, error.message, {
+    cause: error.cause ?? error,
+    hint: left !== ""
+      ? left
+      : "What was there is as it was, and what was restored so far is removed. Start it again.",
+    ...(error.details === undefined ? {} : { details: error.details }),
+  });
 }
 
 /** A failed restore tells machines what it was about to do, too. */
