@@ -7,7 +7,7 @@ import type { OplogChange } from "./archive/oplog.ts";
 import { readPrelude } from "./archive/prelude.ts";
 import { answered } from "./errors.ts";
 import { feed } from "./feed.ts";
-import { hasOplog } from "./recipe.ts";
+import { goingOnFlags, hasOplog } from "./recipe.ts";
 import { chosen, type RestoreContext, workers } from "./context.ts";
 
 /** A collection or view as its backup describes it, with BSON's own types. */
@@ -133,8 +133,7 @@ async function bringDocuments(
     onChange: (change) => follow(definitions, change, bson),
   });
   const flags = [
-    ...["--noIndexRestore", "--noOptionsRestore", "--bypassDocumentValidation"],
-    ...isReplayed ? ["--oplogReplay"] : [],
+    ...goingOnFlags(r.selection.backup.manifest),
     ...workers(r.options),
     ...r.options.restoreArgs,
   ];

@@ -23,6 +23,9 @@ export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): st
     `# Into a server without these databases: ${names}`,
     [command, ...restoreFlags(manifest)].join(" "),
     '# The last line must say "0 document(s) failed to restore".',
+    "# Where the server refuses something, that stops at it. To go on after errors instead, drop",
+    "# what it has made, and bring the documents alone; make indexes, validators and views by hand:",
+    `#   ${[command, ...goingOnFlags(manifest)].join(" ")}`,
   ];
 }
 
@@ -33,6 +36,14 @@ export function restoreFlags(manifest: Manifest): string[] {
     "--maintainInsertionOrder",
     // Documents may be older than their collection's validator.
     "--bypassDocumentValidation",
+    ...hasOplog(manifest) ? ["--oplogReplay"] : [],
+  ];
+}
+
+/** The flags of mongorestore that bring the documents, and go on after each that fails. */
+export function goingOnFlags(manifest: Manifest): string[] {
+  return [
+    ...["--noIndexRestore", "--noOptionsRestore", "--bypassDocumentValidation"],
     ...hasOplog(manifest) ? ["--oplogReplay"] : [],
   ];
 }
