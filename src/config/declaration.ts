@@ -73,6 +73,8 @@ const configuration = `
     source?: Text | undefined;
     /** Milliseconds to wait for a lock; default 30,000. */
     busyTimeoutMs?: number | undefined;
+    /** Milliseconds without any answer after which the file's disk is given up; default 120,000. */
+    answerTimeoutMs?: number | undefined;
   }): DatabaseDeclaration;
   /** A folder of this machine. */
   export function local(options: { path: Text }): DestinationDeclaration;

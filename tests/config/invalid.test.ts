@@ -133,7 +133,7 @@ destinations: {}
 jobs: {}
 `,
     problems: [
-      "line 2: databases.app.pth: found an unknown key, expected one of path, source, busyTimeoutMs. " +
+      "line 2: databases.app.pth: found an unknown key, expected one of path, source, busyTimeoutMs, answerTimeoutMs. " +
       'Did you mean "path"?',
     ],
   },
@@ -427,7 +427,7 @@ export default defineConfig({
     assert.equal(
       message,
       'The config "DIR/c.ts" has a problem:\n' +
-        "  line 9: databases.two.pragma: found an unknown key, expected one of path, source, busyTimeoutMs",
+        "  line 9: databases.two.pragma: found an unknown key, expected one of path, source, busyTimeoutMs, answerTimeoutMs",
     );
   });
 

@@ -102,6 +102,23 @@ export function fileError(path: string, cause: unknown): BackupError {
       hint: "Run as the file's owner, or let this user read the file and its folder.",
     });
   }
+  if (code === "ENOSPC" || code === "EDQUOT") {
+    return new BackupError("restore/no-space", `The disk of "${path}" is full`, {
+      cause,
+      hint: "Free some space, or restore to a path on a larger disk. Nothing was changed.",
+    });
+  }
   const message = cause instanceof Error ? cause.message : String(cause);
-  return new BackupError("connection/unreachable", `Cannot open "${path}": ${message}`, { cause });
+  return new BackupError("connection/unreachable", `Cannot open "${path}": ${message}`, {
+    cause,
+    hint: "Check the path, its links, and the disk that it lies on.",
+  });
+}
+
+/** The error of something that is there and is no file. */
+export function notAFile(path: string, stats: { isDirectory(): boolean }): BackupError {
+  const what = stats.isDirectory() ? "a folder" : "no file, but a device, pipe or socket";
+  return new BackupError("connection/not-a-database", `"${path}" is ${what}`, {
+    hint: "Name the database file itself, such as DIR/app.db.",
+  });
 }

@@ -1,4 +1,7 @@
+import { defaultAnswerTimeoutMs } from "../../core/alive.ts";
+import type { Abortable } from "../../core/bytes.ts";
 import type { ConnectorKind } from "../../contracts/connector.ts";
+import { diskOf } from "./disk.ts";
 import { dump } from "./dump.ts";
 import { inspect } from "./inspect.ts";
 import { readInventory } from "./inventory.ts";
@@ -13,7 +16,7 @@ import {
 import { recipe } from "./recipe.ts";
 import { declaredSource } from "./declared-source.ts";
 import { restore } from "./restore.ts";
-import { withSource } from "./source.ts";
+import { type SourceOptions, withSource } from "./source.ts";
 import { planRestore } from "./target.ts";
 import { sqliteFormat } from "./walker.ts";
 import { basename } from "node:path";
@@ -34,24 +37,26 @@ export const sqlite: ConnectorKind<SqliteOptions> = {
   async open(options, { runtime }) {
     const path = absolutePath(await runtime.secrets.resolve(options.path, { isPublic: true }));
     const busyTimeoutMs = options.busyTimeoutMs ?? defaultBusyTimeoutMs;
+    const disk = diskOf(path, options.answerTimeoutMs ?? defaultAnswerTimeoutMs);
+    const using = <T>(o: Abortable, use: (o: SourceOptions) => Promise<T>) =>
+      disk.watch(o, (signal) => use({ signal, busyTimeoutMs }));
     return {
       location: `sqlite:${path}`,
-      inspect: ({ signal }) => inspect(path, { signal, busyTimeoutMs }),
-      databases: ({ signal }) =>
-        withSource(path, { signal, busyTimeoutMs }, async (source) => [basename(source.path)]),
-      dump: (plan, emit, { signal }) => dump(path, plan, emit, { signal, busyTimeoutMs, runtime }),
-      planRestore: (chain, restoreOptions, { signal }) =>
-        planRestore(path, chain, restoreOptions, { signal, busyTimeoutMs }),
-      restore: (chain, plan, restoreOptions, { signal }) =>
-        restore(chain, plan, restoreOptions, { signal, busyTimeoutMs }),
+      inspect: (o) => using(o, (o) => inspect(path, o)),
+      databases: (o) =>
+        using(o, (o) => withSource(path, o, async (source) => [basename(source.path)])),
+      dump: (plan, emit, o) => using(o, (o) => dump(path, plan, emit, { ...o, runtime })),
+      planRestore: (chain, restoreOptions, o) =>
+        using(o, (o) => planRestore(path, chain, restoreOptions, o)),
+      restore: (chain, plan, restoreOptions, o) =>
+        using(o, (o) => restore(chain, plan, restoreOptions, o)),
       // A file is one database, whatever it is called.
-      inventory: (name, { signal }) =>
-        withSource(
-          path,
-          { signal, busyTimeoutMs },
-          (source) => readInventory(name, source.database),
-        ),
-      close: () => Promise.resolve(),
+      inventory: (name, o) =>
+        using(o, (o) => withSource(path, o, (source) => readInventory(name, source.database))),
+      close() {
+        disk.close();
+        return Promise.resolve();
+      },
     };
   },
   declaredSource,

@@ -12,6 +12,8 @@ export const sqliteOptions = z.strictObject({
   source: textSchema.optional(),
   /** Milliseconds to wait for a lock that another program holds; default 30,000. */
   busyTimeoutMs: z.number().int().nonnegative().optional(),
+  /** Milliseconds without any answer after which the file's disk is given up; default 120,000. */
+  answerTimeoutMs: z.number().int().positive().optional(),
 });
 /** See {@link sqliteOptions}. */
 export type SqliteOptions = z.infer<typeof sqliteOptions>;

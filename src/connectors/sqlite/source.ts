@@ -11,7 +11,7 @@ import {
   sqliteCodes,
   SqliteError,
 } from "./database.ts";
-import { fileError, readHeaderBytes, sidecars, statOrNone } from "./files.ts";
+import { fileError, notAFile, readHeaderBytes, sidecars, statOrNone } from "./files.ts";
 import { type Header, parseHeader } from "./header.ts";
 import { inTurn } from "./turn.ts";
 
@@ -79,8 +79,9 @@ async function examine(path: string): Promise<Examined> {
     const stats = await stat(path, { bigint: true });
     const log = await statOrNone(`${path}-wal`);
     const bytes = Number(stats.size + (log?.size ?? 0n));
-    if (stats.isFile() && stats.size === 0n) return { header: undefined, bytes, stats };
-    const header = stats.isFile() ? parseHeader(await readHeaderBytes(path)) : undefined;
+    if (!stats.isFile()) throw notAFile(path, stats);
+    if (stats.size === 0n) return { header: undefined, bytes, stats };
+    const header = parseHeader(await readHeaderBytes(path));
     if (header === undefined) throw notADatabase(path);
     return { header, bytes, stats };
   } catch (error) {
@@ -209,6 +210,11 @@ export function databaseError(path: string, error: unknown): unknown {
       return new BackupError("dump/busy", `"${path}" is locked by another program`, {
         ...options,
         hint: "Wait for its long transaction, or raise busyTimeoutMs.",
+      });
+    case sqliteCodes.full:
+      return new BackupError("storage/no-temp-space", "The temporary folder has no space left", {
+        ...options,
+        hint: "Free some space, or name a folder on a larger disk with tempDir or TMPDIR.",
       });
     case sqliteCodes.permission:
     case sqliteCodes.readOnly:

@@ -9,7 +9,7 @@ import type {
   RestorePlan,
   RestoreStep,
 } from "../../contracts/connector.ts";
-import { fileError, statOrNone } from "./files.ts";
+import { fileError, notAFile, statOrNone } from "./files.ts";
 import { findLeftovers } from "./leftovers.ts";
 import { type SourceOptions, withSource } from "./source.ts";
 
@@ -91,9 +91,7 @@ async function planOver(
   o: SourceOptions,
 ): Promise<RestoreStep> {
   if (!stats.isFile()) {
-    throw new BackupError("connection/not-a-database", `"${file}" is not a file`, {
-      hint: "Name the database file itself, such as DIR/app.db.",
-    });
+    throw notAFile(file, stats);
   }
   if (stats.size === 0n || await isEmptyDatabase(file, o)) return { from, to: file, mode: "fill" };
   if (options.isOverwrite) {
