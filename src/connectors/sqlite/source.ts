@@ -211,11 +211,6 @@ export function databaseError(path: string, error: unknown): unknown {
         ...options,
         hint: "Wait for its long transaction, or raise busyTimeoutMs.",
       });
-    case sqliteCodes.full:
-      return new BackupError("storage/no-temp-space", "The temporary folder has no space left", {
-        ...options,
-        hint: "Free some space, or name a folder on a larger disk with tempDir or TMPDIR.",
-      });
     case sqliteCodes.permission:
     case sqliteCodes.readOnly:
     case sqliteCodes.cannotOpen:
