@@ -11,7 +11,6 @@ import { accountsFormat, readAccounts } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
 import { askSchema, listDatabases, type Program, type Relation } from "./databases.ts";
-import { keepDates } from "./dates.ts";
 import { look, lookClosely, orphanWarnings } from "./inspect.ts";
 import {
   closedRoutines,
@@ -24,6 +23,7 @@ import { orderViews } from "./order-views.ts";
 import { matching } from "./patterns.ts";
 import { positionArgs, positionFromDump } from "./position.ts";
 import { rewriteDump } from "./rewrite.ts";
+import { keepDates } from "./settings.ts";
 import { compareVersions, readServer, type Server } from "./server.ts";
 import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
 import { dumpFormat } from "./walker.ts";
@@ -123,10 +123,11 @@ function dumpArgs(
     ...hasRoutines ? ["--routines"] : ["--skip-routines"],
     ...isOmitted("events") ? ["--skip-events"] : ["--events"],
     "--triggers",
+    // Under LOCK TABLES, a table whose default is a sequence's next value cannot be filled (ERROR
+    // 1100), nor, where GTIDs are consistent, one whose foreign key's triggers write to MyISAM (1785).
+    "--skip-add-locks",
     ...positionArgs(server, tool),
     ...statisticsArgs(server, tool),
-    // A table whose default is a sequence's next value cannot be filled under LOCK TABLES.
-    ...sight.relations.some(({ type }) => type === "sequence") ? ["--skip-add-locks"] : [],
     ...keepsHistory(server, tool, sight) ? ["--dump-history"] : [],
     ...settings.schemaOnly === true ? ["--no-data"] : [],
     ...left.map(({ database, name }) => `--ignore-table=${database}.${name}`),

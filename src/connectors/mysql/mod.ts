@@ -5,7 +5,7 @@ import { declaredServer } from "../../contracts/connection.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";
 import { clientOf } from "./client.ts";
-import { connectionError } from "./refusals.ts";
+import { refusalError } from "./refusals.ts";
 import { listDatabases } from "./databases.ts";
 import { dump } from "./dump.ts";
 import { inspect } from "./inspect.ts";
@@ -50,25 +50,31 @@ async function open(
   const address = await resolveAddress(options, runtime);
   const client = clientOf(address);
   /** Names the driver's errors. */
-  const asked = async <T>(use: () => Promise<T>): Promise<T> => {
+  const asked = async <T>(area: "dump" | "restore", use: () => Promise<T>): Promise<T> => {
     try {
       return await use();
     } catch (error) {
-      throw connectionError(address, error);
+      throw refusalError(address, error, area);
     }
   };
   return {
     location: address.label,
     inspect: ({ signal, settings = {} }) =>
-      asked(() => inspect(client, address, settings, { signal, runtime })),
-    databases: (o) => asked(() => listDatabases(client, address, o)),
+      asked("dump", () => inspect(client, address, settings, { signal, runtime })),
+    databases: (o) => asked("dump", () => listDatabases(client, address, o)),
     dump: (plan, emit, { signal }) =>
-      asked(() => dump(client, address, plan, emit, { signal, runtime })),
+      asked("dump", () => dump(client, address, plan, emit, { signal, runtime })),
     planRestore: (chain, restoreOptions, { signal }) =>
-      asked(() => planRestore(client, address, chain, restoreOptions, { signal, runtime })),
+      asked(
+        "restore",
+        () => planRestore(client, address, chain, restoreOptions, { signal, runtime }),
+      ),
     restore: (chain, plan, restoreOptions, { signal }) =>
-      asked(() => restore(client, address, chain, plan, restoreOptions, { signal, runtime })),
-    inventory: (database, o) => asked(() => readInventory(client, database, o)),
+      asked(
+        "restore",
+        () => restore(client, address, chain, plan, restoreOptions, { signal, runtime }),
+      ),
+    inventory: (database, o) => asked("restore", () => readInventory(client, database, o)),
     close: () => client.close(),
   };
 }

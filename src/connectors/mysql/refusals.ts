@@ -45,6 +45,27 @@ export function isDenied(error: unknown): boolean {
   return denied.includes(serverCode(error) ?? 0);
 }
 
+/**
+ * What a server refused for a reason of its own: a crashed table, a full disk, a limit on time.
+ *
+ * @param area of what was under way
+ */
+export function refusalError(address: MysqlAddress, error: unknown, area: "dump" | "restore") {
+  const known = connectionError(address, error);
+  if (known instanceof BackupError || !isAnswer(known)) return known;
+  const { message, errno } = known;
+  return new BackupError(`${area}/failed`, `${address.label} refused: ${message}`, {
+    cause: error,
+    details: { errno },
+    hint: "These are the server's own words. Mend it there, then run again.",
+  });
+}
+
+/** Errors of files have numbers of their own, under 1000, in a server's answer, too. */
+function isAnswer(error: unknown): error is Error & { readonly errno: number } {
+  return error instanceof Error && typeof (error as { sqlState?: unknown }).sqlState === "string";
+}
+
 /** Turns what the driver throws into what the user should know; other errors stay as they are. */
 export function connectionError(address: MysqlAddress, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof BackupError) return error;

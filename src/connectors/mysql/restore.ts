@@ -26,6 +26,7 @@ import { mark, markerTable, unmark } from "./marker.ts";
 import { rewriteDump } from "./rewrite.ts";
 import { partOf, select, type Selection } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
+import { checkUnique } from "./settings.ts";
 import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
 import { undo } from "./undo.ts";
 import { dumpFormat } from "./walker.ts";
@@ -120,7 +121,8 @@ function chosen(
   o: Context,
 ): Bytes {
   const targets = new Map(steps.map((step) => [step.from, step]));
-  return rewriteDump(artifact.open(o), {
+  const opened = artifact.open(o);
+  return rewriteDump(complaints === undefined ? opened : checkUnique(opened), {
     rename: (database) => targets.get(database)?.to,
     keeps: (database, object, name) =>
       selection.isPartial
