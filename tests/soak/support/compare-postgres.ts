@@ -60,7 +60,10 @@ async function definitions(server: PostgresServer, database: string): Promise<st
   return spelled.split("\n").filter((line) => !/^(--|\\(un)?restrict )|^$/.test(line));
 }
 
-/** Of each table the rows and a digest of them, in no order. */
+/**
+ * Of each table the rows and a digest of them, in no order. Not of materialized views: they are
+ * filled anew, and may have been out of date.
+ */
 async function digests(server: PostgresServer, database: string): Promise<Record<string, string>> {
   // Columns by name: see the respellings.
   const rows = (await server.psql(
@@ -73,8 +76,7 @@ async function digests(server: PostgresServer, database: string): Promise<Record
              WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
        n.nspname, c.relname)
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-        AND (c.relkind = 'r' OR c.relispopulated)
+      WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
       ORDER BY 1`,
   )).split("\n").filter((one) => one !== "").map((line) => line.split("|", 2));
   const tables = rows.map(([table]) => table!);
