@@ -94,6 +94,87 @@ async function refusesLie(
   await storage.close();
 }
 
+needs("versitygw").describe("S3, whose answer says 200 and is none,", () => {
+  const amazon = clouds.find(({ name }) => name === "s3")!;
+  const xml = (body: string): Answer => ({
+    status: 200,
+    headers: { "content-type": "application/xml" },
+    body: `<?xml version="1.0" encoding="UTF-8"?>${body}`,
+  });
+  const failed = xml("<Error><Code>InternalError</Code><Message>Try again.</Message></Error>");
+  const lost = xml("<Error><Code>NoSuchUpload</Code><Message>It is gone.</Message></Error>");
+  const fault = (answer: Answer) => ({ kind: "answer", answer }) as const;
+
+  test("is asked again to complete an upload, and then it is there", () =>
+    withPlace(amazon, async ({ proxy, open }) => {
+      const storage = await open();
+      proxy.fail({ ...amazon.requests.complete, fault: fault(failed) });
+      const { bytes } = await storage.put("key", inChunks(contentOf(amazon)), o);
+      assert.equal((await storage.stat("key", o))?.bytes, bytes);
+      assert.equal(proxy.struck, 1);
+      await storage.close();
+    }));
+
+  for (const [title, answer] of Object.entries({ "an error": failed, "a loss": lost })) {
+    test(`has stored nothing where it goes on telling ${title} in it`, () =>
+      withPlace(amazon, async ({ proxy, open, names, unfinished }) => {
+        const storage = await open();
+        proxy.fail({ ...amazon.requests.complete, times: Infinity, fault: fault(answer) });
+        await assert.rejects(
+          storage.put("key", inChunks(contentOf(amazon)), o),
+          (error) => hasCode(error, "storage/"),
+        );
+        assert.deepEqual([await names(), await unfinished()], [[], 0]);
+        await storage.close();
+      }));
+  }
+
+  test("is asked again for a list that is cut short, and never taken for an empty one", () =>
+    withPlace(amazon, async ({ proxy, open }) => {
+      const storage = await open();
+      await storage.put("key", contentOf(amazon, true), o);
+      const cut = xml("<ListBucketResult><Name>b</Name><Contents><Key>p/ke");
+      const { list } = amazon.requests;
+      const keys = async () => {
+        const found: string[] = [];
+        for await (const { key } of storage.list("", o)) found.push(key);
+        return found;
+      };
+      proxy.fail({ ...list, fault: fault(cut) });
+      assert.deepEqual(await keys(), ["key"]);
+      proxy.fail({ ...list, times: Infinity, fault: fault(cut) });
+      await assert.rejects(keys(), (error) => {
+        assert.ok(hasCode(error, "storage/unavailable"), String(error));
+        assert.match(error.message, /answer is not whole/);
+        return true;
+      });
+      await storage.close();
+    }));
+
+  test("tells the bucket's region where it knows it", () =>
+    withPlace(amazon, async ({ proxy, open }) => {
+      const storage = await open();
+      const wrong: Answer = {
+        ...xml(
+          "<Error><Code>AuthorizationHeaderMalformed</Code><Message>The region is wrong" +
+            "</Message><Region>eu-west-3</Region></Error>",
+        ),
+        status: 400,
+      };
+      proxy.fail({ ...amazon.requests.list, times: Infinity, fault: fault(wrong) });
+      const listing = async () => {
+        for await (const _ of storage.list("", o));
+      };
+      await assert.rejects(listing(), (error) => {
+        assert.ok(hasCode(error, "storage/failed"), String(error));
+        assert.match(error.message, /the bucket is in region eu-west-3/);
+        assert.match(error.hint ?? "", /destination's region/);
+        return true;
+      });
+      await storage.close();
+    }));
+});
+
 const runtime = () => testRuntime();
 const s3 = {
   bucket: "b",

@@ -1,5 +1,6 @@
 import type { FileHandle } from "node:fs/promises";
 import type { Bytes } from "../../core/bytes.ts";
+import { BackupError } from "../../core/errors.ts";
 
 // Large enough that the calls cost nothing beside the copying; see the measurements in FORMAT.md's
 // neighbour tests/storage. Two of them: one is written while the other fills.
@@ -58,7 +59,9 @@ async function writeFully(handle: FileHandle, bytes: Uint8Array, position: numbe
     const left = bytes.byteLength - offset;
     const { bytesWritten } = await handle.write(bytes, offset, left, position + offset);
     if (bytesWritten === 0) {
-      throw new Error("The file system takes no more bytes and does not say why");
+      throw new BackupError("storage/full", "The file system takes no more bytes", {
+        hint: "Free some space, prune old backups or name another destination.",
+      });
     }
     offset += bytesWritten;
   }
