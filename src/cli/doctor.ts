@@ -28,6 +28,8 @@ export interface Examination {
   readonly facts: Readonly<Record<string, unknown>>;
 }
 
+// Less is no room for anything.
+const leastFreeBytes = 1024 * 1024;
 // Certificates and signed requests begin to fail around here.
 const worryingOffsetMs = 30_000;
 
@@ -118,9 +120,10 @@ export async function examineFolder(
     await mkdir(path, { recursive: true, mode: 0o700 });
     await access(path, constants.W_OK);
     const free = await freeBytes(path);
-    const findings = [
-      ok(`${path} can be written${free === undefined ? "" : `, ${formatBytes(free)} free`}`),
-    ];
+    const room = free === undefined ? "" : `, ${formatBytes(free)} free`;
+    const findings: Finding[] = free !== undefined && free < leastFreeBytes
+      ? [{ status: "warning", text: `${path} is full${room}` }]
+      : [ok(`${path} can be written${room}`)];
     return {
       ...base,
       findings,

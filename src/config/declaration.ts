@@ -127,7 +127,7 @@ const configuration = `
     userProject?: Text | undefined;
     /** Keeps every object from being deleted; nobody can lift a "Locked" one. */
     retention?: { mode: "Locked" | "Unlocked"; days: number } | undefined;
-    /** Longest time in milliseconds that one request may take; default 300,000. */
+    /** Longest milliseconds of one request; default 60,000 and its bytes at 50 kB/s. */
     timeout?: number | undefined;
   }): DestinationDeclaration;
   /** An Azure Blob Storage container, by the names that Azure's own client has. */
@@ -148,7 +148,7 @@ const configuration = `
     endpoint?: Text | undefined;
     /** Keeps every object from being deleted; nobody can lift a "Locked" one. */
     retention?: { mode: "Locked" | "Unlocked"; days: number } | undefined;
-    /** Longest time in milliseconds that one request may take; default 300,000. */
+    /** Longest milliseconds of one request; default 60,000 and its bytes at 50 kB/s. */
     timeout?: number | undefined;
   }): DestinationDeclaration;
 

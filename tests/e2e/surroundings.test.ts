@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, test } from "node:test";
@@ -113,6 +121,25 @@ asRoot(
     const full = await fails(at, [...backup.slice(0, -1), to], "storage/full", 6);
     assert.match(full.stderr, /no space left \(the file system has 64\.0 KiB\)/);
     assert.match(full.stderr, /hint: Free some space, prune/);
+  },
+);
+
+asRoot(
+  "a full disk leaves no half of a config, and the one that was there; doctor says that it is full",
+  async () => {
+    const at = await placeWithDatabase("full-config");
+    const folder = tmpfs(64 * 1024)!;
+    const old = join(folder, "backup.config.ts");
+    writeFileSync(join(folder, "fill"), new Uint8Array(64 * 1024));
+    await fails(at, ["config", "init", "--dir", folder], "config/unwritable", 3);
+    assert.deepEqual(readdirSync(folder), ["fill"]);
+    rmSync(join(folder, "fill"));
+    writeFileSync(old, "// mine");
+    writeFileSync(join(folder, "fill"), new Uint8Array(60 * 1024));
+    await fails(at, ["config", "init", "--dir", folder, "--force"], "config/unwritable", 3);
+    assert.equal(readFileSync(old, "utf8"), "// mine");
+    const { stdout } = await succeeds(at, ["doctor", "--to", "./b"], { env: { TMPDIR: folder } });
+    assert.match(stdout, /folder tempDir\n +warning +.* is full, 0 B free/);
   },
 );
 

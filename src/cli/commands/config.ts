@@ -1,4 +1,4 @@
-import { access, writeFile } from "node:fs/promises";
+import { access, rename, rm, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { kindsOf } from "../../config/build.ts";
 import { declarationFile } from "../../config/declaration.ts";
@@ -9,7 +9,7 @@ import { formatPath } from "../../config/problems.ts";
 import { referencesIn } from "../../config/references.ts";
 import { showConfig } from "../../config/show.ts";
 import { typescriptTemplate, yamlTemplate } from "../../config/template.ts";
-import { BackupError, type ErrorCode, toBackupError } from "../../core/errors.ts";
+import { BackupError, type ErrorCode, systemCode, toBackupError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import { resolveEncryption } from "../../jobs/encryption.ts";
 import { connectorKinds, storageKinds, withPlugins } from "../../registry.ts";
@@ -163,10 +163,14 @@ async function assertNoConfig(folder: string, names: readonly string[]): Promise
   }
 }
 
+/** A full disk must neither leave half a config nor take the one that was there. */
 async function write(path: string, content: string, force: boolean): Promise<void> {
+  const written = force ? `${path}.new` : path;
   try {
-    await writeFile(path, content, { mode: 0o644, flag: force ? "w" : "wx" });
+    await writeFile(written, content, { mode: 0o644, flag: force ? "w" : "wx" });
+    if (force) await rename(written, path);
   } catch (cause) {
+    if (systemCode(cause) !== "EEXIST") await rm(written, { force: true }).catch(() => {});
     throw new BackupError("config/unwritable", `Cannot write "${path}"`, {
       cause,
       hint: "Make the folder and let this user write it, or name another with --dir.",
