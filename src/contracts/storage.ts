@@ -21,7 +21,7 @@ export interface ObjectInfo {
  * Errors are BackupErrors: `storage/not-found`, `storage/exists`, `storage/denied`, `storage/full`,
  * `storage/read-only`, `storage/retained`, `storage/bad-key`, `storage/unavailable` (worth a retry),
  * `storage/checksum` (the store has other bytes than it was sent), `storage/stalled` (it takes no
- * more) and `storage/failed`. Operations are retried inside only where the bytes can be had again.
+ * more), `storage/foreign-answer` (something else answers in its place) and `storage/failed`. Operations are retried inside only where the bytes can be had again.
  */
 export interface Storage {
   /** Where this is, for people and without secrets: `/var/backups`, `s3://bucket/prefix`. */
