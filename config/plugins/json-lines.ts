@@ -1,6 +1,6 @@
 // A database of one's own: a file of JSON, one document a line. It is a worked example of
 // `defineConnector`, and passes the contract tests of tests/contracts/connector.ts.
-import { appendFile, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { appendFile, open, readFile, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { type ArtifactContents, type ArtifactFormat, BackupError, type Bytes } from "dbbackup";
 import {
@@ -62,6 +62,8 @@ function openJsonLines(path: string): Connector {
         clockOffsetMs: 0,
         estimatedBytes: size,
         warnings: [],
+        // A restore to this file and a backup of it are never to meet.
+        locks: [await realpath(path)],
       };
     },
     databases: () => Promise.resolve([database]),
@@ -89,7 +91,8 @@ function openJsonLines(path: string): Connector {
       const mode = size === undefined ? "create" : size === 0 ? "fill" : "swap";
       const kept = mode === "swap" ? { keptAs: `${path}_before_${backupId}` } : {};
       const steps = [{ from, to: path, mode, ...kept }] as const;
-      return { steps, isCheckedFirst: false, warnings: [], target: `JSON lines ${path}` };
+      const locks = [await realpath(path).catch(() => path)];
+      return { steps, isCheckedFirst: false, warnings: [], target: `JSON lines ${path}`, locks };
     },
     async restore(chain, { steps }, { backupId }, { signal }) {
       const beside = `${path}_restore_${backupId}`;

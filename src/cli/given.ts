@@ -6,7 +6,13 @@ import {
   givenUrl,
   takesPassword,
 } from "../config/adhoc.ts";
-import type { Config, DatabaseDefinition, DestinationDefinition } from "../config/model.ts";
+import {
+  type Config,
+  type DatabaseDefinition,
+  defaultStallTimeoutMs,
+  type DestinationDefinition,
+} from "../config/model.ts";
+import { openWithLimits } from "../connectors/limits.ts";
 import { BackupError, hasCode } from "../core/errors.ts";
 import { file, known } from "../core/secret.ts";
 import { suggestion } from "../core/text.ts";
@@ -88,12 +94,12 @@ async function withAskedPassword(
   if (!takesPassword(database, known("x"))) return database;
   const o = { signal: session.host.signal, runtime: session.runtime() };
   try {
-    const connector = await database.kind.open(database.options, o);
+    const connector = await openWithLimits(database, { answerMs: defaultStallTimeoutMs }, o);
     try {
       await connector.inspect(o);
       return database;
     } finally {
-      await connector.close();
+      await connector.close().catch(() => {});
     }
   } catch (error) {
     // Anything else is for the command itself to meet and tell.

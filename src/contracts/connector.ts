@@ -99,7 +99,8 @@ export interface ArtifactHead {
 
 /**
  * Hands one artifact to the pipeline, which pulls it, walks its structure and stores it. Call it
- * once an artifact, at the same time for parts that must run together.
+ * once an artifact, at the same time for parts that must run together, and await each before the dump
+ * ends: one that fails, or is still under way then, fails the run.
  *
  * @returns what the walker counted in the bytes, for the inventory.
  */

@@ -129,6 +129,51 @@ describe("restore", () => {
     assert.deepEqual(marksIn(a, prefix), []);
   });
 
+  test("takes what differed as it was left, whatever became of the copy that it was read from", async () => {
+    const [a, b] = [storageAt("a"), storageAt("b")];
+    const o = contextOf();
+    const job = jobOf({ a, b });
+    const { kind, options } = job.database;
+    // Its inventory says that there is a table more than the database has.
+    const lying: typeof kind = {
+      ...kind,
+      async open(given, oo) {
+        const inner = await kind.open(given, oo);
+        return {
+          ...inner,
+          async dump(...dumping) {
+            const result = await inner.dump(...dumping);
+            const databases = result.inventory.databases.map(({ database, objects }) => ({
+              database,
+              objects: [...objects, { type: "table", name: "lost" } as const],
+            }));
+            return { ...result, inventory: { databases } };
+          },
+        };
+      },
+    };
+    const prefix = await backUp({ ...job, database: { ...job.database, kind: lying } }, o);
+    const path = join(tempDir("target"), "back.db");
+    await assert.rejects(restore(request(named({ a, b }), path), o), {
+      code: "restore/incomplete",
+      message: /"lost" is missing/,
+    });
+    for (const key of a.objects.keys()) {
+      if (key.startsWith(prefix) && /\/(dump|inventory)/.test(key)) flipBit(a, key, 5);
+    }
+    for (const key of b.objects.keys()) if (key.includes("/dump-")) flipBit(b, key);
+    const accepted = request(named({ a, b }), path, { isDifferenceAccepted: true });
+    const prepared = await prepareRestore(accepted, o);
+    assert.equal(prepared.from, "b");
+    assert.match(prepared.plan.steps[0]!.adopts!, /back\.db_restore_/);
+    const { differences } = await prepared.run();
+    await prepared.close();
+    assert.deepEqual(differences.map(({ name, isFailure }) => ({ name, isFailure })), [
+      { name: "lost", isFailure: true },
+    ]);
+    assert.equal(ordersOf(path), ordersOf((options as { path: string }).path));
+  });
+
   test("under overwrite, replaces the old only with what proved whole", async () => {
     const { a, b, o, dump, original } = await twice();
     flipBit(a, dump);
