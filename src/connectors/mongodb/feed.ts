@@ -14,6 +14,8 @@ export interface Feeding {
   readonly alive: SignOfLife;
   /** The collection whose documents mongorestore got last, for a line on a long silence. */
   readonly at?: () => string | undefined;
+  /** Milliseconds of silence that are told, and then each time they have doubled; default 15,000. */
+  readonly silentMs?: number;
 }
 
 /** What mongorestore says at its end. */
@@ -23,7 +25,7 @@ export interface FeedOutcome {
   readonly log: string;
 }
 
-const silentMs = 15_000;
+const defaultSilentMs = 15_000;
 
 /**
  * Gives an archive to mongorestore.
@@ -32,12 +34,12 @@ const silentMs = 15_000;
  * `connection/silent`; what reading the bytes throws
  */
 export async function feed(
-  { tool, address, alive, at }: Feeding,
+  { tool, address, alive, at, silentMs = defaultSilentMs }: Feeding,
   bytes: Bytes,
   flags: readonly string[],
   o: Abortable & { readonly runtime: Runtime },
 ): Promise<FeedOutcome> {
-  const input = told(bytes, (fedBytes, seconds) => {
+  const input = told(bytes, silentMs, (fedBytes, seconds) => {
     const where = at?.();
     o.runtime.log.info(
       "mongorestore has taken nothing for {seconds} s, after {fed}{where}: it works on what it has " +
@@ -76,9 +78,10 @@ export function assertAllRestored({ failedDocuments, log }: FeedOutcome): void {
   );
 }
 
-/** Tells how long nothing was taken, once a minute at most and later ever more rarely. */
+/** Tells how long nothing was taken, ever more rarely. */
 function told(
   bytes: Bytes,
+  silentMs: number,
   tell: (fedBytes: number, seconds: number) => void,
 ): { bytes: Bytes; stop(): void } {
   let fedBytes = 0;
@@ -89,7 +92,7 @@ function told(
     if (silent < nextMs) return;
     tell(fedBytes, Math.round(silent / 1000));
     nextMs *= 2;
-  }, 1_000);
+  }, Math.min(1_000, silentMs));
   timer.unref?.();
   return {
     bytes: (async function* () {
