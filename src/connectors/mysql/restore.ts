@@ -206,7 +206,7 @@ async function compare(
   selection: Selection,
   isFailed: boolean,
   options: RestoreOptions,
-  o: Abortable,
+  o: Context,
 ): Promise<InventoryDifference[]> {
   const pairs = [];
   for (const { from, to } of steps) {
@@ -225,7 +225,14 @@ async function compare(
   if (!isAccepted && !selection.isPartial && differences.some(({ isFailure }) => isFailure)) {
     for (const { to } of steps) {
       const own = differences.filter(({ database, isFailure }) => isFailure && database === to);
-      await mark(client, to, options.backupId, own, o);
+      await mark(client, to, options.backupId, own, o).catch((error) => {
+        o.signal.throwIfAborted();
+        // The difference is what matters; without the mark, accepting it restores again.
+        o.runtime.log.warn("Database {to} could not be marked: {error}", {
+          to,
+          error: String(error),
+        });
+      });
     }
   }
   assertRestored(differences, { left: steps.map(leftover), isAccepted });
