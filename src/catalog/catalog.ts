@@ -26,6 +26,8 @@ export interface Survey {
   readonly backups: readonly SurveyedBackup[];
   /** Folders with a backup's name and no manifest: runs that are under way, or failed. */
   readonly abandoned: readonly AbandonedFolder[];
+  /** Folders of a job with a manifest and a name that is no backup's, ending in "/". */
+  readonly strays: readonly string[];
   /** Small objects that a check of the store's clock has left behind. */
   readonly scratch: readonly ObjectInfo[];
 }
@@ -42,6 +44,9 @@ export interface AbandonedFolder {
   readonly prefix: string;
   readonly id: string;
   readonly job: string;
+  readonly kind: string;
+  /** What it builds on. */
+  readonly parentId: string | undefined;
   /** When its newest object was written. */
   readonly newestAt: Date;
   readonly storedBytes: number;
@@ -55,19 +60,35 @@ export interface AbandonedFolder {
  * Only where a job's name was too long for its folder is a manifest read, to learn it.
  */
 export async function surveyCatalog(storage: Storage, o: CatalogOptions): Promise<Survey> {
-  const { folders, scratch } = await readFolders(storage, o);
+  const { folders, strays, scratch } = await readFolders(storage, o);
   const backups: SurveyedBackup[] = [];
   const abandoned: AbandonedFolder[] = [];
   for (const folder of folders) {
     if (folder.objects.has(manifestName)) {
       const job = o.job ?? folder.job ?? await readJob(storage, folder, o);
-      backups.push({ ...toRef(folder, job), objects: folder.objects });
+      const ref = toRef(folder, job);
+      const storedAt = folder.objects.get(manifestName)!.modifiedAt;
+      const dated = storage.hasOwnClock === true ? { ...ref, storedAt } : ref;
+      backups.push({ ...dated, objects: folder.objects });
     } else {
       abandoned.push(toAbandoned(folder, o.job ?? folder.job ?? folder.prefix.split("/")[0]!));
     }
   }
   backups.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1));
-  return { backups, abandoned, scratch };
+  return { backups, abandoned, strays, scratch };
+}
+
+/** A backup as it is now: its folder is listed anew. */
+export async function readAgain(
+  storage: Storage,
+  ref: BackupRef,
+  o: Abortable,
+): Promise<BackupRef> {
+  const objects = new Map<string, ObjectInfo>();
+  for await (const object of storage.list(ref.prefix, o)) {
+    objects.set(object.key.slice(ref.prefix.length), object);
+  }
+  return { ...ref, ...toContents(objects) };
 }
 
 /** Every backup at a destination, oldest first, from one LIST; see {@link surveyCatalog}. */
@@ -81,6 +102,8 @@ function toAbandoned({ prefix, name, objects }: Folder, job: string): AbandonedF
     prefix,
     id: name.id,
     job,
+    kind: name.kind,
+    parentId: name.parentId,
     newestAt: new Date(Math.max(...all.map(({ modifiedAt }) => modifiedAt.getTime()))),
     storedBytes: sumOf(all),
     objects,
@@ -99,8 +122,9 @@ interface Folder {
 async function readFolders(
   storage: Storage,
   o: CatalogOptions,
-): Promise<{ folders: Folder[]; scratch: ObjectInfo[] }> {
+): Promise<{ folders: Folder[]; strays: string[]; scratch: ObjectInfo[] }> {
   const folders = new Map<string, Folder>();
+  const strays: string[] = [];
   const scratch: ObjectInfo[] = [];
   const prefix = o.job === undefined ? "" : jobPrefix(o.job);
   for await (const object of storage.list(prefix, o)) {
@@ -108,14 +132,17 @@ async function readFolders(
     if (parts.length === 2 && isScratchName(parts[1]!)) scratch.push(object);
     if (parts.length < 3) continue;
     const [jobFolder, name] = [parts[0]!, parseFolderName(parts[1]!)];
-    if (name === undefined) continue;
+    if (name === undefined) {
+      if (parts.length === 3 && parts[2] === manifestName) strays.push(`${jobFolder}/${parts[1]}/`);
+      continue;
+    }
     const key = `${jobFolder}/${parts[1]}/`;
     const folder = folders.get(key) ??
       { prefix: key, job: unescapeName(jobFolder), name, objects: new Map() };
     folder.objects.set(parts.slice(2).join("/"), object);
     folders.set(key, folder);
   }
-  return { folders: [...folders.values()], scratch };
+  return { folders: [...folders.values()], strays, scratch };
 }
 
 function toRef({ prefix, name, objects }: Folder, job: string): BackupRef {
@@ -127,6 +154,12 @@ function toRef({ prefix, name, objects }: Folder, job: string): BackupRef {
     sourceTag: name.sourceTag,
     parentId: name.parentId,
     prefix,
+    ...toContents(objects),
+  };
+}
+
+function toContents(objects: ReadonlyMap<string, ObjectInfo>) {
+  return {
     storedBytes: sumOf([...objects.values()]),
     marks: [...objects.keys()].flatMap((file) => parseMarkName(file) ?? []),
     files: new Map([...objects].map(([file, { bytes }]) => [file, bytes])),
@@ -144,7 +177,8 @@ async function readJob(
   o: Abortable,
 ): Promise<string> {
   try {
-    return (await readManifest(storage, { prefix, ...name }, o)).job;
+    const ref = { prefix, ...name, files: new Map<string, number>() };
+    return (await readManifest(storage, ref, { ...o, isTakenAsIs: true })).job;
   } catch {
     o.signal.throwIfAborted();
     return prefix.split("/")[0]!;

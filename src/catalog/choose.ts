@@ -1,5 +1,7 @@
 import type { BackupRef } from "../contracts/strategy.ts";
 import { BackupError } from "../core/errors.ts";
+import { momentOf } from "./moment.ts";
+import { isDamaged } from "./standing.ts";
 
 /**
  * The backup that an id means, which may be shortened while it is unique. The same backup at several
@@ -9,7 +11,7 @@ import { BackupError } from "../core/errors.ts";
  */
 export function resolveBackup(refs: readonly BackupRef[], idOrStart: string): BackupRef {
   const start = idOrStart.toLowerCase();
-  const exact = refs.filter(({ id }) => id === start);
+  const exact = refs.filter(({ id, prefix }) => id === start || isFolder(prefix, idOrStart));
   const matching = exact.length > 0 || start === ""
     ? exact
     : refs.filter(({ id }) => id.startsWith(start));
@@ -42,6 +44,11 @@ export function resolveBackup(refs: readonly BackupRef[], idOrStart: string): Ba
   );
 }
 
+/** A folder's key tells a copy apart from the backup that it was copied from. */
+function isFolder(prefix: string, written: string): boolean {
+  return prefix === written || prefix === `${written}/`;
+}
+
 /** The newest backup of a job, and of one source where given; undefined when there is none. */
 export function latest(
   refs: readonly BackupRef[],
@@ -51,28 +58,28 @@ export function latest(
   return refs
     .filter((ref) => ref.job === job && (sourceTag ?? ref.sourceTag) === ref.sourceTag)
     .reduce<BackupRef | undefined>(
-      (newest, ref) => newest === undefined || ref.createdAt >= newest.createdAt ? ref : newest,
+      (newest, ref) => newest === undefined || momentOf(ref) >= momentOf(newest) ? ref : newest,
       undefined,
     );
 }
 
-/** Those that are there with all they build on, none of it marked damaged; in the given order. */
+/** Those that are there with all they build on, none of it damaged by its marks; in order. */
 export function goodBackups<R extends BackupRef>(refs: readonly R[]): R[] {
   const key = ({ job, sourceTag }: R, id: string) => `${sourceTag} ${id} ${job}`;
   const byId = new Map(refs.map((ref) => [key(ref, ref.id), ref]));
   const known = new Map<R, boolean>();
-  const isGood = (ref: R): boolean => {
+  const judge = (ref: R): boolean => {
     const before = known.get(ref);
     if (before !== undefined) return before;
     // Names that lead in a circle are nobody's chain.
     known.set(ref, false);
     const parent = ref.parentId === undefined ? undefined : byId.get(key(ref, ref.parentId));
-    const isWhole = ref.parentId === undefined || (parent !== undefined && isGood(parent));
-    const isDamaged = ref.marks.some(({ type }) => type === "damaged");
-    known.set(ref, isWhole && !isDamaged);
-    return isWhole && !isDamaged;
+    const isWhole = ref.parentId === undefined || (parent !== undefined && judge(parent));
+    const isGood = isWhole && !isDamaged(ref);
+    known.set(ref, isGood);
+    return isGood;
   };
-  return refs.filter(isGood);
+  return refs.filter(judge);
 }
 
 /**

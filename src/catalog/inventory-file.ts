@@ -28,9 +28,61 @@ export const inventoryFormat: ArtifactFormat = {
   },
 };
 
-/** The inventory as raw bytes of an artifact. */
-export function inventoryBytes(inventory: Inventory): Bytes {
-  return bytesOf(`${JSON.stringify({ databases: inventory.databases }, null, 1)}\n`);
+/**
+ * The inventory as raw bytes of an artifact, with a record of what the manifest says, so that one
+ * which was rewritten as a whole, seal and all, does not go unseen.
+ */
+export function inventoryBytes({ databases }: Inventory, manifest: Manifest): Bytes {
+  return bytesOf(`${JSON.stringify({ databases, backup: recordOf(manifest) }, null, 1)}\n`);
+}
+
+/**
+ * Compares a manifest with the record of it in the inventory.
+ *
+ * @throws BackupError `verification/inventory` that names the field that differs; those of
+ * {@link openArtifact}
+ */
+export async function assertRecorded(
+  storage: Storage,
+  prefix: string,
+  manifest: Manifest,
+  o: Abortable & { readonly decoder: Decoder },
+): Promise<void> {
+  const { backup: record, databases } = await readInventory(storage, prefix, manifest, o);
+  const named = manifest.artifacts.find(({ role }) => role === "inventory")!.databases;
+  if (canonicalJson(databases.map(({ database }) => database)) !== canonicalJson(named)) {
+    throw unreadable("it is of other databases than the manifest says");
+  }
+  if (record === undefined) throw unreadable("it does not say which backup it is of");
+  const now: Record<string, unknown> = recordOf(manifest);
+  const names = new Set([...Object.keys(now), ...Object.keys(record)]);
+  const different = [...names].filter((name) =>
+    canonicalJson(now[name]) !== canonicalJson(record[name])
+  );
+  if (different.length === 0) return;
+  const fields = different.map((name) => `"${name}"`).join(", ");
+  throw new BackupError(
+    "verification/inventory",
+    `The manifest is not the one that was written with this backup: ${fields} ` +
+      `${different.length === 1 ? "differs" : "differ"} from what the inventory recorded`,
+    { hint: "Somebody changed the manifest. Use another copy or backup." },
+  );
+}
+
+/** What is known before the inventory is written. */
+function recordOf({ restoreText: _, artifacts, ...manifest }: Manifest) {
+  return { ...manifest, artifacts: artifacts.filter(({ role }) => role !== "inventory") };
+}
+
+/** JSON with the fields of objects in the order of their names: equal for equal values. */
+function canonicalJson(value: unknown): string | undefined {
+  return JSON.stringify(
+    value,
+    (_, part: unknown) =>
+      typeof part === "object" && part !== null && !Array.isArray(part)
+        ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1))
+        : part,
+  );
 }
 
 /**
@@ -43,7 +95,7 @@ export async function readInventory(
   prefix: string,
   manifest: Manifest,
   o: Abortable & { readonly decoder: Decoder },
-): Promise<Inventory> {
+): Promise<Inventory & { readonly backup?: Readonly<Record<string, unknown>> }> {
   const artifact = manifest.artifacts.find(({ role }) => role === "inventory");
   if (artifact === undefined) throw unreadable("the manifest names none");
   const bytes = openArtifact(storage, prefix, artifact, { decoder: o.decoder }, o);
@@ -66,9 +118,10 @@ const objectSchema = z.looseObject({
 
 const inventorySchema = z.looseObject({
   databases: z.array(z.looseObject({ database: z.string(), objects: z.array(objectSchema) })),
+  backup: z.record(z.string(), z.unknown()).optional(),
 });
 
-function parseInventory(bytes: Uint8Array): Inventory {
+function parseInventory(bytes: Uint8Array): z.infer<typeof inventorySchema> {
   try {
     return inventorySchema.parse(
       JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)),

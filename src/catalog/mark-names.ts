@@ -9,8 +9,9 @@ export function markName(mark: Mark): string {
 /** Reads a mark's file name; undefined for any other file. */
 export function parseMarkName(name: string): Mark | undefined {
   if (name === "hold") return { type: "hold" };
-  const match = /^(verified|damaged)-(.+)$/.exec(name);
+  const match = /^(verified|suspect|damaged)-(.+)$/.exec(name);
   const at = match === null ? undefined : parseCompactTime(match[2]!);
   if (match === null || at === undefined) return undefined;
-  return { type: match[1] === "verified" ? "verified" : "damaged", at };
+  const type = match[1] === "verified" || match[1] === "suspect" ? match[1] : "damaged";
+  return { type, at };
 }

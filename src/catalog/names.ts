@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Kind } from "../contracts/manifest.ts";
+import { isKnownKind, type Kind } from "../contracts/manifest.ts";
 import type { Runtime } from "../core/runtime.ts";
 import { escapeName } from "./escape.ts";
 
@@ -9,7 +9,8 @@ export { escapeName, unescapeName } from "./escape.ts";
 export interface FolderName {
   /** To the second. */
   readonly startedAt: Date;
-  readonly kind: Kind;
+  /** One of `kinds`; the word itself where it is none of them. */
+  readonly kind: string;
   readonly id: string;
   readonly sourceTag: string;
   /** Undefined for a full backup. */
@@ -55,20 +56,26 @@ export function isScratchName(name: string): boolean {
 
 /** The name of a backup's folder. */
 export function folderName({ startedAt, kind, id, sourceTag, parentId }: FolderName): string {
-  const parts = [compactTime(startedAt), shortKinds[kind], id, sourceTag];
+  const short = isKnownKind(kind) ? shortKinds[kind] : kind;
+  const parts = [compactTime(startedAt), short, id, sourceTag];
   return [...parts, ...parentId === undefined ? [] : [parentId]].join("_");
 }
 
-/** Reads a folder's name; undefined for one that is not a backup's. */
+/**
+ * Reads a folder's name; undefined for one that is not a backup's. A KIND that is not known here is
+ * one of a newer program, with a parent or without.
+ */
 export function parseFolderName(name: string): FolderName | undefined {
   const match = folderPattern.exec(name);
   if (match === null) return undefined;
   const startedAt = parseCompactTime(match[1]!);
-  const kind = longKinds.get(match[2]!);
-  if (startedAt === undefined || kind === undefined) return undefined;
+  const known = longKinds.get(match[2]!);
+  // The long words are the manifest's, never a folder's.
+  if (startedAt === undefined || isKnownKind(match[2]!) !== (match[2] === "full")) return undefined;
   const parentId = match[5];
-  // Only a full backup stands alone.
-  if ((kind === "full") !== (parentId === undefined)) return undefined;
+  // Of the kinds that are known, only a full backup stands alone.
+  if (known !== undefined && (known === "full") !== (parentId === undefined)) return undefined;
+  const kind = known ?? match[2]!;
   return { startedAt, kind, id: match[3]!, sourceTag: match[4]!, parentId };
 }
 

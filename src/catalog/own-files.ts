@@ -1,6 +1,7 @@
 import { manifestName } from "../contracts/manifest.ts";
 import { parseMarkName } from "./mark-names.ts";
 import { restoreTextName } from "./restore-text.ts";
+import { parseSealName } from "./seal.ts";
 
 /** `dump-001-shop.pgdump.zst`, `accounts-002.sql.gz`, `inventory.json.gz`, each perhaps with `.v002`. */
 const artifactPattern =
@@ -9,5 +10,5 @@ const artifactPattern =
 /** True for a file name that dbbackup gives in a backup's folder. */
 export function isOwnFile(name: string): boolean {
   return name === manifestName || name === restoreTextName || artifactPattern.test(name) ||
-    parseMarkName(name) !== undefined;
+    parseSealName(name) !== undefined || parseMarkName(name) !== undefined;
 }

@@ -1,4 +1,7 @@
 import type { BackupRef } from "../contracts/strategy.ts";
+import { isDamaged } from "./standing.ts";
+import { isKnownKind } from "../contracts/manifest.ts";
+import { isAhead, momentOf } from "./moment.ts";
 import { isOwnFile } from "./own-files.ts";
 import { type Calendar, calendarIn, type Period, periodNames } from "./periods.ts";
 
@@ -18,7 +21,7 @@ export interface RetentionPolicy extends Readonly<Partial<Record<Period, number>
 /** What retention reads of a backup. */
 export type Retainable = Pick<
   BackupRef,
-  "id" | "job" | "createdAt" | "sourceTag" | "parentId" | "marks" | "files"
+  "id" | "job" | "kind" | "createdAt" | "storedAt" | "sourceTag" | "parentId" | "marks" | "files"
 >;
 
 /** What is to become of one backup, and why. */
@@ -34,7 +37,8 @@ export interface RetentionDecision<R extends Retainable = BackupRef> {
  * at alone. As in restic and borg, `daily: 7` keeps the last backup of each of the 7 newest days that
  * have one, and so on for the other periods; days are those of the time zone, weeks begin on Monday.
  *
- * Whatever the policy says, it keeps what is on hold, what a kept backup needs to restore, the newest
+ * A damaged backup fills no place of a good one, and is kept for as long as it would be if it were
+ * good. Whatever the policy says, it keeps what is on hold, what a kept backup needs to restore, the newest
  * good backup, whatever is newer than that, and folders with files that dbbackup does not write.
  *
  * @returns one decision for each backup, newest first within a job and source
@@ -63,6 +67,8 @@ interface Candidate<R> {
   readonly depth: number;
   /** Why it does not restore; undefined for a good one. */
   readonly fault: string | undefined;
+  /** True where nothing but marks says that it is not good: it may turn out well, or be healed. */
+  readonly isHealable: boolean;
   readonly reasons: string[];
 }
 
@@ -72,10 +78,11 @@ function decide<R extends Retainable>(
   nowMs: number,
   calendar: Calendar,
 ): RetentionDecision<R>[] {
-  const candidates = candidatesOf(group);
+  const candidates = candidatesOf(group, nowMs);
   const good = candidates.filter(({ fault }) => fault === undefined);
   keepRegardless(candidates, good, nowMs);
   keepByPolicy(candidates, good, policy, nowMs, calendar);
+  keepUntilTheirTime(candidates, policy, nowMs, calendar);
   for (const kept of candidates) {
     if (kept.reasons.length > 0) keepAncestors(kept);
   }
@@ -87,7 +94,10 @@ function decide<R extends Retainable>(
 }
 
 /** Newest first; of one second, children before what they build on. */
-function candidatesOf<R extends Retainable>(group: readonly R[]): Candidate<R>[] {
+function candidatesOf<R extends Retainable>(
+  group: readonly R[],
+  nowMs: number,
+): Candidate<R>[] {
   const byId = new Map(group.map((ref) => [ref.id, ref]));
   const made = new Map<R, Candidate<R>>();
   const pending = new Set<R>();
@@ -102,10 +112,12 @@ function candidatesOf<R extends Retainable>(group: readonly R[]): Candidate<R>[]
     pending.delete(ref);
     const candidate: Candidate<R> = {
       ref,
-      atMs: ref.createdAt.getTime(),
+      atMs: momentOf(ref).getTime(),
       parent,
       depth: parent === undefined ? 0 : parent.depth + 1,
-      fault: faultOf(ref, parent),
+      fault: faultOf(ref, parent, nowMs),
+      isHealable: !isAhead(ref, new Date(nowMs)) && isKnownKind(ref.kind) &&
+        (ref.parentId === undefined || parent?.isHealable === true),
       reasons: [],
     };
     made.set(ref, candidate);
@@ -118,10 +130,15 @@ function candidatesOf<R extends Retainable>(group: readonly R[]): Candidate<R>[]
 }
 
 function faultOf<R extends Retainable>(
-  { marks, parentId }: R,
+  ref: R,
   parent: Candidate<R> | undefined,
+  nowMs: number,
 ): string | undefined {
-  if (marks.some(({ type }) => type === "damaged")) return "damaged";
+  const { parentId } = ref;
+  // Neither fills a good one's place: nobody knows when it was made, or whether it restores.
+  if (isAhead(ref, new Date(nowMs))) return "from the future";
+  if (!isKnownKind(ref.kind)) return unknownKind(ref);
+  if (isDamaged(ref)) return "damaged";
   if (parentId === undefined) return undefined;
   if (parent === undefined) return `${parentId}, which it builds on, is missing`;
   return parent.fault === undefined ? undefined : `${parentId}, which it builds on, is not good`;
@@ -137,14 +154,19 @@ function keepRegardless<R extends Retainable>(
   const position = newest === undefined ? candidates.length : candidates.indexOf(newest);
   newest?.reasons.push("newest good");
   for (const [index, { ref, atMs, reasons }] of candidates.entries()) {
-    if (index < position) {
+    if (index < position && !isAhead(ref, new Date(nowMs))) {
       reasons.push(newest === undefined ? "there is no good one" : "newer than the newest good");
     }
     if (ref.marks.some(({ type }) => type === "hold")) reasons.push("on hold");
     if (atMs > nowMs) reasons.push("from the future");
+    if (!isKnownKind(ref.kind)) reasons.push(unknownKind(ref));
     const foreign = foreignFile(ref.files);
     if (foreign !== undefined) reasons.push(`has "${foreign}", which is not dbbackup's`);
   }
+}
+
+function unknownKind({ kind }: Retainable): string {
+  return `of kind "${kind}", which this dbbackup does not know`;
 }
 
 function foreignFile(files: ReadonlyMap<string, number>): string | undefined {
@@ -176,6 +198,29 @@ function keepByPolicy<R extends Retainable>(
   }
   for (const period of periodNames) {
     keepPeriods(young, period, policy[period] ?? 0, calendar);
+  }
+}
+
+/**
+ * A damaged backup fills no good one's place, and one bad read must not delete it: it stays for as
+ * long as it would if nothing were said against it.
+ */
+function keepUntilTheirTime<R extends Retainable>(
+  candidates: readonly Candidate<R>[],
+  policy: RetentionPolicy,
+  nowMs: number,
+  calendar: Calendar,
+): void {
+  // Reasons are gathered apart, for those that are good have theirs.
+  const as = new Map(
+    candidates.filter(({ isHealable }) => isHealable)
+      .map((one) => [{ ...one, reasons: [] as string[] }, one]),
+  );
+  const all = [...as.keys()];
+  keepByPolicy(all, all, policy, nowMs, calendar);
+  for (const [{ reasons: [reason] }, one] of as) {
+    if (one.fault === undefined || one.reasons.length > 0 || reason === undefined) continue;
+    one.reasons.push(`damaged, and kept as a good one would be: ${reason}`);
   }
 }
 

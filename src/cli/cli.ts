@@ -16,6 +16,7 @@ import {
 import { copy } from "./commands/copy.ts";
 import { doctor } from "./commands/doctor.ts";
 import { keyNew } from "./commands/key.ts";
+import { remove } from "./commands/delete.ts";
 import { hold, release } from "./commands/hold.ts";
 import { list } from "./commands/list.ts";
 import { prune } from "./commands/prune.ts";
@@ -54,6 +55,7 @@ export const commands: readonly Command[] = [
   prune,
   hold,
   release,
+  remove,
   ...configCommands,
   keyNew,
   doctor,
@@ -90,6 +92,7 @@ const parser = or(
   prune.parser,
   hold.parser,
   release.parser,
+  remove.parser,
   configGroup,
   keyGroup,
   doctor.parser,

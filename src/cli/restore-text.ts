@@ -1,3 +1,4 @@
+import { isDamaged } from "../catalog/standing.ts";
 import type { RestoreResult, RestoreStep } from "../contracts/connector.ts";
 import type { InventoryDifference } from "../contracts/inventory.ts";
 import { formatBytes, formatDuration } from "../core/text.ts";
@@ -35,7 +36,7 @@ export function describePlan(
       session.paint("yellow", `  The backup does not have ${name}: ${reason}${which}`),
     );
   }
-  if (backup.marks.some(({ type }) => type === "damaged")) {
+  if (isDamaged(backup)) {
     lines.push(session.paint("red", "  warning: this backup is marked as damaged"));
   }
   for (const warning of plan.warnings) {

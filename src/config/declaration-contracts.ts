@@ -117,7 +117,8 @@ export const contracts = `
   export type Kind = "full" | "differential" | "incremental";
   /** Where a backup stands in its database's change log. */
   export interface Position {
-    type: "lsn" | "binlog" | "oplog" | "sqlite";
+    /** \`lsn\`, \`binlog\`, \`oplog\`, \`sqlite\`; later versions may know more. */
+    type: string;
     [key: string]: unknown;
   }
   /** Something that a dump leaves out. */
@@ -153,7 +154,8 @@ export const contracts = `
     formatVersion: number;
     id: string;
     job: string;
-    kind: Kind;
+    /** A Kind; later versions may know more. */
+    kind: string;
     parent: { id: string; manifestSha256: string; [key: string]: unknown } | null;
     source: {
       kind: string;
@@ -185,6 +187,7 @@ export const contracts = `
     omitted: Omission[];
     warnings: string[];
     artifacts: Artifact[];
+    restoreText?: { bytes: number; sha256: string; [key: string]: unknown } | undefined;
     [key: string]: unknown;
   }
 
@@ -665,6 +668,10 @@ export const contracts = `
   export interface Storage {
     /** Where this is, for people and without secrets: \`/var/backups\`, \`s3://bucket/prefix\`. */
     readonly location: string;
+    /** The same for all destinations that lead to one place; absent where that cannot be told. */
+    readonly place?: string;
+    /** True where \`modifiedAt\` is of a clock that is not this machine's. */
+    readonly hasOwnClock?: boolean;
     /** Bodies longer than this go up in parts of this size; absent where there are no parts. */
     readonly partBytes?: number;
     /** What \`doctor\` says of abilities that nobody can find out by trying them. */

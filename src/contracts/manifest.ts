@@ -1,9 +1,14 @@
 import { z } from "zod";
 
-/** How much of a database a backup holds. */
+/** How much of a database a backup holds: the kinds that this program knows. */
 export const kinds = ["full", "differential", "incremental"] as const;
 /** See {@link kinds}. */
 export type Kind = (typeof kinds)[number];
+
+/** True for a kind that this program can restore; a newer one may have written others. */
+export function isKnownKind(kind: string): kind is Kind {
+  return kinds.some((known) => known === kind);
+}
 
 /** The version this program writes, and the newest that it can restore. */
 export const manifestFormatVersion = 1;
@@ -20,7 +25,8 @@ const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
  * `{ t, i, term }`, SQLite `{ changeCounter, schemaCookie }`.
  */
 export const positionSchema = z.looseObject({
-  type: z.enum(["lsn", "binlog", "oplog", "sqlite"]),
+  /** `lsn`, `binlog`, `oplog`, `sqlite`; later versions may know more. */
+  type: z.string().min(1),
 });
 /** See {@link positionSchema}. */
 export type Position = z.infer<typeof positionSchema>;
@@ -74,7 +80,8 @@ export const manifestSchema = z.looseObject({
   formatVersion: z.number().int().positive(),
   id: z.string(),
   job: z.string(),
-  kind: z.enum(kinds),
+  /** One of {@link kinds}; later versions may know more. */
+  kind: z.string().min(1),
   parent: z.looseObject({ id: z.string(), manifestSha256: sha256 }).nullable(),
   source: z.looseObject({
     /** The connector's kind: `postgres`. */
@@ -115,6 +122,8 @@ export const manifestSchema = z.looseObject({
   omitted: z.array(omissionSchema),
   warnings: z.array(z.string()),
   artifacts: z.array(artifactSchema).min(1),
+  /** RESTORE.txt as it was written. */
+  restoreText: z.looseObject({ bytes: z.number().int().nonnegative(), sha256 }).optional(),
 });
 /** See {@link manifestSchema}. */
 export type Manifest = z.infer<typeof manifestSchema>;

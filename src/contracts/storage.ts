@@ -26,6 +26,10 @@ export interface ObjectInfo {
 export interface Storage {
   /** Where this is, for people and without secrets: `/var/backups`, `s3://bucket/prefix`. */
   readonly location: string;
+  /** The same for all destinations that lead to one place; absent where that cannot be told. */
+  readonly place?: string;
+  /** True where `modifiedAt` is of a clock that is not this machine's. */
+  readonly hasOwnClock?: boolean;
   /** Bodies longer than this go up in parts of this size; absent where there are no parts. */
   readonly partBytes?: number;
   /** What `doctor` says of abilities that nobody can find out by trying them. */

@@ -5,9 +5,12 @@ import type { SourceInfo } from "./connector.ts";
 export interface BackupRef {
   readonly id: string;
   readonly job: string;
-  readonly kind: Kind;
-  /** When the run started, to the second. */
+  /** One of `kinds`, or what a newer program calls it. */
+  readonly kind: string;
+  /** When the run started, to the second, by the clock of the machine that made it. */
   readonly createdAt: Date;
+  /** When its manifest was stored, by the store's clock; absent where that is this machine's. */
+  readonly storedAt?: Date;
   /** `s41f0c2`: which server it is of. */
   readonly sourceTag: string;
   /** The parent's id; undefined for a full backup. */
@@ -21,9 +24,12 @@ export interface BackupRef {
   readonly files: ReadonlyMap<string, number>;
 }
 
-/** A small create-only object beside the manifest. */
+/**
+ * A small create-only object beside the manifest. `suspect` says that something was not right which
+ * a restore does without, or which nobody has looked at twice.
+ */
 export type Mark =
-  | { readonly type: "verified" | "damaged"; readonly at: Date }
+  | { readonly type: "verified" | "suspect" | "damaged"; readonly at: Date }
   | { readonly type: "hold" };
 
 /** What the next backup of a job is to be. */

@@ -1,10 +1,12 @@
 import { age } from "../codecs/age.ts";
 import { findCodec } from "../codecs/mod.ts";
 import { writeArtifact } from "../catalog/artifact-writer.ts";
+import { volumeFaults } from "../catalog/folder-faults.ts";
 import { inventoryBytes, inventoryFormat } from "../catalog/inventory-file.ts";
-import { manifestText } from "../catalog/manifest.ts";
+import { manifestText, sha256Of } from "../catalog/manifest.ts";
 import { artifactName } from "../catalog/names.ts";
 import { restoreText, restoreTextName } from "../catalog/restore-text.ts";
+import { sealName, sealText } from "../catalog/seal.ts";
 import type { JobDefinition } from "../config/model.ts";
 import type { Codec, Encryption, OpenCodec } from "../contracts/codec.ts";
 import type { ArtifactHead, Emit } from "../contracts/connector.ts";
@@ -15,7 +17,6 @@ import { type Bytes, tapped } from "../core/bytes.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import { abortable } from "../core/retry.ts";
 import type { Storage } from "../contracts/storage.ts";
-import { checkSizes } from "./check-sizes.ts";
 import { recipesOf } from "./recipes.ts";
 import { cleanUpRun } from "./clean-up.ts";
 import type { FailedDestination, OpenDestination } from "./destinations.ts";
@@ -47,9 +48,10 @@ export interface BackupWriter {
   readonly artifacts: readonly Artifact[];
   /** Takes one artifact of the dump; may be called for several at the same time. */
   readonly putArtifact: Emit;
-  putInventory(inventory: Inventory): Promise<void>;
+  /** Puts the inventory, which records what the manifest is going to say. */
+  putInventory(inventory: Inventory, manifest: Manifest): Promise<void>;
   /**
-   * Puts RESTORE.txt and then the manifest: each destination commits alone.
+   * Puts RESTORE.txt, the seal and then the manifest: each destination commits alone.
    *
    * @param assertWhole called right before the first manifest; what it throws ends the run
    */
@@ -157,21 +159,26 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       }
       return await put(head, format, bytes);
     },
-    async putInventory(inventory) {
+    async putInventory(inventory, manifest) {
       const databases = inventory.databases.map(({ database }) => database);
       const head = { role: "inventory", databases, format: inventoryFormat.id, slug: "" };
-      await put(head, inventoryFormat, inventoryBytes(inventory));
+      await put(head, inventoryFormat, inventoryBytes(inventory, manifest));
     },
     async commit(manifest, assertWhole) {
       const recipes = recipesOf(manifest, job.database.kind);
       const text = new TextEncoder().encode(restoreText(manifest, recipes));
+      const body = new TextEncoder().encode(manifestText({
+        ...manifest,
+        restoreText: { bytes: text.byteLength, sha256: sha256Of(text) },
+      }));
+      const seal = sha256Of(body);
       await atEach(async ({ storage }) => {
         await storage.put(prefix + restoreTextName, text, o);
+        await storage.put(prefix + sealName(seal), new TextEncoder().encode(sealText(seal)), o);
         await assertStored(storage, prefix, manifest, o);
       });
       o.signal.throwIfAborted();
       assertWhole();
-      const body = new TextEncoder().encode(manifestText(manifest));
       await atEach(async ({ name, storage }) => {
         await storage.put(prefix + manifestName, body, o);
         committed.add(name);
@@ -238,7 +245,7 @@ async function assertStored(
   for await (const { key, bytes } of storage.list(prefix, o)) {
     files.set(key.slice(prefix.length), bytes);
   }
-  const [problem] = checkSizes(manifest, { prefix, files });
+  const [problem] = volumeFaults(manifest, { prefix, files });
   if (problem === undefined) return;
   throw new BackupError("storage/failed", `${problem.message}, though it was just stored`, {
     cause: problem,

@@ -3,7 +3,12 @@ import type { Encryption } from "../contracts/codec.ts";
 import { defaultStallTimeoutMs, type JobDefinition } from "../config/model.ts";
 import { openWithLimits } from "../connectors/limits.ts";
 import type { Connector, DumpResult, Emit, SourceInfo } from "../contracts/connector.ts";
-import { type Manifest, manifestFormatVersion, type Omission } from "../contracts/manifest.ts";
+import {
+  type Kind,
+  type Manifest,
+  manifestFormatVersion,
+  type Omission,
+} from "../contracts/manifest.ts";
 import type { StrategyPlan } from "../contracts/strategy.ts";
 import { BackupError } from "../core/errors.ts";
 import { version } from "../core/version.ts";
@@ -80,7 +85,7 @@ interface Order {
   readonly job: JobDefinition;
   readonly run: string;
   readonly startedAt: Date;
-  readonly forced: Manifest["kind"] | undefined;
+  readonly forced: Kind | undefined;
 }
 
 /** Everything that happens while the lock is held. */
@@ -95,26 +100,30 @@ async function runLocked(order: Order, o: JobContext): Promise<RunResult> {
       { job: job.name, location: connector.location, run },
       o,
       () =>
-        withDestinations(job.destinations, { ...o, stallMs }, async (open, unopened) => {
-          const history = await openHistory(o);
-          try {
-            if (open.length === 0) throw unopened[0]!.error;
-            await cleanUpAfterCrash(job.name, open, history, o);
-            const locations = open.map(({ storage }) => storage.location);
-            const recorded = await withBackupsKept(
-              { job: job.name, locations },
-              o,
-              () => runRecorded({ ...order, encryption }, connector, open, unopened, history, o),
-            );
-            order.so.done = recorded;
-            const result = await pruneAfter(recorded, job, open, o);
-            order.so.done = result;
-            history.finish(result);
-            return result;
-          } finally {
-            history.close();
-          }
-        }),
+        withDestinations(
+          job.destinations,
+          { ...o, stallMs, isEachItsOwn: true },
+          async (open, unopened) => {
+            const history = await openHistory(o);
+            try {
+              if (open.length === 0) throw unopened[0]!.error;
+              await cleanUpAfterCrash(job.name, open, history, o);
+              const locations = open.map(({ storage }) => storage.location);
+              const recorded = await withBackupsKept(
+                { job: job.name, locations },
+                o,
+                () => runRecorded({ ...order, encryption }, connector, open, unopened, history, o),
+              );
+              order.so.done = recorded;
+              const result = await pruneAfter(recorded, job, open, o);
+              order.so.done = result;
+              history.finish(result);
+              return result;
+            } finally {
+              history.close();
+            }
+          },
+        ),
     );
   } finally {
     await connector.close();
@@ -189,8 +198,9 @@ async function runHeld(
     emits.end();
     // A right can be revoked between the look at the source and the dump.
     assertAccepted(job, dump.omitted, "dump/omitted");
-    await writer.putInventory(dump.inventory);
-    const manifest = describe(order, writer, { info, plan, source, by, dump }, o.runtime.now());
+    const described = describe(order, writer, { info, plan, source, by, dump }, o.runtime.now());
+    await writer.putInventory(dump.inventory, described);
+    const manifest = { ...described, artifacts: [...writer.artifacts] };
     await writer.commit(manifest, emits.assertWhole);
     const result = committedResult(order, manifest, writer.outcomes(), warningsOf(info, dump), o);
     order.so.done = result;

@@ -1,5 +1,5 @@
 import { chainOf } from "../catalog/catalog.ts";
-import { manifestSha256, readManifestFile } from "../catalog/manifest.ts";
+import { type ManifestFile, readManifest, readManifestFile } from "../catalog/manifest.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { BackupError, hasCode } from "../core/errors.ts";
@@ -50,6 +50,41 @@ export async function checkChain(
   );
 }
 
+/**
+ * Makes sure that what builds on a copy was made with the manifest that it has now.
+ *
+ * @throws BackupError `verification/broken-chain`; those of the storage
+ */
+export async function checkChildren(
+  { destination, ref }: Copy,
+  { sha256 }: ManifestFile,
+  { found }: Everything,
+  o: JobContext,
+): Promise<void> {
+  const isChild = ({ ref: { parentId, job, sourceTag } }: FoundBackup) =>
+    parentId === ref.id && job === ref.job && sourceTag === ref.sourceTag;
+  const copies = found.filter(isChild).flatMap((one) => one.copies);
+  for (const child of copies.filter((copy) => copy.destination === destination)) {
+    const said = await parentDigest(child, o);
+    if (said === undefined || said === sha256) continue;
+    throw new BackupError(
+      "verification/broken-chain",
+      `Backup ${ref.id} is not what it was when ${child.ref.id}, which builds on it, was made`,
+      { hint: "Use another copy of it, or an older backup, and take a new full one." },
+    );
+  }
+}
+
+/** Undefined where the child's manifest is damaged, which its own check tells. */
+async function parentDigest({ destination, ref }: Copy, o: JobContext) {
+  try {
+    return (await readManifest(destination.storage, ref, o)).parent?.manifestSha256;
+  } catch (error) {
+    if (hasCode(error, "verification/") || hasCode(error, "storage/not-found")) return undefined;
+    throw error;
+  }
+}
+
 /** The full one first; without the backup itself. */
 function ancestorsOf(
   ref: BackupRef,
@@ -66,8 +101,7 @@ function ancestorsOf(
 
 async function hasManifest({ destination, ref }: Copy, sha256: string, o: JobContext) {
   try {
-    const { bytes } = await readManifestFile(destination.storage, ref, o);
-    return manifestSha256(bytes) === sha256;
+    return (await readManifestFile(destination.storage, ref, o)).sha256 === sha256;
   } catch (error) {
     if (hasCode(error, "verification/")) return false;
     throw error;

@@ -1,8 +1,10 @@
 import { goodBackups, resolveBackup } from "../catalog/catalog.ts";
 import { readManifest } from "../catalog/manifest.ts";
+import { momentOf } from "../catalog/moment.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import { BackupError } from "../core/errors.ts";
 import { suggestion } from "../core/text.ts";
+import { aheadWarning, withoutAhead } from "./clock.ts";
 import { undamagedFirst } from "./damaged-copy.ts";
 import type { FoundBackup } from "./list.ts";
 import type { JobContext, RestoreRequest } from "./types.ts";
@@ -22,7 +24,13 @@ export async function chooseBackup(
     const ref = resolveBackup(found.map(({ ref }) => ref), request.backup);
     return found.find((one) => one.ref.prefix === ref.prefix)!;
   }
-  const candidates = await inOrder(candidatesOf(found, request), o);
+  const good = candidatesOf(found, request);
+  const { current, ahead } = withoutAhead(good, ({ ref }) => ref, o.runtime.now());
+  if (ahead.length > 0) {
+    const warning = aheadWarning(ahead.map(({ ref }) => ref.id), o.runtime.now());
+    o.runtime.log.warn("{warning}", { warning });
+  }
+  const candidates = await inOrder(current, o);
   const [newest] = candidates.slice(-1);
   if (newest === undefined) throw noBackup(found, request);
   assertOneSource(candidates, request);
@@ -39,7 +47,7 @@ function candidatesOf(found: readonly FoundBackup[], { job }: RestoreRequest): F
   }
   // A backup is as good as the best of its copies, and as those of what it builds on.
   const refs = found.map(({ ref, copies }) => {
-    const best = copies.find((copy) => !isDamaged(copy.ref.marks)) ?? copies[0]!;
+    const best = undamagedFirst(copies)[0]!;
     return { ...ref, marks: best.ref.marks };
   });
   const good = new Set(goodBackups(refs).map(({ prefix }) => prefix));
@@ -51,7 +59,7 @@ async function inOrder(
   candidates: readonly FoundBackup[],
   o: JobContext,
 ): Promise<readonly FoundBackup[]> {
-  const second = ({ ref }: FoundBackup) => ref.createdAt.getTime();
+  const second = ({ ref }: FoundBackup) => momentOf(ref).getTime();
   const counts = new Map<number, number>();
   for (const one of candidates) counts.set(second(one), (counts.get(second(one)) ?? 0) + 1);
   const startedMs = new Map<FoundBackup, number>();
@@ -62,10 +70,6 @@ async function inOrder(
   }
   const at = (one: FoundBackup) => startedMs.get(one) ?? second(one);
   return [...candidates].sort((a, b) => at(a) - at(b));
-}
-
-function isDamaged(marks: FoundBackup["ref"]["marks"]): boolean {
-  return marks.some(({ type }) => type === "damaged");
 }
 
 /** "The latest" must not jump between two servers that share a prefix. */
@@ -108,7 +112,7 @@ async function newestBefore(
   o: JobContext,
 ): Promise<FoundBackup> {
   // A folder's name tells when the run began, and the data is never older than that.
-  for (const candidate of candidates.filter(({ ref }) => ref.createdAt <= at).reverse()) {
+  for (const candidate of candidates.filter(({ ref }) => momentOf(ref) <= at).reverse()) {
     const manifest = await anyManifest(candidate, o);
     if (new Date(manifest.consistentAt) <= at) return candidate;
   }

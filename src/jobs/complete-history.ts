@@ -1,12 +1,13 @@
 import { readCatalog } from "../catalog/catalog.ts";
 import { goodBackups } from "../catalog/choose.ts";
+import { isAhead } from "../catalog/moment.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { hasCode, toBackupError } from "../core/errors.ts";
 import type { OpenDestination } from "./destinations.ts";
 import type { JobContext } from "./types.ts";
 
 /**
- * What a next backup may build on: the good backups of a job and source whose whole chain is on every
+ * What a next backup may build on: the good backups of a job and source, none from the future, whose whole chain is on every
  * one of these destinations, oldest first. One LIST each.
  *
  * A destination that cannot be listed leaves none, with a warning: then a full backup is taken.
@@ -20,7 +21,9 @@ export async function completeHistory(
   for (const { name, storage } of open) {
     try {
       const refs = await readCatalog(storage, { ...o, job });
-      const good = goodBackups(refs.filter((ref) => ref.sourceTag === sourceTag));
+      const now = o.runtime.now();
+      const own = refs.filter((ref) => ref.sourceTag === sourceTag && !isAhead(ref, now));
+      const good = goodBackups(own);
       const here = new Set(good.map(({ prefix }) => prefix));
       common = common?.filter(({ prefix }) => here.has(prefix)) ?? good;
     } catch (error) {

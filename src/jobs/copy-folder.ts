@@ -1,8 +1,11 @@
 import { openVolume } from "../catalog/artifact-reader.ts";
-import { readManifestFile } from "../catalog/manifest.ts";
+import { readAgain } from "../catalog/catalog.ts";
+import { expectedFiles, isExtraFile } from "../catalog/folder-faults.ts";
+import { type ManifestFile, readManifestFile, sha256Of } from "../catalog/manifest.ts";
 import { parseMarkName } from "../catalog/mark-names.ts";
 import { removeMark } from "../catalog/marks.ts";
 import { restoreTextName } from "../catalog/restore-text.ts";
+import { sealName, sealText } from "../catalog/seal.ts";
 import { type Manifest, manifestName, type Volume } from "../contracts/manifest.ts";
 import type { ObjectInfo, Storage } from "../contracts/storage.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
@@ -13,15 +16,20 @@ import type { JobContext } from "./types.ts";
 
 /** Wraps what went wrong with the copy that is read, so that another one can be tried. */
 export class SourceFailure extends Error {
-  constructor(cause: unknown) {
+  /** Reads the same from the source anew. */
+  readonly again: () => Promise<void>;
+
+  constructor(cause: unknown, again: () => Promise<void>) {
     super("The source failed", { cause });
+    this.again = again;
   }
 }
 
 /**
- * Makes a backup's folder at `target` what it is at `source`: artifacts, then the manifest, byte by
- * byte. Objects that are there already and have the right digest are kept, others are replaced; in a
- * damaged backup nothing is deleted before the source has proven to be whole.
+ * Makes a backup's folder at `target` what it is at `source`: artifacts, RESTORE.txt, the seal, then
+ * the manifest, byte by byte. Objects that are there already and have the right digest are kept,
+ * others are replaced, and what is too many goes; in a damaged backup nothing is deleted before the
+ * source has proven to be whole.
  *
  * @returns how many bytes were written
  * @throws SourceFailure; the storage errors of the target
@@ -34,7 +42,7 @@ export async function transfer(
   o: JobContext,
 ): Promise<number> {
   const { prefix } = ref;
-  const { text, manifest } = await readSource(source, ref, o);
+  const { bytes: text, manifest, sha256 } = await readSource(source, ref, o);
   const volumes = manifest.artifacts.flatMap((artifact) => artifact.volumes);
   meter.stage(`copy ${ref.id}`, volumes.reduce((sum, { bytes }) => sum + bytes, 0));
   const there = await objectsIn(target, prefix, o);
@@ -50,7 +58,7 @@ export async function transfer(
   const oldManifest = there.get(manifestName);
   const isSame = oldManifest !== undefined && await hasText(target, oldManifest, text, o);
   if (oldManifest !== undefined) {
-    for (const volume of missing) await proven(openVolume(source, prefix, volume, o));
+    for (const volume of missing) await proven(() => openVolume(source, prefix, volume, o));
     if (!isSame || missing.length > 0) wrong.unshift(oldManifest);
   }
   await replaceable(wrong, target, o);
@@ -61,15 +69,27 @@ export async function transfer(
     await putVolume(source, target, prefix, volume, meter, o);
     bytes += volume.bytes;
   }
-  bytes += await putText(source, target, ref, there, o);
+  bytes += await putRestoreText(source, target, ref, manifest, there, o);
+  const seal = new TextEncoder().encode(sealText(sha256));
+  const oldSeal = there.get(sealName(sha256));
+  if (oldSeal?.bytes !== seal.byteLength) {
+    if (oldSeal !== undefined) await remove(oldSeal, target, o);
+    await putOnce(target, prefix + sealName(sha256), seal, o);
+    bytes += seal.byteLength;
+  }
   if (!isSame || missing.length > 0) {
     await assertAllThere(target, ref, volumes, o);
     await putOnce(target, prefix + manifestName, text, o);
     bytes += text.byteLength;
   }
+  const expected = expectedFiles(manifest, sha256);
+  for (const [name, object] of there) {
+    if (isExtraFile(name, expected)) await removeExtra(object, target, o);
+  }
   // Every byte has been read or written just now.
-  const damaged = [...there.keys()].map(parseMarkName).filter((mark) => mark?.type === "damaged");
-  for (const mark of damaged) await removeMark(target, ref, mark!, o);
+  for (const mark of [...there.keys()].flatMap((name) => parseMarkName(name) ?? [])) {
+    if (mark.type === "damaged" || mark.type === "suspect") await removeMark(target, ref, mark, o);
+  }
   return bytes;
 }
 
@@ -91,16 +111,12 @@ async function assertAllThere(
 }
 
 /** The manifest as it is stored: a child names its parent's by its digest. */
-async function readSource(
-  source: Storage,
-  ref: BackupRef,
-  o: JobContext,
-): Promise<{ text: Uint8Array; manifest: Manifest }> {
+async function readSource(source: Storage, ref: BackupRef, o: JobContext): Promise<ManifestFile> {
+  const read = (fresh: BackupRef) => readManifestFile(source, fresh, o);
   try {
-    const { manifest, bytes } = await readManifestFile(source, ref, o);
-    return { text: bytes, manifest };
+    return await read(ref);
   } catch (error) {
-    throw new SourceFailure(error);
+    throw new SourceFailure(error, async () => void await read(await readAgain(source, ref, o)));
   }
 }
 
@@ -150,11 +166,11 @@ async function hasText(
   return there.every((byte, index) => byte === text[index]);
 }
 
-async function proven(bytes: Bytes): Promise<void> {
+async function proven(open: () => Bytes): Promise<void> {
   try {
-    await drain(bytes);
+    await drain(open());
   } catch (error) {
-    throw new SourceFailure(error);
+    throw new SourceFailure(error, () => drain(open()));
   }
 }
 
@@ -168,6 +184,15 @@ async function replaceable(wrong: readonly ObjectInfo[], target: Storage, o: Job
       `"${key}" at ${target.location} is damaged and retained until ${until.toISOString()}`,
       { hint: "It can be replaced after that. The other copies are as good as before." },
     );
+  }
+}
+
+/** What is too many does no harm for as long as the store keeps it. */
+async function removeExtra(object: ObjectInfo, target: Storage, o: JobContext): Promise<void> {
+  try {
+    await remove(object, target, o);
+  } catch (error) {
+    if (!hasCode(error, "storage/retained")) throw error;
   }
 }
 
@@ -207,34 +232,51 @@ async function putVolume(
       { hint: "Look into the store: it acknowledged an object that is not whole." },
     );
   } catch (error) {
-    if (failure !== undefined) throw new SourceFailure(failure.error);
+    if (failure !== undefined) {
+      const again = () => drain(openVolume(source, prefix, volume, o));
+      throw new SourceFailure(failure.error, again);
+    }
     if (!hasCode(error, "storage/exists")) throw error;
     // Somebody else copies the same backup: what is there has to be right.
     await drain(openVolume(target, prefix, volume, o));
   }
 }
 
-/** RESTORE.txt has no digest in the manifest, and nothing but people depends on it. */
-async function putText(
+/**
+ * Nothing but people depends on RESTORE.txt, so that one which is wrong at the source holds up no
+ * copy of the data: it is left out, and `verify` tells.
+ */
+async function putRestoreText(
   source: Storage,
   target: Storage,
-  { prefix, files }: BackupRef,
-  there: ReadonlyMap<string, ObjectInfo>,
+  { id, prefix }: BackupRef,
+  { restoreText }: Manifest,
+  objects: ReadonlyMap<string, ObjectInfo>,
   o: JobContext,
 ): Promise<number> {
-  const old = there.get(restoreTextName);
-  const bytes = files.get(restoreTextName);
-  if (bytes === undefined || old?.bytes === bytes) return 0;
   const key = prefix + restoreTextName;
-  let text: Uint8Array;
-  try {
-    text = await collect(source.get(key, o));
-  } catch (error) {
-    throw new SourceFailure(error);
+  const old = objects.get(restoreTextName);
+  const isRight = (text: Uint8Array) => sha256Of(text) === restoreText?.sha256;
+  const there = old === undefined ? undefined : await textAt(target, key, o);
+  if (there !== undefined && isRight(there)) return 0;
+  const text = await textAt(source, key, o);
+  if (text === undefined || !isRight(text)) {
+    const place = { id, location: source.location };
+    o.runtime.log.warn("RESTORE.txt of {id} is not whole at {location} and is left out", place);
+    return 0;
   }
   if (old !== undefined) await remove(old, target, o);
   await putOnce(target, key, text, o);
   return text.byteLength;
+}
+
+async function textAt(source: Storage, key: string, o: JobContext) {
+  try {
+    return await collect(source.get(key, o));
+  } catch (error) {
+    if (hasCode(error, "storage/not-found") || error instanceof RangeError) return undefined;
+    throw new SourceFailure(error, async () => void await collect(source.get(key, o)));
+  }
 }
 
 /** Puts a small object; the same one there already is fine. */

@@ -1,16 +1,17 @@
 import { resolveBackup, surveyCatalog, type SurveyedBackup } from "../catalog/catalog.ts";
 import { parseMarkName } from "../catalog/mark-names.ts";
 import { addMark } from "../catalog/marks.ts";
+import { standingOf } from "../catalog/standing.ts";
 import { manifestName } from "../contracts/manifest.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import { cleanUpAfterCrash, cleanUpRun } from "./clean-up.ts";
 import { SourceFailure, transfer } from "./copy-folder.ts";
-import { type OpenDestination, withDestinations } from "./destinations.ts";
+import { isSamePlace, type OpenDestination, withDestinations } from "./destinations.ts";
 import { type History, openHistory } from "./history.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
 import { withBackupsKept } from "./lock.ts";
-import { isDamage, markDamaged, undamagedFirst } from "./damaged-copy.ts";
+import { type Copy, isDamage, markSuspect, readOnceMore, undamagedFirst } from "./damaged-copy.ts";
 import { createMeter, type Meter } from "./progress.ts";
 import type { CopyBackups, CopyResult, JobContext } from "./types.ts";
 
@@ -20,6 +21,9 @@ export const copyBackups: CopyBackups = (request, o) =>
     if (target === undefined) throw unreachable!.error;
     const definitions = [...request.sources, ...request.fallbacks ?? []];
     return await withDestinations(definitions, o, async (open, unopened) => {
+      if (open.length > 0 && open.every(({ storage }) => isSamePlace(storage, target.storage))) {
+        throw samePlace(target);
+      }
       const { found, failed } = await findBackups(open, o);
       const unread = [...unopened, ...failed];
       const isUnread = ({ name }: { name: string }) => unread.some((one) => one.name === name);
@@ -36,6 +40,14 @@ export const copyBackups: CopyBackups = (request, o) =>
       return await copyAll(choose(found, names, request.wanted), target, there, o);
     });
   });
+
+function samePlace({ name, storage }: OpenDestination): BackupError {
+  return new BackupError(
+    "usage/same-place",
+    `There is nothing to copy from: "${name}" (${storage.location}) is the only place that is named`,
+    { hint: "Name another destination with --from." },
+  );
+}
 
 async function copyAll(
   chosen: readonly FoundBackup[],
@@ -184,9 +196,10 @@ async function recorded<T>(
   }
 }
 
-/** As far as a LIST tells: not marked damaged, and with the files and sizes of a copy elsewhere. */
+/** As far as a LIST tells: nothing said against it, and with the files of a copy elsewhere. */
 function isWhole(there: SurveyedBackup, copies: FoundBackup["copies"]): boolean {
-  if (there.marks.some(({ type }) => type === "damaged")) return false;
+  const standing = standingOf(there.marks);
+  if (standing === "damaged" || standing === "suspect") return false;
   return copies.some(({ ref }) =>
     [...ref.files].every(([name, bytes]) =>
       parseMarkName(name) !== undefined || there.files.get(name) === bytes
@@ -215,7 +228,7 @@ async function assertParent(
   );
 }
 
-/** Takes the first copy that turns out whole; the damaged ones that it meets are marked. */
+/** Takes the first copy that turns out whole; those that are damaged at a second look are marked. */
 async function fromAny(
   copies: FoundBackup["copies"],
   target: OpenDestination,
@@ -225,14 +238,13 @@ async function fromAny(
   let failure: unknown;
   for (const copy of undamagedFirst(copies)) {
     const { destination, ref } = copy;
+    const attempt = () => transfer(destination.storage, target.storage, ref, meter, o);
     try {
-      const bytes = await transfer(destination.storage, target.storage, ref, meter, o);
-      return { from: destination.name, bytes };
+      return { from: destination.name, bytes: await twice(attempt, copy, o) };
     } catch (error) {
       if (!(error instanceof SourceFailure)) throw error;
       o.signal.throwIfAborted();
       failure = error.cause;
-      if (isDamage(failure)) await markDamaged(copy, o);
       o.runtime.log.warn("The copy of {id} at {destination} cannot be used: {error}", {
         id: ref.id,
         destination: destination.name,
@@ -241,4 +253,21 @@ async function fromAny(
     }
   }
   throw failure;
+}
+
+/** Goes on after a bad read of the source that turns out well when it is read again. */
+async function twice<T>(attempt: () => Promise<T>, copy: Copy, o: JobContext): Promise<T> {
+  try {
+    return await attempt();
+  } catch (error) {
+    if (!(error instanceof SourceFailure) || !isDamage(error.cause)) throw error;
+    o.signal.throwIfAborted();
+    if (await readOnceMore(copy, error.cause, error.again, o) === undefined) throw error;
+  }
+  try {
+    return await attempt();
+  } catch (error) {
+    if (error instanceof SourceFailure && isDamage(error.cause)) await markSuspect(copy, o);
+    throw error;
+  }
 }

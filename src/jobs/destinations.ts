@@ -5,6 +5,14 @@ import { timed } from "../core/retry.ts";
 import { withStallLimit } from "../storage/stall-limit.ts";
 import type { JobContext } from "./types.ts";
 
+/** How destinations are opened. */
+export interface OpenOptions extends JobContext {
+  /** The longest that a call may take without a sign of life, default 10 minutes. */
+  readonly stallMs?: number;
+  /** Two that lead to one place are an error of the second; default false: the second is left out. */
+  readonly isEachItsOwn?: boolean;
+}
+
 /** A destination that is open for use. */
 export interface OpenDestination {
   readonly name: string;
@@ -25,7 +33,7 @@ export interface FailedDestination {
  */
 export async function withDestinations<T>(
   definitions: readonly DestinationDefinition[],
-  o: JobContext & { readonly stallMs?: number },
+  o: OpenOptions,
   use: (open: readonly OpenDestination[], failed: readonly FailedDestination[]) => Promise<T>,
 ): Promise<T> {
   const { open, failed } = await openDestinations(definitions, o);
@@ -39,14 +47,22 @@ export async function withDestinations<T>(
 /** Opens destinations in order; who calls it closes them with {@link closeDestinations}. */
 export async function openDestinations(
   definitions: readonly DestinationDefinition[],
-  o: JobContext & { readonly stallMs?: number },
+  o: OpenOptions,
 ): Promise<{ open: OpenDestination[]; failed: FailedDestination[] }> {
   const open: OpenDestination[] = [];
   const failed: FailedDestination[] = [];
   for (const definition of definitions) {
     const { name } = definition;
     try {
-      open.push({ name, storage: await openLimited(definition, o) });
+      const storage = await openLimited(definition, o);
+      const same = open.find((one) => isSamePlace(one.storage, storage));
+      if (same === undefined) {
+        open.push({ name, storage });
+        continue;
+      }
+      await storage.close();
+      // Who reads looks there once; who writes has one copy less than was asked for.
+      if (o.isEachItsOwn === true) failed.push({ name, error: samePlace(name, same) });
     } catch (error) {
       failed.push({ name, error: toBackupError(error) });
     }
@@ -56,7 +72,7 @@ export async function openDestinations(
 
 async function openLimited(
   { name, kind, options }: DestinationDefinition,
-  o: JobContext & { readonly stallMs?: number },
+  o: OpenOptions,
 ): Promise<Storage> {
   const limitMs = o.stallMs ?? defaultStallTimeoutMs;
   const opening = (async () => await kind.open(options, o))();
@@ -71,6 +87,19 @@ async function openLimited(
     opening.then((storage) => storage.close()).catch(() => {});
     throw error;
   }
+}
+
+/** True where two destinations are one. */
+export function isSamePlace(one: Storage, other: Storage): boolean {
+  return one.place !== undefined && one.place === other.place;
+}
+
+function samePlace(name: string, { name: other, storage }: OpenDestination): BackupError {
+  return new BackupError(
+    "config/same-place",
+    `Destination "${name}" is the same place as "${other}" (${storage.location})`,
+    { hint: `There is one copy, at "${other}". Give "${name}" a place of its own.` },
+  );
 }
 
 /** Closes destinations; a failure to close loses nothing and is not told. */

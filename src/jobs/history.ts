@@ -1,6 +1,6 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import { openStateDatabase, type StateDatabase } from "./state-database.ts";
 import type { RunResult } from "./types.ts";
 import type { JobContext } from "./types.ts";
 
@@ -36,7 +36,7 @@ export async function openHistory(o: JobContext): Promise<History> {
   function attempt<T>(what: string, fallback: T, use: (database: DatabaseSync) => T): T {
     if (database === undefined) return fallback;
     try {
-      return use(database);
+      return database.use(use);
     } catch (error) {
       warn(o, what, error);
       return fallback;
@@ -104,13 +104,16 @@ const tables = `
   );
 `;
 
-async function openDatabase(o: JobContext): Promise<DatabaseSync | undefined> {
+async function openDatabase(o: JobContext): Promise<StateDatabase | undefined> {
   try {
-    const { DatabaseSync } = await import("node:sqlite");
-    await mkdir(o.stateDir, { recursive: true, mode: 0o700 });
-    const database = new DatabaseSync(join(o.stateDir, "state.db"));
-    database.exec(tables);
-    return database;
+    return await openStateDatabase(join(o.stateDir, "state.db"), {
+      tables,
+      onDamaged: (aside) =>
+        o.runtime.log.warn(
+          "The record of runs was damaged: it is now {aside}, and a new one begins",
+          { aside },
+        ),
+    });
   } catch (error) {
     warn(o, "open the record of runs", error);
     return undefined;

@@ -1,8 +1,10 @@
-import { readCatalog, resolveBackup } from "../catalog/catalog.ts";
+import { resolveBackup, surveyCatalog } from "../catalog/catalog.ts";
 import type { DestinationDefinition } from "../config/model.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
+import { momentOf } from "../catalog/moment.ts";
 import { toBackupError } from "../core/errors.ts";
 import { mapSome } from "../core/map-some.ts";
+import { withoutAhead } from "./clock.ts";
 import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
 import { type ManifestCache, openManifestCache } from "./manifest-cache.ts";
 import type { JobContext, ListBackups, ListedBackup, ShowBackup } from "./types.ts";
@@ -12,10 +14,11 @@ const manifestsAtOnce = 16;
 
 /** Lists the backups of several destinations as one list. See {@link ListBackups}. */
 export const listBackups: ListBackups = (definitions, o) =>
-  withFound(definitions, o, async ({ found, warnings }, open) => {
+  withFound(definitions, o, async ({ found, warnings, unreached }, open) => {
     const backups = await withManifests(found, open, o);
-    backups.sort((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.id < b.id ? 1 : -1));
-    return { backups, warnings };
+    backups.sort((a, b) => momentOf(b).getTime() - momentOf(a).getTime() || (a.id < b.id ? 1 : -1));
+    const { ahead } = withoutAhead(backups, (one) => one, o.runtime.now());
+    return { backups, warnings, unreached, ahead: ahead.map(({ id }) => id) };
   });
 
 /** Every backup as its folder's name tells it, oldest first. Reads no manifest. */
@@ -58,7 +61,11 @@ function withFound<T>(
   definitions: readonly DestinationDefinition[],
   o: JobContext & { job?: string },
   use: (
-    listing: { readonly found: readonly FoundBackup[]; readonly warnings: string[] },
+    listing: {
+      readonly found: readonly FoundBackup[];
+      readonly warnings: string[];
+      readonly unreached: readonly FailedDestination[];
+    },
     open: readonly OpenDestination[],
   ) => Promise<T>,
 ): Promise<T> {
@@ -71,7 +78,7 @@ function withFound<T>(
     const unopenedWarnings = unopened.map(({ name, error }) =>
       `Destination "${name}" is left out: ${error.message}`
     );
-    return await use({ found, warnings: [...unopenedWarnings, ...warnings] }, open);
+    return await use({ found, warnings: [...unopenedWarnings, ...warnings], unreached }, open);
   });
 }
 
@@ -123,14 +130,23 @@ export async function findBackups(
   o: JobContext,
   job?: string,
 ): Promise<
-  { found: FoundBackup[]; warnings: string[]; failed: FailedDestination[] }
+  {
+    found: FoundBackup[];
+    warnings: string[];
+    failed: FailedDestination[];
+    /** Folders with a manifest and a name that is no backup's. */
+    strays: { readonly destination: OpenDestination; readonly prefix: string }[];
+  }
 > {
   const byPrefix = new Map<string, { destination: OpenDestination; ref: BackupRef }[]>();
   const warnings: string[] = [];
   const failed: FailedDestination[] = [];
+  const strays: { destination: OpenDestination; prefix: string }[] = [];
   for (const destination of open) {
     try {
-      for (const ref of await readCatalog(destination.storage, { ...o, job })) {
+      const survey = await surveyCatalog(destination.storage, { ...o, job });
+      strays.push(...survey.strays.map((prefix) => ({ destination, prefix })));
+      for (const ref of survey.backups) {
         const copies = byPrefix.get(ref.prefix) ?? [];
         copies.push({ destination, ref });
         byPrefix.set(ref.prefix, copies);
@@ -144,7 +160,7 @@ export async function findBackups(
   }
   const found = [...byPrefix.values()].map((copies) => ({ ref: copies[0]!.ref, copies }));
   found.sort((a, b) => a.ref.createdAt.getTime() - b.ref.createdAt.getTime());
-  return { found, warnings, failed };
+  return { found, warnings, failed, strays };
 }
 
 async function listed(

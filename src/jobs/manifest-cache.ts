@@ -1,10 +1,11 @@
-import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { parseManifest, readManifest } from "../catalog/manifest.ts";
+import { sealedDigest } from "../catalog/seal.ts";
 import { type Manifest, manifestName } from "../contracts/manifest.ts";
 import type { Storage } from "../contracts/storage.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
+import { openStateDatabase, type StateDatabase } from "./state-database.ts";
 import type { JobContext } from "./types.ts";
 
 /**
@@ -27,7 +28,7 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   function attempt<T>(use: (database: DatabaseSync) => T): T | undefined {
     if (database === undefined) return undefined;
     try {
-      return use(database);
+      return database.use(use);
     } catch (error) {
       o.runtime.log.debug("The cache of manifests fails: {error}", { error: String(error) });
       database.close();
@@ -36,10 +37,10 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
     }
   }
 
-  function remembered(location: string, ref: BackupRef): Manifest | undefined {
+  function remembered(location: string, ref: BackupRef, sha256: string): Manifest | undefined {
     const row = attempt((db) =>
-      db.prepare("SELECT text FROM manifests WHERE location = ? AND prefix = ? AND bytes = ?")
-        .get(location, ref.prefix, sizeOf(ref))
+      db.prepare("SELECT text FROM sealed WHERE location = ? AND prefix = ? AND sha256 = ?")
+        .get(location, ref.prefix, sha256)
     );
     if (row === undefined) return undefined;
     try {
@@ -54,21 +55,24 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   return {
     async read(storage, ref, context) {
       const { location } = storage;
-      const known = remembered(location, ref);
+      const sha256 = sealedDigest(ref.files);
+      const known = sha256 === undefined ? undefined : remembered(location, ref, sha256);
       if (known !== undefined) return known;
       const manifest = await readManifest(storage, ref, context);
+      // Only what a seal proves, and tells apart from what somebody put in its place, is kept.
+      if (sha256 === undefined) return manifest;
       attempt((db) =>
         db.prepare(
-          "INSERT OR REPLACE INTO manifests (location, prefix, bytes, text) VALUES (?, ?, ?, ?)",
-        ).run(location, ref.prefix, sizeOf(ref), JSON.stringify(manifest))
+          "INSERT OR REPLACE INTO sealed (location, prefix, sha256, text) VALUES (?, ?, ?, ?)",
+        ).run(location, ref.prefix, sha256, JSON.stringify(manifest))
       );
       return manifest;
     },
     keepOnly(location, prefixes) {
       attempt((db) => {
-        const rows = db.prepare("SELECT prefix FROM manifests WHERE location = ?").all(location);
+        const rows = db.prepare("SELECT prefix FROM sealed WHERE location = ?").all(location);
         const gone = rows.map((row) => String(row["prefix"])).filter((one) => !prefixes.has(one));
-        const remove = db.prepare("DELETE FROM manifests WHERE location = ? AND prefix = ?");
+        const remove = db.prepare("DELETE FROM sealed WHERE location = ? AND prefix = ?");
         for (const prefix of gone) remove.run(location, prefix);
       });
     },
@@ -76,45 +80,24 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   };
 }
 
-/** Part of the key, so that a file somebody replaced is read anew. */
-function sizeOf({ files }: BackupRef): number {
-  return files.get(manifestName) ?? -1;
-}
-
 const tables = `
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = OFF;
   PRAGMA busy_timeout = 1000;
-  CREATE TABLE IF NOT EXISTS manifests (
-    location TEXT NOT NULL, prefix TEXT NOT NULL, bytes INTEGER NOT NULL, text TEXT NOT NULL,
+  CREATE TABLE IF NOT EXISTS sealed (
+    location TEXT NOT NULL, prefix TEXT NOT NULL, sha256 TEXT NOT NULL, text TEXT NOT NULL,
     PRIMARY KEY (location, prefix)
   ) WITHOUT ROWID;
 `;
 
-async function openDatabase(o: JobContext): Promise<DatabaseSync | undefined> {
-  const path = join(o.stateDir, "manifests.db");
+async function openDatabase(o: JobContext): Promise<StateDatabase | undefined> {
   try {
-    await mkdir(o.stateDir, { recursive: true, mode: 0o700 });
-    return await openTables(path);
+    return await openStateDatabase(join(o.stateDir, "manifests.db"), {
+      tables,
+      onDamaged: (aside) =>
+        o.runtime.log.debug("The cache of manifests was damaged: it is now {aside}", { aside }),
+    });
   } catch {
-    try {
-      // Damaged: it starts anew.
-      for (const suffix of ["", "-wal", "-shm"]) await rm(path + suffix, { force: true });
-      return await openTables(path);
-    } catch {
-      return undefined;
-    }
-  }
-}
-
-async function openTables(path: string): Promise<DatabaseSync> {
-  const { DatabaseSync } = await import("node:sqlite");
-  const database = new DatabaseSync(path);
-  try {
-    database.exec(tables);
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
+    return undefined;
   }
 }

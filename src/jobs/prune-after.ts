@@ -1,6 +1,7 @@
 import type { JobDefinition } from "../config/model.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
 import type { OpenDestination } from "./destinations.ts";
+import { assertServerClock } from "./clock.ts";
 import { pruneOpen } from "./prune.ts";
 import type { JobContext, PruneResult, RunResult } from "./types.ts";
 import { counted } from "../core/text.ts";
@@ -27,12 +28,31 @@ export async function pruneAfter(
     isDryRun: false,
   };
   try {
-    const pruned = await pruneOpen(request, open.filter(({ name }) => committed.has(name)), o);
+    const { trusted, untold } = byClock(open.filter(({ name }) => committed.has(name)), result);
+    const pruned = await pruneOpen(request, trusted, o);
     for (const one of pruned) logPruned(one, o);
-    return withFailures(result, pruned);
+    const whole = withFailures(result, pruned);
+    return untold === undefined ? whole : withFailure(whole, untold.location, untold.error);
   } catch (error) {
     const reason = toBackupError(o.signal.aborted ? o.signal.reason : error);
     return withFailure(result, "its destinations", reason);
+  }
+}
+
+/**
+ * A store with a clock of its own is asked by the prune itself. A local disk has none: there the
+ * database server's is the witness against this machine's.
+ */
+function byClock(open: readonly OpenDestination[], { manifest }: RunResult) {
+  const hasClock = ({ storage }: OpenDestination) => storage.hasOwnClock === true;
+  try {
+    assertServerClock(manifest?.clockOffsetMs ?? null);
+    return { trusted: open, untold: undefined };
+  } catch (error) {
+    const trusted = open.filter(hasClock);
+    const other = open.find((one) => !hasClock(one));
+    if (other === undefined) return { trusted, untold: undefined };
+    return { trusted, untold: { location: other.storage.location, error: toBackupError(error) } };
   }
 }
 

@@ -8,10 +8,10 @@ import { markName } from "../catalog/mark-names.ts";
 import { jobPrefix } from "../catalog/names.ts";
 import { isOwnFile } from "../catalog/own-files.ts";
 import { applyRetention, type RetentionDecision } from "../catalog/retention.ts";
-import { manifestName } from "../contracts/manifest.ts";
+import { isKnownKind, manifestName } from "../contracts/manifest.ts";
 import type { Storage } from "../contracts/storage.ts";
 import { BackupError, hasCode, toBackupError } from "../core/errors.ts";
-import { assertNotBehind, assertStoreClock, isNear } from "./clock.ts";
+import { assertStoreClock, isNear } from "./clock.ts";
 import { type OpenDestination, withDestinations } from "./destinations.ts";
 import { dropFolder } from "./drop-folder.ts";
 import { type History, openHistory } from "./history.ts";
@@ -82,7 +82,6 @@ async function pruneOne(
   const { job, isDryRun, timezone, retention } = request;
   const now = o.runtime.now();
   const survey = await surveyCatalog(storage, { ...o, job });
-  assertNotBehind(survey.backups, now);
   const backups = await withExactTimes(survey.backups, storage, o);
   const policy = retention?.destinations.get(name) ?? retention?.policy ?? {};
   const decisions = applyRetention(backups, policy, { now, timezone });
@@ -104,7 +103,7 @@ async function pruneOne(
 
   // First, because it settles notes, and those of what is deleted next must stay if that fails.
   const swept = await sweepLeftovers(request, survey, storage, history, now, o);
-  const dropped = await dropBackups(decisions, storage, history, o);
+  const dropped = await dropBackups(decisions, survey.abandoned, storage, history, o);
   const removed = await dropAbandoned(folders, storage, history, o);
   const error = [...dropped, ...removed].map(({ outcome }) => outcome)
     .find((outcome) => outcome.status === "failed")?.error;
@@ -180,6 +179,9 @@ function judge(
   if (foreign !== undefined) {
     return { folder, action: "keep", reason: `has "${foreign}", which is not dbbackup's` };
   }
+  if (!isKnownKind(folder.kind)) {
+    return { folder, action: "keep", reason: `of kind "${folder.kind}", which is not known here` };
+  }
   if (folder.objects.has("hold")) return { folder, action: "keep", reason: "on hold" };
   if (own.has(folder.prefix)) {
     return { folder, action: "drop", reason: "left by a run of this machine" };
@@ -200,6 +202,7 @@ function folderResult(
 /** Drops newest first, so that nothing is left without what it builds on. */
 async function dropBackups(
   decisions: readonly RetentionDecision<SurveyedBackup>[],
+  unfinished: readonly AbandonedFolder[],
   storage: Storage,
   history: History,
   o: JobContext,
@@ -207,7 +210,8 @@ async function dropBackups(
   const results: PrunedBackup[] = [];
   // What is still there and names a parent keeps that parent, whatever was decided.
   const children = new Map<string, number>();
-  for (const { ref: { parentId } } of decisions) {
+  // So does what is under way, or still open.
+  for (const { parentId } of [...decisions.map(({ ref }) => ref), ...unfinished]) {
     if (parentId !== undefined) children.set(parentId, (children.get(parentId) ?? 0) + 1);
   }
   let hasFailed = false;

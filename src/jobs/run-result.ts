@@ -44,11 +44,14 @@ function healingHint(
   const flags = configFlags.map((flag) => ` ${shellQuote(flag)}`).join("");
   const source = destinations.find(({ status }) => status === "committed");
   const failures = destinations.filter((outcome) => outcome.status === "failed");
-  const commands = failures.map(({ name }) =>
+  const first = failures[0]?.error.hint;
+  // A copy to where the backup is already would not help.
+  const healable = failures.filter(({ error }) => error.code !== "config/same-place");
+  if (healable.length === 0) return first ?? "Mend that.";
+  const commands = healable.map(({ name }) =>
     `\`dbbackup copy ${run}${source === undefined ? "" : ` --from ${argument(source.name)}`}` +
     ` --to ${argument(name)}${flags}\``
   );
-  const first = failures[0]?.error.hint;
   return `${first === undefined ? "Mend that." : first} Then: ${commands.join(", ")}.`;
 }
 

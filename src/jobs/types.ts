@@ -5,6 +5,7 @@ import type { Runtime } from "../core/runtime.ts";
 import type { Keyring } from "../contracts/codec.ts";
 import type { ConnectorKind, RestorePlan, RestoreResult } from "../contracts/connector.ts";
 import type { Kind, Manifest } from "../contracts/manifest.ts";
+import type { FailedDestination } from "./destinations.ts";
 import type { BackupRef, Mark } from "../contracts/strategy.ts";
 import type { RetentionDecision } from "../catalog/retention.ts";
 import type {
@@ -86,7 +87,14 @@ export type RunBackup = (
 export type ListBackups = (
   destinations: readonly DestinationDefinition[],
   o: JobContext & { job?: string },
-) => Promise<{ backups: ListedBackup[]; warnings: string[] }>;
+) => Promise<{
+  backups: ListedBackup[];
+  warnings: string[];
+  /** Destinations that could not be looked at: what only they have is missing here. */
+  unreached: readonly FailedDestination[];
+  /** Ids of backups that are dated later than now and not taken for the newest. */
+  ahead: readonly string[];
+}>;
 
 /** `show`: one backup by its id, shortened while unique; reads no manifest but its own. */
 export type ShowBackup = (
@@ -148,7 +156,8 @@ export interface VerifyResult {
   readonly id: string;
   readonly job: string;
   readonly destination: string;
-  readonly status: "good" | "damaged" | "unchecked";
+  /** `flawed`: what a restore needs is right, and something else is not what was stored. */
+  readonly status: "good" | "flawed" | "damaged" | "unchecked";
   /** What was looked at: `sizes`, `digests`, `structure`, `pg_restore`. */
   readonly checks: readonly string[];
   /** What is wrong, each naming the object. */
@@ -156,6 +165,15 @@ export interface VerifyResult {
   /** What could not be looked into, and why. */
   readonly notes: readonly string[];
   readonly mark?: Mark;
+}
+
+/** A folder that holds a backup's manifest under a name that is no backup's. */
+export interface Stray {
+  readonly destination: string;
+  /** The folder's key, ending in "/". */
+  readonly prefix: string;
+  /** The one that its manifest gives it. */
+  readonly right: string;
 }
 
 /** What to prune. */
@@ -288,6 +306,47 @@ export type VerifyBackups = (
   o: JobContext & {
     onResult?: (result: VerifyResult) => void;
     /** Told of each destination that could not be looked at; the others are checked all the same. */
-    onUnreached?: (destination: { readonly name: string; readonly error: BackupError }) => void;
+    onUnreached?: (destination: FailedDestination) => void;
+    /** Told of each folder that holds a backup's manifest under a name that is no backup's. */
+    onStray?: (stray: Stray) => void;
   },
 ) => Promise<VerifyResult[]>;
+
+/** What `delete` is about to do. */
+export interface DeletePlan {
+  readonly ref: BackupRef;
+  /** Ids of the backups that build on it and go with it. */
+  readonly dependents: readonly string[];
+  /** Nothing good and as new is left of its job and server. */
+  readonly isNewestGood: boolean;
+  /** Each copy that goes, by destination, what builds on others first. */
+  readonly copies: readonly Omit<DeletedCopy, "outcome">[];
+  /** Destinations that could not be looked at, and may have it, too. */
+  readonly unreached: readonly FailedDestination[];
+}
+
+/** What became of one copy. */
+export interface DeletedCopy {
+  readonly destination: string;
+  readonly location: string;
+  readonly ref: BackupRef;
+  readonly outcome: PruneOutcome;
+}
+
+/**
+ * `delete`: one backup at every destination that has it. Holds and retention locks are respected, and
+ * what builds on it goes only with it.
+ *
+ * @throws BackupError `usage/no-such-backup`, `usage/has-dependents`, `usage/on-hold`
+ */
+export type DeleteBackup = (
+  request: {
+    readonly destinations: readonly DestinationDefinition[];
+    /** An id, shortened while unique, or a folder as `show` prints it. */
+    readonly backup: string;
+    readonly isWithDependents: boolean;
+    /** Asked before the first is deleted; false ends it there. */
+    readonly confirm: (plan: DeletePlan) => Promise<boolean>;
+  },
+  o: JobContext,
+) => Promise<{ plan: DeletePlan; copies: DeletedCopy[] | undefined }>;

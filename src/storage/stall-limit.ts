@@ -89,6 +89,8 @@ export function withStallLimit(
 
   return {
     location,
+    ...(storage.hasOwnClock === undefined ? {} : { hasOwnClock: storage.hasOwnClock }),
+    ...(storage.place === undefined ? {} : { place: storage.place }),
     ...(storage.partBytes === undefined ? {} : { partBytes: storage.partBytes }),
     ...(storage.remarks === undefined ? {} : { remarks: storage.remarks }),
     put,

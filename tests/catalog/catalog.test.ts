@@ -4,7 +4,7 @@ import { readCatalog, surveyCatalog } from "../../src/catalog/catalog.ts";
 import { addMark, removeMark } from "../../src/catalog/marks.ts";
 import { markName, parseMarkName } from "../../src/catalog/mark-names.ts";
 import { chainOf, goodBackups, latest, resolveBackup } from "../../src/catalog/choose.ts";
-import { manifestSha256, manifestText, parseManifest } from "../../src/catalog/manifest.ts";
+import { manifestText, parseManifest, sha256Of } from "../../src/catalog/manifest.ts";
 import { manifestSchema } from "../../src/contracts/manifest.ts";
 import { store } from "../jobs/support.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
@@ -183,7 +183,7 @@ describe("a manifest", () => {
     const again = parseManifest(new TextEncoder().encode(text), "k");
     assert.deepEqual(again, manifest);
     assert.equal(manifestText(again), text);
-    assert.match(manifestSha256(text), /^[0-9a-f]{64}$/);
+    assert.match(sha256Of(text), /^[0-9a-f]{64}$/);
   });
 
   test("that is empty, cut, or no manifest is refused with its key", () => {

@@ -98,7 +98,7 @@ describe("a folder's name", () => {
       "20261123T030000Z_full_k3v9x2ma_s41f0c2_p81qz0wd",
       "20261123T030000Z_incr_k3v9x2ma_s41f0c2",
       "20261323T030000Z_full_k3v9x2ma_s41f0c2",
-      "20261123T030000Z_half_k3v9x2ma_s41f0c2",
+      "20261123T030000Z_differential_k3v9x2ma_s41f0c2_k3v9x2mb",
       "20261123T030000Z_full_k3v9x2mu_s41f0c2",
       "x20261123T030000Z_full_k3v9x2ma_s41f0c2",
       "20261123T030000Z_full_K3V9X2MA_s41f0c2",

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { applyRetention, type RetentionPolicy } from "../../src/catalog/retention.ts";
+import { standingOf } from "../../src/catalog/standing.ts";
 import type { BackupRef } from "../../src/contracts/strategy.ts";
 import { idOf, markAt, refOf } from "./refs.ts";
 
@@ -132,13 +133,17 @@ describe("retention", () => {
     assert.deepEqual(kept(refs, { last: 0, maxAgeMs: dayMs }), ["eeeeeee1"]);
   });
 
-  test("damaged backups fill no place, and are dropped once a newer good one is there", () => {
+  test("damaged backups fill no place, and are not dropped before their time", () => {
     const refs = dailyBackups(4);
     const damaged = [markAt("damaged", "2026-11-23T00:00:00Z")];
     const [first, second, third, fourth] = refs;
     const history = [first!, second!, { ...third!, marks: damaged }, fourth!];
-    assert.deepEqual(kept(history, { daily: 2 }), [idOf(2), idOf(4)]);
-    assert.equal(decided(history, { daily: 2 })[idOf(3)], "drop: damaged");
+    assert.deepEqual(kept(history, { daily: 2 }), [idOf(2), idOf(3), idOf(4)]);
+    assert.match(
+      decided(history, { daily: 2 })[idOf(3)]!,
+      /^keep: damaged, and kept as a good one would be: daily 2026-/,
+    );
+    assert.equal(decided(history, { daily: 1 })[idOf(3)], "drop: damaged");
     const newest = [first!, second!, third!, { ...fourth!, marks: damaged }];
     assert.deepEqual(kept(newest, { last: 1 }), [idOf(3), idOf(4)]);
     assert.match(decided(newest, { last: 1 })[idOf(4)]!, /newer than the newest good/);
@@ -292,6 +297,14 @@ function broken(refs: readonly BackupRef[], policy: RetentionPolicy, zone: strin
     const parent = parentOf(ref);
     return parent !== undefined && isGood(parent);
   };
+  const unmarked = refs.map((ref) => ({
+    ...ref,
+    marks: ref.marks.filter(({ type }) => type !== "damaged"),
+  }));
+  for (const { ref, action } of applyRetention(unmarked, policy, { now: at, timezone: zone })) {
+    const isKept = [...keeps].some(({ prefix }) => prefix === ref.prefix);
+    if (action === "keep" && !isKept) return "no mark deletes anything before its time";
+  }
   for (const { reasons } of decisions) if (reasons.length === 0) return "a reason for each";
   for (const ref of refs) {
     const isKept = keeps.has(ref);
@@ -318,6 +331,31 @@ function broken(refs: readonly BackupRef[], policy: RetentionPolicy, zone: strin
   }
   return undefined;
 }
+
+describe("marks", () => {
+  const at = (second: number) => new Date(baseMs + second * 1000);
+  const cases: readonly (readonly [string, string])[] = [
+    ["", "unknown"],
+    ["verified 1", "verified"],
+    ["damaged 1", "damaged"],
+    ["damaged 1, verified 2", "verified"],
+    ["verified 1, damaged 2", "damaged"],
+    ["damaged 1, suspect 2", "damaged"],
+    ["damaged 1, verified 2, suspect 3", "suspect"],
+    ["verified 1, suspect 1", "suspect"],
+  ];
+  for (const [written, standing] of cases) {
+    test(`"${written}" says ${standing}`, () => {
+      const marks = written.split(", ").flatMap((mark) => {
+        const [type, second] = mark.split(" ");
+        return type === "verified" || type === "suspect" || type === "damaged"
+          ? [{ type, at: at(Number(second)) }] as const
+          : [];
+      });
+      assert.equal(standingOf(marks), standing);
+    });
+  }
+});
 
 describe("over 100,000 random histories", () => {
   test("the promises of retention hold", () => {
@@ -349,7 +387,6 @@ describe("over 100,000 random histories", () => {
         const once = applyRetention(refs, policy, o).filter(({ action }) => action === "keep");
         const twice = applyRetention(once.map(({ ref }) => ref), policy, o);
         const dropped = twice.filter(({ action }) => action === "drop");
-        // Only where an unmarked chain was dropped above a kept damaged one may reasons change.
         assert.deepEqual(dropped.map(({ ref }) => ref.id), []);
       }),
       { numRuns: 2000 },

@@ -116,7 +116,8 @@ export interface Logger {
 const manifest = `export type Kind = "full" | "differential" | "incremental";
 /** Where a backup stands in its database's change log. */
 export interface Position {
-  type: "lsn" | "binlog" | "oplog" | "sqlite";
+  /** \`lsn\`, \`binlog\`, \`oplog\`, \`sqlite\`; later versions may know more. */
+  type: string;
   [key: string]: unknown;
 }
 /** Something that a dump leaves out. */
@@ -152,7 +153,8 @@ export interface Manifest {
   formatVersion: number;
   id: string;
   job: string;
-  kind: Kind;
+  /** A Kind; later versions may know more. */
+  kind: string;
   parent: { id: string; manifestSha256: string; [key: string]: unknown } | null;
   source: {
     kind: string;
@@ -184,6 +186,7 @@ export interface Manifest {
   omitted: Omission[];
   warnings: string[];
   artifacts: Artifact[];
+  restoreText?: { bytes: number; sha256: string; [key: string]: unknown } | undefined;
   [key: string]: unknown;
 }`;
 

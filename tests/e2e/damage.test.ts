@@ -15,6 +15,7 @@ import {
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { dbbackup, fails, filesBelow, type Place, place, succeeds } from "./support/cli.ts";
+import { editManifest } from "./support/manifest.ts";
 import { makeSqlite, ordersOf } from "./support/sqlite.ts";
 
 /** A place with one good backup in ./backups, and the path of its dump. */
@@ -137,12 +138,52 @@ describe("a damaged backup", () => {
 });
 
 describe("a manifest", () => {
-  function editManifest(folder: string, edit: (manifest: Record<string, unknown>) => void): void {
+  test("that was edited is told, not restored unless it is accepted, and healed", async () => {
+    const { at, folder } = await backedUp("manifest-edited");
     const path = join(folder, "manifest.json");
-    const manifest = JSON.parse(readFileSync(path, "utf8"));
-    edit(manifest);
-    writeFileSync(path, JSON.stringify(manifest));
-  }
+    const id = /_full_([a-z0-9]+)_/.exec(folder)![1]!;
+    await succeeds(at, ["copy", "--from", "./backups", "--to", "./copies"]);
+    writeFileSync(
+      path,
+      readFileSync(path, "utf8").replace('"warnings": []', '"warnings": ["hello"]'),
+    );
+    const told = await fails(
+      at,
+      ["verify", "--from", "./backups"],
+      "verification/manifest-digest",
+      7,
+    );
+    assert.match(told.stdout, /is not what was stored: its sha256 differs from that of its seal/);
+    const restore = ["restore", id, "--from", "./backups", "--to", "sqlite:back.db", "--yes"];
+    const refused = await fails(at, restore, "verification/manifest-digest", 7);
+    assert.ok(refused.stderr.includes(`\`restore ${id} --accept-differences\` takes it as it is`));
+    const either = [...restore.slice(0, 2), "--from", "./backups", "--from", "./copies"];
+    await succeeds(at, [...either, "--to", "sqlite:either.db", "--yes"]);
+    await succeeds(at, [...restore, "--accept-differences"]);
+    assert.equal(ordersOf(join(at.folder, "back.db")), ordersOf(join(at.folder, "shop.db")));
+    const healed = await succeeds(at, ["copy", "--from", "./copies", "--to", "./backups"]);
+    assert.match(healed.stdout, /healed/);
+    await succeeds(at, ["verify", "--deep", "--from", "./backups"]);
+  });
+
+  test("whose RESTORE.txt was edited is flawed, restored all the same, and healed", async () => {
+    const { at, folder } = await backedUp("text-edited");
+    await succeeds(at, ["copy", "--from", "./backups", "--to", "./copies"]);
+    const path = join(folder, "RESTORE.txt");
+    writeFileSync(path, readFileSync(path, "utf8").replace("# 1.", "# 9."));
+    await succeeds(at, ["verify", "--from", "./backups"]);
+    const told = await fails(
+      at,
+      ["verify", "--deep", "--from", "./backups"],
+      "verification/restore-text",
+      7,
+    );
+    assert.match(told.stdout, /^FLAWED/);
+    await succeeds(at, ["restore", "--from", "./backups", "--to", "sqlite:back.db", "--yes"]);
+    await succeeds(at, ["copy", "--from", "./copies", "--to", "./backups"]);
+    assert.ok(readFileSync(path, "utf8").includes("# 1."));
+    await succeeds(at, ["verify", "--deep", "--from", "./backups"]);
+  });
 
   test("of a newer format version is refused with the version that is needed", async () => {
     const { at, folder } = await backedUp("manifest-newer");

@@ -29,6 +29,7 @@ import {
   succeeds,
 } from "./support/cli.ts";
 import { type Engine, engines, freshDatabase, withOldTool, withTools } from "./support/engines.ts";
+import { editManifest } from "./support/manifest.ts";
 
 /** What a config says of its one database. */
 interface Settings {
@@ -360,10 +361,9 @@ for (const engine of engines) {
         const { server: own, database, at, folder } = await backedUp("too-old");
         const server = await engine.older?.() ?? own;
         if (engine.older === undefined) {
-          const path = join(folder, "manifest.json");
-          const manifest = JSON.parse(readFileSync(path, "utf8"));
-          manifest.source.version = "99.1";
-          writeFileSync(path, JSON.stringify(manifest));
+          editManifest(folder, (manifest) => {
+            manifest["source"] = { ...Object(manifest["source"]), version: "99.1" };
+          });
         }
         at.env["TARGET_URL"] = server.url(`${database}_old`);
         const args = ["restore", "shop", "--to", "target", "--yes"];

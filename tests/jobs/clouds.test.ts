@@ -3,7 +3,9 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
+import { sha256Of } from "../../src/catalog/manifest.ts";
 import { parseMarkName } from "../../src/catalog/mark-names.ts";
+import { sealName } from "../../src/catalog/seal.ts";
 import { databaseFromUrl } from "../../src/config/adhoc.ts";
 import type { JobDefinition } from "../../src/config/model.ts";
 import type { Storage } from "../../src/contracts/storage.ts";
@@ -274,13 +276,12 @@ needs("versitygw")(
         .decode(await collect(storage.get(`${prefix}manifest.json`, o)));
       const id = idOf(prefix);
       const others = Array.from({ length: 39 }, (_, number) => String(number + 1).padStart(8, "0"));
-      await Promise.all(others.map((other) =>
-        storage.put(
-          `${prefix.replace(id, other)}manifest.json`,
-          new TextEncoder().encode(text.replaceAll(id, other)),
-          o,
-        )
-      ));
+      await Promise.all(others.flatMap((other) => {
+        const body = new TextEncoder().encode(text.replaceAll(id, other));
+        return ["manifest.json", sealName(sha256Of(body))].map((name) =>
+          storage.put(prefix.replace(id, other) + name, body, o)
+        );
+      }));
       let [underWay, most] = [0, 0];
       const counting: Storage = {
         ...storage,

@@ -165,11 +165,24 @@ describe("copy", () => {
   test("a source that breaks off leaves nothing that looks whole", async () => {
     const [a, to] = [storageAt("a"), storageAt("to")];
     const { o } = await backedUp({ a });
-    // The manifest is read first.
-    const broken = withFaults(a, { cutGet: { nth: 3, afterBytes: 1000 } });
-    const [result] = await copy({ broken }, to, o);
+    const get: Storage["get"] = (key, how) =>
+      key.includes("/dump-001")
+        ? a.get(key, { ...how, range: { start: 0, end: 999 } })
+        : a.get(key, how);
+    const [result] = await copy({ broken: { ...a, get } }, to, o);
     assert.equal(result!.error!.code, "verification/size");
     assert.ok(![...to.objects.keys()].some((key) => key.endsWith("manifest.json")));
+  });
+
+  test("reads a source again that was read wrong once, and marks nothing", async () => {
+    const [a, to] = [storageAt("a"), storageAt("to")];
+    const { o, prefix } = await backedUp({ a });
+    // The manifest is read first.
+    const flaky = withFaults(a, { cutGet: { nth: 3, afterBytes: 1000 } });
+    const [result] = await copy({ flaky }, to, o);
+    assert.equal(result!.status, "copied");
+    assert.deepEqual(contentOf(to), contentOf(a));
+    assert.deepEqual(marksIn(a, prefix), []);
   });
 
   test("takes another destination where the first is damaged, and marks the damaged", async () => {

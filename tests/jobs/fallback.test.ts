@@ -27,6 +27,7 @@ import {
   marksIn,
   store,
   unreachable,
+  writeManifest,
 } from "./support.ts";
 
 const storageAt = (location: string) => memoryStorage({ location });
@@ -278,9 +279,8 @@ describe("list", () => {
     const text = new TextDecoder().decode(a.objects.get(`${prefix}manifest.json`)!.body);
     const id = prefix.split("_")[2]!;
     for (let number = 1; number <= 2_000; number++) {
-      const body = new TextEncoder().encode(text.replaceAll(id, idOf(number)));
-      const key = `${prefix.replace(id, idOf(number))}manifest.json`;
-      a.objects.set(key, { body, modifiedAt: new Date() });
+      const manifest = JSON.parse(text.replaceAll(id, idOf(number)));
+      writeManifest(a, prefix.replace(id, idOf(number)), manifest);
     }
     await listBackups(named({ a }), o);
     const before = a.calls.get;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { sourceTag } from "../../src/catalog/names.ts";
 import type { JobRetention } from "../../src/config/model.ts";
 import type { RetentionPolicy } from "../../src/catalog/retention.ts";
 import type { Storage } from "../../src/contracts/storage.ts";
@@ -12,7 +13,7 @@ import type { JobContext, PruneResult } from "../../src/jobs/types.ts";
 import { withFaults } from "../../src/storage/faults.ts";
 import { idOf, markAt, refOf } from "../catalog/refs.ts";
 import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";
-import { contextOf, destinationOf, store, unreachable } from "./support.ts";
+import { contextOf, destinationOf, store, unreachable, writeManifest } from "./support.ts";
 
 const now = new Date("2026-11-23T12:00:00Z");
 const clock = () => now;
@@ -170,12 +171,13 @@ describe("prune", () => {
 
   test("backups of one second are told apart by their manifests", async () => {
     const at = "2026-11-23T03:00:00Z";
-    const refs = ["aaaaaaa1", "aaaaaaa2", "aaaaaaa3"].map((id) => refOf({ id, at }));
+    const refs = ["aaaaaaa1", "aaaaaaa2", "aaaaaaa3"].map((id) =>
+      refOf({ id, at, sourceTag: sourceTag("sqlite", "x") })
+    );
     const storage = withBackups(...refs);
     const startedAt = ["2026-11-23T03:00:00.900Z", "2026-11-23T03:00:00.100Z", at];
     for (const [index, { prefix, id }] of refs.entries()) {
-      const text = JSON.stringify(manifestOf(id, startedAt[index]!));
-      storage.objects.get(`${prefix}manifest.json`)!.body = new TextEncoder().encode(text);
+      writeManifest(storage, prefix, manifestOf(id, startedAt[index]!), new Date(at));
     }
     await prune({ disk: storage }, rules({ last: 1 }));
     assert.deepEqual(idsIn(storage), ["aaaaaaa1"]);
@@ -190,7 +192,13 @@ function manifestOf(id: string, startedAt: string): unknown {
     job: "shop",
     kind: "full",
     parent: null,
-    source: { kind: "sqlite", id: "x", tag: "s41f0c2", flavour: "SQLite", version: "3" },
+    source: {
+      kind: "sqlite",
+      id: "x",
+      tag: sourceTag("sqlite", "x"),
+      flavour: "SQLite",
+      version: "3",
+    },
     tool: { name: "dbbackup", version: "1" },
     clientTools: [],
     startedAt,
@@ -298,11 +306,27 @@ describe("prune and a lock that only the delete shows", () => {
 });
 
 describe("prune and the clock", () => {
-  test("refuses when its clock is behind the newest backup", async () => {
-    const storage = withBackups(...daily(3), refOf({ id: "bbbbbbb1", at: "2026-11-23T12:00:01Z" }));
+  test("works beside a backup from the future, which stays and fills no place", async () => {
+    const future = refOf({ id: "bbbbbbb1", at: "2031-11-23T12:00:01Z" });
+    const storage = withBackups(...daily(3), future);
     const [result] = await prune({ disk: storage }, rules({ last: 1 }));
-    assert.equal(result!.error!.code, "storage/clock-behind");
-    assert.equal(idsIn(storage).length, 4);
+    assert.equal(result!.error, undefined);
+    const reasons = new Map(result!.backups.map(({ ref, reasons }) => [ref.id, reasons.join()]));
+    assert.equal(reasons.get("bbbbbbb1"), "from the future");
+    assert.match(reasons.get(idOf(3))!, /newest good/);
+    assert.deepEqual(idsIn(storage), [idOf(3), "bbbbbbb1"].sort());
+  });
+
+  test("takes the store's word for when a backup was made, where it has a clock", async () => {
+    const storage = { ...withBackups(...daily(3)), hasOwnClock: true };
+    const early = refOf({ id: "bbbbbbb1", at: "2031-11-23T12:00:01Z" });
+    store(storage, early);
+    const storedAt = daily(3)[0]!.createdAt;
+    for (const [key, object] of storage.objects) {
+      if (key.startsWith(early.prefix)) object.modifiedAt = storedAt;
+    }
+    await prune({ disk: storage }, rules({ last: 2 }));
+    assert.deepEqual(idsIn(storage), [idOf(2), idOf(3)], "it was made with the first");
   });
 
   for (const minutes of [16, -16]) {

@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { markName, parseMarkName } from "../../src/catalog/mark-names.ts";
+import { sha256Of } from "../../src/catalog/manifest.ts";
+import { parseSealName, sealName } from "../../src/catalog/seal.ts";
 import { backupPrefix } from "../../src/catalog/names.ts";
 import { adHocJob, databaseFromUrl } from "../../src/config/adhoc.ts";
 import type { DestinationDefinition, JobDefinition } from "../../src/config/model.ts";
@@ -79,6 +81,24 @@ export async function backUp(job: JobDefinition, o: JobContext): Promise<string>
   const { id, startedAt, kind, source: { tag: sourceTag } } = result.manifest!;
   const name = { startedAt: new Date(startedAt), kind, id, sourceTag, parentId: undefined };
   return backupPrefix({ job: job.name, ...name });
+}
+
+/** Writes a manifest anew, with a seal that fits it: what somebody does who knows the format. */
+export function writeManifest(
+  { objects }: MemoryStorage,
+  prefix: string,
+  manifest: unknown,
+  modifiedAt = new Date(),
+): void {
+  const body = new TextEncoder().encode(JSON.stringify(manifest));
+  for (const key of objects.keys()) {
+    if (key.startsWith(prefix) && parseSealName(key.slice(prefix.length)) !== undefined) {
+      objects.delete(key);
+    }
+  }
+  const seal = sealName(sha256Of(body));
+  objects.set(prefix + seal, { body: new Uint8Array(1), modifiedAt });
+  objects.set(`${prefix}manifest.json`, { body, modifiedAt });
 }
 
 /** The keys of a storage with their content, without marks. */

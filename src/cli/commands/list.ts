@@ -1,13 +1,18 @@
 import { fromOption } from "../from.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
+import { momentOf } from "../../catalog/moment.ts";
+import { aheadWarning } from "../../jobs/clock.ts";
+import type { FailedDestination } from "../../jobs/destinations.ts";
 import { listBackups, listJobs } from "../../jobs/list.ts";
 import type { ListedBackup } from "../../jobs/types.ts";
 import type { Config } from "../../config/model.ts";
 import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration, suggestion } from "../../core/text.ts";
-import { backupJson, marksOf, rawBytesOf } from "../backups.ts";
+import { standingOf } from "../../catalog/standing.ts";
+import { backupJson, rawBytesOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, optionalArgument } from "../command.ts";
+import { errorJson } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { type Column, formatTable } from "../table.ts";
 import { formatTime } from "../times.ts";
@@ -18,7 +23,8 @@ export const list = defineCommand({
   brief: "List backups, newest first.",
   description:
     "Lists the backups of all destinations of the config, or of those that --from names. " +
-    "Only what is committed is listed.",
+    "Only what is committed is listed. A destination that cannot be looked at is an error, and in " +
+    "JSON an entry whose id is null.",
   examples: [
     "dbbackup list",
     "dbbackup list shop",
@@ -30,15 +36,15 @@ export const list = defineCommand({
   ),
   async run({ job, from }, session) {
     const destinations = await session.destinations(from);
-    const { backups, warnings } = await listBackups(destinations, {
+    const { backups, unreached, ahead } = await listBackups(destinations, {
       ...session.job("list"),
       patience: briefPatience,
       ...(job === undefined ? {} : { job }),
     });
     session.clearProgress();
-    for (const warning of warnings) session.warn(warning);
     const config = session.loadedConfig();
-    if (job !== undefined && backups.length === 0 && config?.jobs.has(job) !== true) {
+    const isWhole = unreached.length === 0;
+    if (job !== undefined && backups.length === 0 && isWhole && config?.jobs.has(job) !== true) {
       throw unknownJob(
         job,
         await listJobs(destinations, { ...session.job("list"), patience: briefPatience }),
@@ -48,18 +54,40 @@ export const list = defineCommand({
     const all = destinations.map(({ name }) => name);
     const expected = (name: string) => {
       // What cannot be reached may have them all.
-      if (warnings.length > 0) return [];
+      if (!isWhole) return [];
       return config?.jobs.get(name)?.destinations.map((one) => one.name) ?? all;
     };
-    session.print(backups.length === 0 ? "No backups." : backupTable(backups, expected, session));
+    session.print(
+      backups.length === 0 ? "No backups." : backupTable(backups, expected, ahead, session),
+    );
     for (const { id, error } of backups) {
       if (error !== undefined) {
         session.print(`${id} is unreadable: ${error.message} (${error.code})`);
       }
     }
-    return { json: backups.map((backup) => backupJson(backup, session)) };
+    if (ahead.length > 0) session.warn(aheadWarning(ahead, session.host.now()));
+    const errors = unreached.map(unreachedError);
+    for (const error of errors) session.complain(error);
+    return {
+      json: [
+        ...backups.map((one) => ({
+          ...backupJson(one, session),
+          isDatedAhead: ahead.includes(one.id),
+        })),
+        ...unreached.map(({ name, error }) => ({
+          id: null,
+          destinations: [name],
+          error: errorJson(error, session.secrets),
+        })),
+      ],
+      codes: errors.map(({ code }) => code),
+    };
   },
 });
+
+function unreachedError({ name, error: { code, message, hint } }: FailedDestination): BackupError {
+  return new BackupError(code, `What only "${name}" has is not listed: ${message}`, { hint });
+}
 
 function unknownJob(job: string, stored: readonly string[], config: Config | undefined) {
   const known = [...new Set([...config?.jobs.keys() ?? [], ...stored])];
@@ -85,6 +113,7 @@ const columns: readonly Column[] = [
 function backupTable(
   backups: readonly ListedBackup[],
   expected: (job: string) => readonly string[],
+  ahead: readonly string[],
   session: Session,
 ): string {
   const now = session.host.now().getTime();
@@ -98,6 +127,10 @@ function backupTable(
       const isMissing = expected(backup.job).some((name) => !backup.destinations.includes(name));
       return row(backup, now, [
         ...isMissing ? [`only at ${backup.destinations.join(", ")}`] : [],
+        ...ahead.includes(backup.id) ? ["from the future"] : [],
+        ...momentOf(backup) < backup.createdAt
+          ? [`stored ${formatTime(momentOf(backup))}: clock was ahead`]
+          : [],
         ...sources.get(backup.job)!.size > 1 ? [`server ${backup.sourceTag}`] : [],
       ]);
     }),
@@ -132,7 +165,9 @@ const kindWords: Readonly<Record<string, string>> = {
 };
 
 function notes({ manifest, marks, error }: ListedBackup): string[] {
-  const words: string[] = marksOf(marks).map(({ type }) => type);
+  const standing = standingOf(marks);
+  const words: string[] = standing === "unknown" ? [] : [standing];
+  if (marks.some(({ type }) => type === "hold")) words.push("hold");
   if (error !== undefined) words.unshift("unreadable");
   const omitted = manifest?.omitted.map(({ name }) => name) ?? [];
   if (omitted.length > 0) words.push(`without ${omitted.join(", ")}`);

@@ -1,3 +1,4 @@
+import { isAhead } from "../../catalog/moment.ts";
 import { isTimeZone, systemTimeZone } from "../../catalog/periods.ts";
 import type { RetentionPolicy } from "../../catalog/retention.ts";
 import type { Config, DestinationDefinition, JobRetention } from "../../config/model.ts";
@@ -5,6 +6,7 @@ import { defaultAbandonedAfterMs } from "../../config/model.ts";
 import { parseDuration } from "../../config/units.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { counted, formatBytes, suggestion } from "../../core/text.ts";
+import { aheadWarning } from "../../jobs/clock.ts";
 import { listJobs } from "../../jobs/list.ts";
 import { pruneBackups } from "../../jobs/prune.ts";
 import type { PruneOutcome, PruneRequest, PruneResult } from "../../jobs/types.ts";
@@ -65,8 +67,13 @@ export const prune = defineCommand({
       for (const result of pruned) session.print(describe(result, session));
       results.push(...pruned);
     }
-    if (results.length === 0) session.print("No backups.");
     const errors = results.flatMap(({ error }) => error ?? []);
+    if (errors.length === 0 && results.every(isEmpty)) throw nothingThere(requests, values);
+    const ahead = results.flatMap(({ backups }) => backups)
+      .filter(({ ref }) => isAhead(ref, session.host.now())).map(({ ref }) => ref.id);
+    if (ahead.length > 0) {
+      session.warn(aheadWarning([...new Set(ahead)], session.host.now()));
+    }
     for (const error of errors) session.complain(error);
     return {
       json: results.map((result) => resultJson(result, values.dryRun, session)),
@@ -74,6 +81,22 @@ export const prune = defineCommand({
     };
   },
 });
+
+function isEmpty({ backups, abandoned, swept }: PruneResult): boolean {
+  return backups.length + abandoned.length + swept === 0;
+}
+
+/** A prune of nothing may be one of the wrong place. */
+function nothingThere(requests: readonly PruneRequest[], { jobs, from }: Values): BackupError {
+  const names = requests.flatMap(({ destinations }) => destinations.map(({ name }) => name));
+  const places = [...new Set(names.length === 0 ? from : names)].map((name) => `"${name}"`);
+  const whose = jobs.length === 0 ? "" : ` of ${jobs.map((job) => `"${job}"`).join(", ")}`;
+  return new BackupError(
+    "storage/no-backup",
+    `There is no backup${whose} at ${places.join(", ")}, and nothing to prune`,
+    { hint: "Check the destination: it holds nothing, or its disk is not mounted." },
+  );
+}
 
 type Values = Readonly<Record<(typeof countFlags)[number], number | undefined>> & {
   readonly jobs: readonly string[];

@@ -17,6 +17,7 @@ import {
   textOption,
   toggle,
 } from "../command.ts";
+import { confirm } from "../confirm.ts";
 import { keyFlags } from "../encryption.ts";
 import { fromOption } from "../from.ts";
 import { givenDatabase } from "../given.ts";
@@ -114,7 +115,7 @@ async function carryOut(
   session.clearProgress();
   session.print(describePlan(prepared, values, session));
   if (values.dryRun) return { json: { plan: planJson(prepared), result: null } };
-  if (!values.yes) await confirm(session);
+  if (!values.yes) await confirm("A restore", session);
   const result = await prepared.run().catch((error: unknown) => {
     throw incompleteError(withPlan(interruptedError(error, session), prepared), command);
   });
@@ -149,21 +150,6 @@ function withPlan(error: unknown, prepared: PreparedRestore): BackupError {
     ...(hint === undefined ? {} : { hint }),
     cause: cause ?? error,
     details: { ...details, backup: prepared.manifest.id, steps },
-  });
-}
-
-async function confirm(session: Session): Promise<void> {
-  const { ask } = session.host;
-  const isAsking = ask !== undefined && !session.flags.json;
-  const answer = isAsking ? await ask("Go ahead? [y/N] ", { isHidden: false }) : undefined;
-  if (answer !== undefined && /^y(es)?$/i.test(answer.trim())) return;
-  if (isAsking) {
-    throw new BackupError("usage/declined", "The restore was not confirmed; nothing was changed", {
-      hint: "Answer y to go ahead, or give --yes.",
-    });
-  }
-  throw new BackupError("usage/confirmation", "A restore needs to be confirmed", {
-    hint: "There is no terminal to ask on: read the plan with --dry-run, then give --yes.",
   });
 }
 

@@ -1,10 +1,13 @@
 import { BackupError, type ErrorCode } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import { verifyBackups } from "../../jobs/verify.ts";
-import type { VerifyResult } from "../../jobs/types.ts";
+import type { Stray, VerifyResult } from "../../jobs/types.ts";
+import type { DestinationDefinition } from "../../config/model.ts";
+import type { FailedDestination } from "../../jobs/destinations.ts";
 import { jobOrBackup } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, restArguments, toggle } from "../command.ts";
 import { keyFlags } from "../encryption.ts";
+import { errorJson } from "../errors.ts";
 import { fromOption } from "../from.ts";
 import type { Session } from "../session.ts";
 
@@ -38,7 +41,8 @@ export const verify = defineCommand({
     const wanted = what.length === 1
       ? await jobOrBackup(only, config, destinations, session)
       : undefined;
-    const unreached: BackupError[] = [];
+    const unreached: FailedDestination[] = [];
+    const strays: BackupError[] = [];
     const results = await verifyBackups({
       destinations,
       backups: wanted?.job === undefined ? what : [],
@@ -49,25 +53,67 @@ export const verify = defineCommand({
     }, {
       ...session.job("verify", keys),
       onResult: (result) => session.print(describe(result, session)),
-      onUnreached: ({ name, error }) => unreached.push(unreachedError(name, error)),
+      onUnreached: (one) => unreached.push(one),
+      onStray: (one) => strays.push(strayError(one)),
     });
     session.clearProgress();
-    const wantedNothing = what.length === 0 && wanted === undefined;
-    if (results.length === 0 && !wantedNothing) {
-      throw new BackupError("storage/no-backup", `There is no backup of "${what.join(", ")}"`, {
-        hint: "`dbbackup list` shows what there is.",
-      });
+    if (results.length + strays.length + unreached.length === 0) {
+      throw nothingThere(what, destinations);
     }
     session.print(summary(results));
-    for (const error of [...complaints(results), ...unreached]) session.complain(error);
+    const errors = [...complaints(results), ...strays, ...unreached.map(unreachedError)];
+    for (const error of errors) session.complain(error);
     return {
-      json: results.map((result) => resultJson(result)),
-      codes: [...results.flatMap(codesOf), ...unreached.map(({ code }) => code)],
+      json: [
+        ...results.map(resultJson),
+        ...unreached.map((one) => unreachedJson(one, session)),
+      ],
+      codes: [...results.flatMap(codesOf), ...errors.map(({ code }) => code)],
     };
   },
 });
 
-function unreachedError(name: string, { code, message, hint }: BackupError): BackupError {
+/** A check of nothing is not a check that ended well. */
+function nothingThere(
+  what: readonly string[],
+  destinations: readonly DestinationDefinition[],
+): BackupError {
+  const places = destinations.map(({ name }) => `"${name}"`).join(", ");
+  const whose = what.length === 0 ? "" : ` of "${what.join(", ")}"`;
+  return new BackupError("storage/no-backup", `There is no backup${whose} at ${places}`, {
+    hint: what.length === 0
+      ? "Check the destination: it holds nothing, or its disk is not mounted."
+      : "`dbbackup list` shows what there is.",
+  });
+}
+
+function strayError({ destination, prefix, right }: Stray): BackupError {
+  return new BackupError(
+    "verification/stray-folder",
+    `The folder "${prefix}" at "${destination}" holds a backup under a name that is none`,
+    {
+      hint:
+        `By its manifest it is "${right}". If it was renamed, rename it back; if it is a copy, ` +
+        "delete it or move it elsewhere.",
+    },
+  );
+}
+
+function unreachedJson({ name, error }: FailedDestination, session: Session): unknown {
+  return {
+    id: null,
+    job: null,
+    destination: name,
+    status: "unreached",
+    checks: [],
+    problems: [],
+    notes: [],
+    mark: null,
+    error: errorJson(error, session.secrets),
+  };
+}
+
+function unreachedError({ name, error: { code, message, hint } }: FailedDestination): BackupError {
   return new BackupError(code, `Nothing at "${name}" was checked: ${message}`, { hint });
 }
 
@@ -75,7 +121,7 @@ function unreachedError(name: string, { code, message, hint }: BackupError): Bac
 function complaints(results: readonly VerifyResult[]): BackupError[] {
   const named = (status: VerifyResult["status"]) =>
     results.filter((one) => one.status === status).map((one) => `${one.id} at ${one.destination}`);
-  const [damaged, unchecked] = [named("damaged"), named("unchecked")];
+  const [damaged, flawed, unchecked] = [named("damaged"), named("flawed"), named("unchecked")];
   const errors: BackupError[] = [];
   if (damaged.length > 0) {
     const message = `${damaged.length} of ${
@@ -84,6 +130,17 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
     errors.push(
       new BackupError("verification/damaged", message, {
         hint: "Take a new backup now. A restore takes an undamaged copy, or an older backup.",
+      }),
+    );
+  }
+  if (flawed.length > 0) {
+    const message = `${flawed.length} of ${
+      counted(results.length, "copy is", "copies are")
+    } flawed: ${flawed.join(", ")}`;
+    errors.push(
+      new BackupError("verification/flawed", message, {
+        hint: "What a restore needs is right there; what is not is told above. `dbbackup copy` " +
+          "heals it from another destination.",
       }),
     );
   }
@@ -102,14 +159,17 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
 
 function codesOf({ status }: VerifyResult): ErrorCode[] {
   if (status === "damaged") return ["verification/damaged"];
+  if (status === "flawed") return ["verification/flawed"];
   return status === "unchecked" ? ["storage/unreadable"] : [];
 }
 
+const words = { good: "good", flawed: "FLAWED", damaged: "DAMAGED", unchecked: "unchecked" };
+const colours = { good: "green", flawed: "yellow", damaged: "red", unchecked: "yellow" } as const;
+
 function describe(result: VerifyResult, session: Session): string {
-  const word = { good: "good", damaged: "DAMAGED", unchecked: "unchecked" }[result.status];
-  const colour = { good: "green", damaged: "red", unchecked: "yellow" } as const;
+  const word = words[result.status];
   const checks = result.checks.length === 0 ? "nothing" : result.checks.join(", ");
-  const head = `${session.paint(colour[result.status], word.padEnd(9))}  ${result.id}  ` +
+  const head = `${session.paint(colours[result.status], word.padEnd(9))}  ${result.id}  ` +
     `${result.job} at ${result.destination}: ${checks}`;
   return [
     head,
@@ -122,6 +182,7 @@ function summary(results: readonly VerifyResult[]): string {
   const count = (status: VerifyResult["status"]) =>
     results.filter((result) => result.status === status).length;
   const parts = [`${count("good")} good`, `${count("damaged")} damaged`];
+  if (count("flawed") > 0) parts.push(`${count("flawed")} flawed`);
   if (count("unchecked") > 0) parts.push(`${count("unchecked")} unchecked`);
   return results.length === 0 ? "No backups." : parts.join(", ");
 }

@@ -133,6 +133,8 @@ export async function openAzure(
   const { retention } = options;
   return {
     location,
+    place: location,
+    hasOwnClock: true,
     partBytes,
     remarks,
     put: async (key, body, o) =>

@@ -119,6 +119,8 @@ export async function openGcs(
   const { retention } = options;
   return {
     location: keys.location(`gs://${bucket}`),
+    place: keys.location(`gs://${bucket}`),
+    hasOwnClock: true,
     partBytes,
     remarks,
     put: async (key, body, o) =>

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { resolve } from "node:path";
+import { realpath } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { textSchema } from "../../contracts/connection.ts";
@@ -34,6 +35,7 @@ export const local: StorageKind<LocalOptions> = {
     const freshName = () => Buffer.from(runtime.random(8)).toString("hex");
     return {
       location: root,
+      place: await placeOf(root),
       put: (key, body, o) => putObject(root, key, body, freshName(), o),
       get: (key, o) => getObject(root, key, o),
       stat: (key) => statObject(root, key),
@@ -44,6 +46,16 @@ export const local: StorageKind<LocalOptions> = {
     } satisfies Storage;
   },
 };
+
+/** The folder by its real path, whatever links and dots lead there; it may not be there yet. */
+async function placeOf(root: string): Promise<string> {
+  try {
+    return await realpath(root);
+  } catch {
+    const parent = dirname(root);
+    return parent === root ? root : join(await placeOf(parent), basename(root));
+  }
+}
 
 /** `file:///abs`, `file:rel` or a bare path. */
 function pathOf(url: string): string {

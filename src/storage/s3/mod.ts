@@ -151,6 +151,8 @@ export async function openS3(
   };
   return {
     location: access.location + endpointText(config.endpoint),
+    place: access.location + endpointText(config.endpoint),
+    hasOwnClock: true,
     partBytes: access.buffers.partBytes,
     put: (key, body, o) => putObject(access, key, body, o),
     get: (key, o) => getObject(access, key, o),
