@@ -51,7 +51,10 @@ export function clientOf(address: Address, runtime: Pick<Runtime, "log">): Clien
   function connected(database: string, o: Abortable): Promise<Sql> {
     const present = connections.get(database);
     if (present !== undefined) return present;
-    const made = connectPatiently(database, o);
+    const made: Promise<Sql> = connectPatiently(database, {
+      ...o,
+      onClose: () => forget(database, made),
+    });
     connections.set(database, made);
     made.then(() => isKnown = true, () => forget(database, made));
     return made;
@@ -61,7 +64,10 @@ export function clientOf(address: Address, runtime: Pick<Runtime, "log">): Clien
    * A server that has let us in is waited for while it refuses connections, as it does when it
    * starts again or is full: what has run for hours is not to end by that.
    */
-  async function connectPatiently(database: string, o: Abortable): Promise<Sql> {
+  async function connectPatiently(
+    database: string,
+    o: Abortable & { onClose: () => void },
+  ): Promise<Sql> {
     const startedAt = performance.now();
     for (let pauseMs = 250;; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       try {

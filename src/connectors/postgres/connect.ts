@@ -26,7 +26,10 @@ const graceMs = 2_000;
 export async function connect(
   address: Address,
   database: string,
-  o: Abortable,
+  o: Abortable & {
+    /** Told when the connection has ended: the driver would make another one, without settings. */
+    onClose?: () => void;
+  },
 ): Promise<Sql> {
   // Lazy: the driver takes time to load, and most commands never need it.
   const { default: postgres } = await import("postgres");
@@ -48,12 +51,13 @@ async function connectWith(
   address: Address,
   database: string,
   ssl: ReturnType<typeof tlsOptions>,
-  { signal }: Abortable,
+  { signal, onClose }: Abortable & { onClose?: () => void },
 ): Promise<Sql> {
   signal.throwIfAborted();
   const [first] = address.hosts;
   const isSocket = first!.host.startsWith("/");
   const { parameters } = address;
+  let isOpen = false;
   const sql = postgres({
     ...isSocket
       ? { host: "localhost", path: join(first!.host, socketName(first!.port)) }
@@ -69,6 +73,8 @@ async function connectWith(
     fetch_types: false,
     prepare: false,
     onnotice: () => {},
+    // Not of a try that failed.
+    onclose: () => isOpen && onClose?.(),
     ...parameters["target_session_attrs"] === undefined
       ? {}
       : { target_session_attrs: parameters["target_session_attrs"] as "primary" },
@@ -85,6 +91,7 @@ async function connectWith(
   const timer = setTimeout(() => ending.abort(notLetIn(address)), limitMs);
   try {
     await abortable(sql.unsafe(sessionSettings).simple(), ending.signal);
+    isOpen = true;
   } catch (error) {
     sql.end({ timeout: 0 }).catch(() => {});
     throw error;

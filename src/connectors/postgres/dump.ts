@@ -124,11 +124,13 @@ async function* output(spec: ChildSpec, onStart: () => Promise<void>, o: Context
     }
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
-    throw new BackupError("dump/failed", `pg_dump failed: ${complaint(error)}`, {
-      cause: error,
-      details: { stderr: error.exit.stderr },
-      hint: hintFor(error.exit.stderr),
-    });
+    const { stderr } = error.exit;
+    const isConnecting = !isStarted && /connection to server .* failed:/.test(stderr);
+    throw new BackupError(
+      isConnecting ? "connection/unreachable" : "dump/failed",
+      `pg_dump failed: ${complaint(error)}`,
+      { cause: error, details: { stderr }, hint: hintFor(stderr) },
+    );
   }
 }
 
@@ -137,6 +139,9 @@ function hintFor(stderr: string): string {
     return "Grant the user what is missing; the role pg_read_all_data covers all tables.";
   }
   if (/row-level security/.test(stderr)) return "Give the user BYPASSRLS, or dump as the owner.";
+  if (/connection to server .* failed:|server closed the connection/.test(stderr)) {
+    return "Look into the server's log for why it let pg_dump go, then run again.";
+  }
   return "Its whole output is in the log at --log-level debug.";
 }
 

@@ -146,6 +146,43 @@ needs("postgres15").describe("a PostgreSQL server that is stopped", () => {
   });
 });
 
+needs("postgres15").describe("a PostgreSQL server that starts again", () => {
+  test("is waited for by who knows it, and told at once to somebody new", async () => {
+    const server = await startPostgres(15);
+    await server.psql("postgres", "CREATE TABLE t (id int)");
+    const options = { ...optionsOf(server), answerTimeoutMs: 60_000 };
+    const connector = await kind.open(options, { runtime: testRuntime(), signal: never });
+    await connector.databases({ signal: never });
+    await server.stop();
+    await withConnector(options, (other) =>
+      assert.rejects(
+        other.databases({ signal: never }),
+        code("connection/unreachable", /ECONNREFUSED/),
+      ));
+    const waiting = connector.databases({ signal: never });
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await server.start();
+    assert.deepEqual(await waiting, ["postgres"]);
+    // With the session's settings: the inventory counts what a path of its own would hide.
+    const { objects } = await connector.inventory("postgres", { signal: never });
+    assert.deepEqual(objects.map(({ name }) => name), ["t"]);
+    await connector.close();
+  });
+
+  test("is given up when it stays away", async () => {
+    const server = await startPostgres(15);
+    const options = { ...optionsOf(server), answerTimeoutMs: 1_000 };
+    const connector = await kind.open(options, { runtime: testRuntime(), signal: never });
+    await connector.databases({ signal: never });
+    await server.stop();
+    await assert.rejects(
+      connector.databases({ signal: never }),
+      code("connection/unreachable", /ECONNREFUSED/),
+    );
+    await connector.close();
+  });
+});
+
 async function assertNoSessions(server: PostgresServer): Promise<void> {
   const query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump'";
   for (let tries = 0; tries < 100; tries++) {
