@@ -2,71 +2,96 @@ import { Buffer } from "node:buffer";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import { escapedBytes, hasEscapedBytes } from "./archive/encoding.ts";
-import { renameDatabase, statementsOf } from "./archive/sql.ts";
+import { renameDatabase, statementsOf, tokensOf } from "./archive/sql.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
+import { markDatabase, type RestoreMark } from "./leftover.ts";
 import { quoteName } from "./names.ts";
 import { isLeftOut } from "./owners.ts";
 
-/**
- * The statements that make a database as it was: encoding, locale, owner, comment, privileges,
- * settings. pg_restore does this only under the old name.
- */
+/** The statements that make a database as it was; pg_restore does this only under the old name. */
+export interface DatabaseStatements {
+  /** Encoding, locale, tablespace. */
+  readonly create: string;
+  /** Owner, and settings of one's own that functions may read while rows are loaded. */
+  readonly before: readonly string[];
+  /** What may stand in the way of the load: a limit of connections, `default_transaction_read_only`. */
+  readonly after: readonly string[];
+  readonly comment: readonly string[];
+}
+
+/** Takes them from an archive, under a name. */
 export function databaseStatements(
   { entries }: ArchiveHead,
   name: string,
   restoreArgs: readonly string[],
-): { create: string; then: string[] } {
+): DatabaseStatements {
   const database = entries.find(({ description }) => description === "DATABASE");
   const quoted = quoteName(name);
   const original = database?.definition ?? "CREATE DATABASE x WITH TEMPLATE = template0";
   const create = renameDatabase(statementsOf(original)[0]!, quoted);
   const owner = isLeftOut("owner", restoreArgs) ? undefined : database?.owner;
-  const kinds = [
-    "DATABASE PROPERTIES",
-    ...isLeftOut("privileges", restoreArgs) ? [] : ["ACL"],
-    ...restoreArgs.includes("--no-comments") ? [] : ["COMMENT"],
-    ...restoreArgs.includes("--no-security-labels") ? [] : ["SECURITY LABEL"],
-  ];
-  const about = entries.filter((entry) =>
-    kinds.includes(entry.description) &&
-    (entry.description === "DATABASE PROPERTIES" || entry.tag.startsWith("DATABASE "))
-  );
-  // A comment or grant on an object called "DATABASE x" has a schema or another statement.
-  const statements = about.flatMap(({ definition }) => statementsOf(definition))
-    .filter((one) => /\bDATABASE\b/i.test(one));
+  const statements = (kinds: readonly string[]) =>
+    entries.filter((entry) =>
+      kinds.includes(entry.description) &&
+      (entry.description === "DATABASE PROPERTIES" || entry.tag.startsWith("DATABASE "))
+      // A comment or grant on an object called "DATABASE x" has a schema or another statement.
+    ).flatMap(({ definition }) => statementsOf(definition)).filter((one) =>
+      /\bDATABASE\b/i.test(one)
+    ).map((one) => renameDatabase(one, quoted));
+  const properties = statements(["DATABASE PROPERTIES"]);
   return {
     create: isLeftOut("tablespaces", restoreArgs)
       ? create.replace(/ TABLESPACE = ("(?:[^"]|"")*"|\S+)/, "")
       : create,
-    then: [
+    before: [
       ...owner === undefined ? [] : [`ALTER DATABASE ${quoted} OWNER TO ${quoteName(owner)}`],
-      ...statements.map((one) => renameDatabase(one, quoted)),
+      ...properties.filter(isOwnSetting),
     ],
+    after: [
+      ...properties.filter((one) => !isOwnSetting(one)),
+      ...statements([
+        ...isLeftOut("privileges", restoreArgs) ? [] : ["ACL"],
+        ...restoreArgs.includes("--no-security-labels") ? [] : ["SECURITY LABEL"],
+      ]),
+    ],
+    comment: restoreArgs.includes("--no-comments") ? [] : statements(["COMMENT"]),
   };
 }
 
+/** A setting with a dot in its name, which only functions and extensions know. */
+function isOwnSetting(statement: string): boolean {
+  const tokens = tokensOf(statement).filter(({ source }) => source.trim() !== "");
+  const at = tokens.findIndex(({ source }) => source.toUpperCase() === "SET");
+  if (at < 0) return false;
+  const value = tokens.findIndex(({ source }, index) => index > at && /^(TO|=)$/i.test(source));
+  return tokens.slice(at + 1, value).some(({ source }) => source.includes("."));
+}
+
 /**
- * Creates a database for an archive.
+ * Creates a database for an archive, and tries all that {@link finishDatabase} will do to it: what is
+ * not allowed shows before hours of loading.
  *
+ * @param mark see {@link markDatabase}
  * @throws BackupError `restore/failed`
  */
 export async function createDatabase(
   client: Client,
   place: string,
   name: string,
-  head: ArchiveHead,
-  restoreArgs: readonly string[],
+  mark: RestoreMark,
+  { create, before, after, comment }: DatabaseStatements,
   o: Abortable,
 ): Promise<void> {
-  const { create, then } = databaseStatements(head, name, restoreArgs);
   let isCreated = false;
   try {
     await client.rows(place, create, o);
     isCreated = true;
-    // From inside, as pg_restore does: the server keeps a comment in the bytes of the database that
-    // it is given in.
-    for (const statement of then) await client.rows(name, sayable(statement), o);
+    await markDatabase(client, place, name, mark, o);
+    await runInside(client, name, before, o);
+    await client.rows(name, "BEGIN", o);
+    await runInside(client, name, [...after, ...comment], o);
+    await client.rows(name, "ROLLBACK", o);
   } catch (error) {
     if (isCreated) await dropDatabase(client, place, name);
     o.signal.throwIfAborted();
@@ -81,6 +106,23 @@ export async function createDatabase(
   }
 }
 
+/**
+ * Runs statements in the database that they are about, as pg_restore does: the server keeps a comment
+ * in the bytes of the database that it is given in.
+ *
+ * @throws PostgresError
+ */
+export async function runInside(
+  client: Client,
+  name: string,
+  statements: readonly string[],
+  o: Abortable,
+): Promise<void> {
+  // The database's own default may be to change nothing.
+  await client.rows(name, "SET default_transaction_read_only = off", o);
+  for (const statement of statements) await client.rows(name, sayable(statement), o);
+}
+
 /** A statement with bytes that are no UTF-8, as such a database of SQL_ASCII can be told it. */
 function sayable(statement: string): string {
   if (!hasEscapedBytes(statement)) return statement;
@@ -91,14 +133,32 @@ function sayable(statement: string): string {
 
 /** Removes a database that a restore made, if it is there; also after the restore was aborted. */
 export async function dropDatabase(client: Client, place: string, name: string): Promise<void> {
-  const { signal } = new AbortController();
+  // The client gives up a server without a sign of life.
+  const o = new AbortController();
+  await dropSubscriptions(client, name, o).catch(() => {});
   await client.release(name);
   // A template cannot be dropped.
-  await client.rows(place, `ALTER DATABASE ${quoteName(name)} IS_TEMPLATE false`, { signal })
+  await client.rows(place, `ALTER DATABASE ${quoteName(name)} IS_TEMPLATE false`, o)
     .catch(() => {});
   // FORCE, since PostgreSQL 13: the stopped pg_restore's session may not have noticed yet.
-  await client.rows(place, `DROP DATABASE IF EXISTS ${quoteName(name)} WITH (FORCE)`, { signal })
+  await client.rows(place, `DROP DATABASE IF EXISTS ${quoteName(name)} WITH (FORCE)`, o)
     .catch(() =>
-      client.rows(place, `DROP DATABASE IF EXISTS ${quoteName(name)}`, { signal }).catch(() => {})
+      client.rows(place, `DROP DATABASE IF EXISTS ${quoteName(name)}`, o).catch(() => {})
     );
+}
+
+/** A database with a subscription cannot be dropped; the slot on the other side is not this one's. */
+async function dropSubscriptions(client: Client, name: string, o: Abortable): Promise<void> {
+  const found = await client.rows(
+    name,
+    `SELECT subname::text AS name FROM pg_catalog.pg_subscription
+      WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`,
+    o,
+  );
+  for (const row of found) {
+    const subscription = quoteName(String(row["name"]));
+    await client.rows(name, `ALTER SUBSCRIPTION ${subscription} DISABLE`, o);
+    await client.rows(name, `ALTER SUBSCRIPTION ${subscription} SET (slot_name = NONE)`, o);
+    await client.rows(name, `DROP SUBSCRIPTION ${subscription}`, o);
+  }
 }

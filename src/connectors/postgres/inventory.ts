@@ -4,6 +4,7 @@ import type { DatabaseInventory, InventoryObject, ObjectType } from "../../contr
 import { type DecodeText, textDecoder } from "./archive/encoding.ts";
 import { largeObjectsName } from "./archive/inventory.ts";
 import type { Client, Row } from "./client.ts";
+import { sqlState } from "./failure.ts";
 import { tablePattern } from "./names.ts";
 
 // What initdb makes has smaller oids (FirstNormalObjectId); pg_dump leaves it out.
@@ -198,9 +199,25 @@ async function countRows(
   try {
     return await countOf(client, database, text, o);
   } catch (error) {
-    if ((error as { code?: unknown }).code === "42501") return undefined;
-    throw error;
+    if (sqlState(error) === "42501") return undefined;
+    if (!isUnresolved(error)) throw error;
   }
+  // To count, the server looks at the table's indexes, and at functions in them that know the
+  // database's own search_path only.
+  try {
+    await client.rows(database, "RESET search_path", o);
+    return await countOf(client, database, text, o);
+  } catch (error) {
+    if (isUnresolved(error)) return undefined;
+    throw error;
+  } finally {
+    await client.rows(database, "SET search_path = pg_catalog", o);
+  }
+}
+
+/** True of errors of class 42: a name that is not found. */
+function isUnresolved(error: unknown): boolean {
+  return sqlState(error)?.startsWith("42") === true;
 }
 
 async function countOf(client: Client, database: string, text: string, o: Abortable) {

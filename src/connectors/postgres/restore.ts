@@ -1,11 +1,7 @@
-import { open } from "node:fs/promises";
-import { join } from "node:path";
-import { type Abortable, type Bytes, collectText } from "../../core/bytes.ts";
-import { ChildError, childText } from "../../core/child.ts";
-import { BackupError } from "../../core/errors.ts";
+import { type Abortable, collectText } from "../../core/bytes.ts";
+import { BackupError, hasCode } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import { withTempDir } from "../../core/temp.ts";
-import { shellQuote } from "../../core/text.ts";
+import { counted, shellQuote } from "../../core/text.ts";
 import type {
   RestorableChain,
   RestoreOptions,
@@ -18,6 +14,7 @@ import {
   compareInventories,
   type DatabaseInventory,
   type InventoryDifference,
+  type RestoreLeftover,
 } from "../../contracts/inventory.ts";
 import type { Address } from "./address.ts";
 import { applyAccounts } from "./apply-accounts.ts";
@@ -25,18 +22,26 @@ import { accountsFormat } from "./accounts.ts";
 import { readHead } from "./archive/head.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
+import {
+  createDatabase,
+  type DatabaseStatements,
+  databaseStatements,
+  dropDatabase,
+  runInside,
+} from "./create.ts";
 import { sqlState } from "./failure.ts";
-import { createDatabase, dropDatabase } from "./create.ts";
 import { readInventory, templateExtensions } from "./inventory.ts";
-import { databaseArgument, derivedName, quoteName } from "./names.ts";
+import { findLeftovers, isOf, markDatabase, markInPlace, markOf, unmark } from "./leftover.ts";
+import { loadArchive } from "./load.ts";
+import { derivedName, quoteName } from "./names.ts";
 import { choosePart, idsFor, partOf } from "./part.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
-import { archiveTool, assertFree, inUse } from "./target.ts";
-import { noteObjects } from "./undo.ts";
-import { complaint, findToolSets, type ToolSet, toolsForRestore, toolSpec } from "./tools.ts";
+import { archiveTool, assertFree, dropCommand, inUse } from "./target.ts";
+import { findToolSets, type ToolSet, toolsForRestore } from "./tools.ts";
 
-const undoLimitMs = 60_000;
+// Also after an interrupt.
+const markLimitMs = 10_000;
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -52,9 +57,15 @@ interface Scene {
   readonly inventories: readonly DatabaseInventory[];
 }
 
+/** What one step did. */
+type StepResult = Omit<RestoreResult, "steps">;
+
 /**
- * Restores with pg_restore: into a new or empty database, or beside and then swapped in by rename.
- * Every database is compared with the inventory before it takes the old one's place.
+ * Restores with pg_restore: beside, under a name of its own, and then renamed to its place; or into an
+ * empty database. Each is compared with the inventory before it takes its place; one that differs is
+ * kept where it is.
+ *
+ * Of several databases, all are tried, whatever becomes of one.
  *
  * @throws BackupError `restore/failed`, `restore/incomplete`, `restore/in-use`
  */
@@ -86,14 +97,87 @@ export async function restore(
     const sql = await collectText(accounts.open(o), 256 * 1024 * 1024);
     warnings.push(...await applyAccounts(client, place, sql, o));
   }
-  const differences: InventoryDifference[] = [];
-  const followUps: string[] = [];
+  const done: StepResult[] = [];
+  const failed: FailedStep[] = [];
   for (const step of plan.steps) {
-    differences.push(...await restoreStep(scene, wanted.get(step.from)!, step, o));
-    if (step.keptAs !== undefined) followUps.push(dropCommand(address, place, step.keptAs));
+    try {
+      done.push(await restoreStep(scene, wanted.get(step.from)!, step, o));
+    } catch (error) {
+      o.signal.throwIfAborted();
+      if (plan.steps.length === 1 || !(error instanceof BackupError)) throw error;
+      failed.push({ step, error });
+      // Where nobody answers, all the others would fail, too.
+      if (hasCode(error, "connection/")) break;
+    }
   }
-  const done = { steps: plan.steps, failures: [], left: [], differences, isCompared: true };
-  return { ...done, warnings, followUps };
+  if (failed.length > 0) throw severalFailed(plan.steps, done, failed);
+  return {
+    steps: plan.steps,
+    failures: done.flatMap(({ failures }) => failures),
+    left: done.flatMap(({ left }) => left),
+    differences: done.flatMap(({ differences }) => differences),
+    isCompared: true,
+    warnings: [...warnings, ...done.flatMap((one) => one.warnings)],
+    followUps: done.flatMap(({ followUps }) => followUps),
+  };
+}
+
+interface FailedStep {
+  readonly step: RestoreStep;
+  readonly error: BackupError;
+}
+
+/** Of several databases some are restored: those stay, and the rest can be restored by itself. */
+function severalFailed(
+  steps: readonly RestoreStep[],
+  done: readonly StepResult[],
+  failed: readonly FailedStep[],
+): BackupError {
+  const [first] = failed;
+  const untried = steps.slice(done.length + failed.length);
+  const rest = [...failed.map(({ step }) => step), ...untried].map(({ from }) => from);
+  const names = rest.map((name) => `--database ${shellQuote(name)}`).join(" ");
+  const left = failed.flatMap(({ error }) => leftOf(error));
+  const hints = [...new Set(failed.map(({ error }) => error.hint))].filter((hint) =>
+    hint !== undefined
+  );
+  return new BackupError(
+    first!.error.code,
+    [
+      `${counted(rest.length, "database")} of ${steps.length} could not be restored:`,
+      ...failed.map(({ step, error }) => `  ${step.from}: ${error.message}`),
+      ...untried.map(({ from }) => `  ${from}: not tried`),
+    ].join("\n"),
+    {
+      cause: first!.error,
+      hint: [
+        ...hints,
+        `${done.length === 0 ? "None" : "The others"} of the databases ` +
+        `${done.length === 0 ? "is" : "are"} restored. For what is left, run it again with ` +
+        `${names}.`,
+      ].join("\n"),
+      details: {
+        failed: failed.map(({ step, error }) => ({
+          from: step.from,
+          to: step.to,
+          code: error.code,
+          message: error.message,
+        })),
+        rest,
+        left,
+        differences: failed.flatMap(({ error }) => listOf(error.details?.["differences"])),
+        followUps: done.flatMap(({ followUps }) => followUps),
+      },
+    },
+  );
+}
+
+function leftOf(error: BackupError): readonly unknown[] {
+  return listOf(error.details?.["left"]);
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
 async function restoreStep(
@@ -101,219 +185,269 @@ async function restoreStep(
   source: SelectedDatabase,
   step: RestoreStep,
   o: Context,
-): Promise<InventoryDifference[]> {
-  const { client, place, options } = scene;
+): Promise<StepResult> {
   const head = await readHead(source.artifact, o);
-  if (step.mode === "fill" || step.mode === "replace") {
-    return await load(scene, source, step.to, step, head, o);
-  }
+  if (step.adopts !== undefined) return await adopt(scene, source, step, step.adopts, head, o);
+  return step.mode === "fill" || step.mode === "replace"
+    ? await restoreInPlace(scene, source, step, head, o)
+    : await restoreBeside(scene, source, step, head, o);
+}
+
+/** Into a database that is there already. */
+async function restoreInPlace(
+  scene: Scene,
+  source: SelectedDatabase,
+  step: RestoreStep,
+  head: ArchiveHead,
+  o: Context,
+): Promise<StepResult> {
+  const { client, options } = scene;
+  const ids = await partIds(scene, step.to, head, o);
+  await client.release(step.to);
+  const loaded = await load(scene, source, step.to, step, head, ids, () => Promise.resolve(), o);
+  const differences = await compare(scene, source, step.to, step, head, ids, o);
+  const isMarked = options.only.length === 0 && hasFailed(differences) &&
+    !options.isDifferenceAccepted && !options.isKeepGoing &&
+    await markInPlace(client, step.to, mark(scene, source, step, "complete"), o);
+  await client.release(step.to);
+  if (!options.isKeepGoing) assertTaken(scene, step, step.to, differences, isMarked);
+  return { ...loaded, left: [], differences, followUps: [] };
+}
+
+/** Beside, under a name of its own, until it can take its place. */
+async function restoreBeside(
+  scene: Scene,
+  source: SelectedDatabase,
+  step: RestoreStep,
+  head: ArchiveHead,
+  o: Context,
+): Promise<StepResult> {
+  const { client, place, options } = scene;
+  await dropUnfinished(scene, step, o);
   const rows = await client.rows(place, "SELECT datname AS name FROM pg_catalog.pg_database", o);
   const present = new Set(rows.map((row) => String(row["name"])));
-  const name = step.mode === "create"
-    ? step.to
-    : derivedName(step.to, `_restore_${options.backupId}`, present);
-  await createDatabase(client, place, name, head, options.restoreArgs, o);
+  const name = derivedName(step.to, `_restore_${options.backupId}`, present);
+  const statements = databaseStatements(head, name, options.restoreArgs);
+  const create = () =>
+    createDatabase(client, place, name, mark(scene, source, step, "unfinished"), statements, o);
+  await create();
+  let isLoaded = false;
   try {
-    const differences = await load(scene, source, name, step, head, o);
-    if (step.mode === "swap") await swap(scene, name, step, o);
-    return differences;
+    const ids = await partIds(scene, name, head, o);
+    // The connection stays: by it others see that this database is being restored.
+    const loaded = await load(scene, source, name, step, head, ids, async () => {
+      await dropDatabase(client, place, name);
+      await create();
+    }, o);
+    isLoaded = true;
+    await markDatabase(client, place, name, mark(scene, source, step, "complete"), o);
+    await runInside(client, name, statements.after, o);
+    const differences = await compare(scene, source, name, step, head, ids, o);
+    if (loaded.failures.length > 0) {
+      await client.release(name);
+      const left = [{ from: step.from, to: step.to, name }];
+      return { ...loaded, left, differences, followUps: [] };
+    }
+    assertTaken(scene, step, name, differences, true);
+    const followUps = await putInPlace(scene, name, step, statements, o);
+    return { ...loaded, left: [], differences, followUps };
   } catch (error) {
+    await client.release(name);
+    if (isLoaded) throw kept(error, step, name);
     await dropDatabase(client, place, name);
     throw error;
   }
 }
 
-/** Loads an archive into a database and compares. */
-async function load(
+/** Takes what an earlier restore of this backup left, as it is. */
+async function adopt(
   scene: Scene,
+  source: SelectedDatabase,
+  step: RestoreStep,
+  name: string,
+  head: ArchiveHead,
+  o: Context,
+): Promise<StepResult> {
+  const { client, place, options } = scene;
+  const wanted = mark(scene, source, step, "complete");
+  const found = (await findLeftovers(client, place, o)).find((one) =>
+    one.name === name && isOf(one, wanted)
+  );
+  if (found === undefined) {
+    throw new BackupError("restore/failed", `"${name}" is no longer what the restore left`, {
+      hint: "Run the restore again, without --accept-differences.",
+    });
+  }
+  const differences = await compare(scene, source, name, step, head, undefined, o);
+  const nothing = { failures: [], left: [], warnings: [], differences };
+  if (name === step.to) {
+    await unmark(client, found, o);
+    await client.release(name);
+    return { ...nothing, followUps: [] };
+  }
+  const statements = databaseStatements(head, name, options.restoreArgs);
+  return { ...nothing, followUps: await putInPlace(scene, name, step, statements, o) };
+}
+
+function mark(
+  { options }: Scene,
+  { artifact }: SelectedDatabase,
+  step: RestoreStep,
+  state: "unfinished" | "complete",
+) {
+  return markOf(step, artifact, options, state);
+}
+
+/** What killed restores of this database left is half of something, and only in the way. */
+async function dropUnfinished(
+  { client, place }: Scene,
+  { to }: RestoreStep,
+  o: Context,
+): Promise<void> {
+  for (const one of await findLeftovers(client, place, o)) {
+    if (one.to !== to || one.name === to || one.state !== "unfinished" || one.isInUse) continue;
+    await dropDatabase(client, place, one.name);
+  }
+}
+
+/** The dump ids of the part that is asked for; undefined for everything. */
+async function partIds(
+  { client, options }: Scene,
+  database: string,
+  head: ArchiveHead,
+  o: Context,
+): Promise<ReadonlySet<number> | undefined> {
+  if (options.only.length === 0) return undefined;
+  return await idsFor(client, database, choosePart(head, options.only), o);
+}
+
+async function load(
+  { client, address, server, toolSets, options }: Scene,
+  source: SelectedDatabase,
+  database: string,
+  { mode, to }: RestoreStep,
+  head: ArchiveHead,
+  ids: ReadonlySet<number> | undefined,
+  renew: () => Promise<void>,
+  o: Context,
+) {
+  const tools = toolsForRestore(toolSets, archiveTool(head), server.major, address.toolsDir);
+  const serverMajor = server.major;
+  const order = { client, address, tools, serverMajor, source, head, ids, database, to, mode };
+  const { failures, warnings } = await loadArchive({ ...order, options, renew }, o);
+  return { failures, warnings: [...warnings, ...subscriptionWarnings(head, ids, options)] };
+}
+
+/** pg_dump has a restore make subscriptions that do nothing: two of one slot would spoil each other. */
+function subscriptionWarnings(
+  { entries }: ArchiveHead,
+  ids: ReadonlySet<number> | undefined,
+  { restoreArgs }: RestoreOptions,
+): string[] {
+  if (ids !== undefined || restoreArgs.includes("--no-subscriptions")) return [];
+  const names = entries.filter(({ description }) => description === "SUBSCRIPTION")
+    .map(({ tag }) => tag);
+  return names.length === 0 ? [] : [
+    `The subscription ${names.join(", ")} is disabled, as pg_dump makes them: ` +
+    "ALTER SUBSCRIPTION … ENABLE, when this database is to take the place of the one backed up",
+  ];
+}
+
+/** The differences of a restored database from the inventory. */
+async function compare(
+  { client, inventories }: Scene,
   source: SelectedDatabase,
   database: string,
   step: RestoreStep,
   head: ArchiveHead,
+  ids: ReadonlySet<number> | undefined,
   o: Context,
 ): Promise<InventoryDifference[]> {
-  const { client, options, inventories } = scene;
-  const part = options.only.length === 0 ? undefined : choosePart(head, options.only);
-  const ids = part === undefined ? undefined : await idsFor(client, database, part, o);
-  await client.release(database);
-  await runTool(scene, source, database, step, head, ids, o);
   const expected = inventories.find((one) => one.database === source.name);
   if (expected === undefined) return [];
   const found = await readInventory(client, database, o);
   const given = (await templateExtensions(client, database, o)).filter(({ name }) =>
     expected.objects.some((one) => one.type === "extension" && one.name === name)
   );
-  await client.release(database);
-  const wanted = ids === undefined ? expected : partOf(expected, head, ids);
-  const differences = compareInventories([{
-    expected: wanted,
+  return compareInventories([{
+    expected: ids === undefined ? expected : partOf(expected, head, ids),
     found: {
       objects: [...(ids === undefined ? found : partOf(found, head, ids)).objects, ...given],
       database: step.to,
     },
   }]);
-  assertRestored(differences, {
-    target: step.to,
-    left: [{ from: step.from, to: step.to, name: database }],
-    isAccepted: options.isDifferenceAccepted,
+}
+
+function hasFailed(differences: readonly InventoryDifference[]): boolean {
+  return differences.some(({ isFailure }) => isFailure);
+}
+
+/** @throws BackupError `restore/incomplete`, with where what was restored is */
+function assertTaken(
+  { options }: Scene,
+  { from, to }: RestoreStep,
+  name: string,
+  differences: readonly InventoryDifference[],
+  isMarked: boolean,
+): void {
+  const left: RestoreLeftover[] = isMarked ? [{ from, to, name }] : [];
+  assertRestored(differences, { target: to, left, isAccepted: options.isDifferenceAccepted });
+}
+
+/** A failure after everything was loaded: that is kept, and the next restore can take it. */
+function kept(error: unknown, { from, to }: RestoreStep, name: string): unknown {
+  if (!(error instanceof Error) || hasCode(error, "restore/incomplete")) return error;
+  const known = error instanceof BackupError ? error : undefined;
+  return new BackupError(known?.code ?? "restore/failed", error.message, {
+    cause: error,
+    hint: `${known?.hint === undefined ? "" : `${known.hint} `}What was restored for "${to}" is ` +
+      `whole, as "${name}". Run the same restore again with --accept-differences: it takes that, ` +
+      "and restores nothing again.",
+    details: { ...known?.details, left: [{ from, to, name }] },
   });
-  return differences;
 }
 
-async function runTool(
-  scene: Scene,
-  { artifact }: SelectedDatabase,
-  database: string,
-  step: RestoreStep,
-  head: ArchiveHead,
-  ids: ReadonlySet<number> | undefined,
+/**
+ * Gives a restored database its name, and the old one that which it is kept under: both or none.
+ *
+ * @returns follow-ups
+ */
+async function putInPlace(
+  { client, place, address }: Scene,
+  name: string,
+  { to, mode, keptAs }: RestoreStep,
+  { comment }: DatabaseStatements,
   o: Context,
-): Promise<void> {
-  const { address, options, server, toolSets } = scene;
-  const tools = toolsForRestore(toolSets, archiveTool(head), server.major, address.toolsDir);
-  // pg_restore 17 and newer set a parameter that older servers do not know, and go on after that.
-  const isForgiving = tools.major >= 17 && server.major < 17;
-  const isParallel = options.jobs > 1 && step.mode !== "replace";
-  // In a database that stays, a failure leaves nothing behind.
-  const isOneTransaction = !isForgiving && !isParallel &&
-    (step.mode === "fill" || step.mode === "replace");
-  const spec = toolSpec(tools, "pg_restore", address, database, [
-    databaseArgument(database),
-    ...isForgiving ? [] : ["--exit-on-error"],
-    ...isOneTransaction ? ["--single-transaction"] : [],
-    ...isParallel ? [`--jobs=${options.jobs}`] : [],
-    ...step.mode === "replace" ? ["--clean", "--if-exists"] : [],
-    ...ids === undefined ? [] : ["--use-list=/dev/fd/LIST"],
-    ...options.restoreArgs,
-  ]);
-  // The list is the second file without a name when there is a password, else the first.
-  const files = [...spec.secretFiles ?? [], ...ids === undefined ? [] : [listOf(head, ids)]];
-  const args = spec.args.map((arg) =>
-    arg.replace(/^(--use-list=\/dev\/fd\/)LIST$/, `$1${2 + files.length}`)
-  );
-  const run = async (more: { input: Bytes } | { file: string }) => {
-    const isPiped = "input" in more;
-    try {
-      await childText({
-        ...spec,
-        args: isPiped ? args : [...args, more.file],
-        secretFiles: files,
-        ...isPiped ? { input: more.input } : {},
-      }, o);
-    } catch (error) {
-      if (!(error instanceof ChildError)) throw error;
-      if (isForgiving && isOnlyUnknownParameter(error.exit.stderr)) return;
-      throw new BackupError("restore/failed", `pg_restore failed: ${complaint(error)}`, {
-        cause: error,
-        details: { stderr: error.exit.stderr },
-        hint: hintFor(error.exit.stderr),
-      });
-    }
-  };
-  const runAll = async () => {
-    if (!isParallel) return await run({ input: artifact.open(o) });
-    // Parallel workers read a file from several places at once.
-    await withTempDir(o.runtime, artifact.rawBytes, async (folder) => {
-      const file = join(folder, "archive.pgdump");
-      await writeFile(file, artifact.open(o));
-      await run({ file });
-    });
-  };
-  if (step.mode !== "fill" || isOneTransaction) return await runAll();
-  await undoingFailure(scene.client, database, runAll, o);
-}
-
-/** What one transaction would do: a database that stays is left as it was found. */
-async function undoingFailure(
-  client: Client,
-  database: string,
-  use: () => Promise<void>,
-  o: Context,
-): Promise<void> {
-  const undo = await noteObjects(client, database, o);
-  await client.release(database);
+): Promise<string[]> {
+  const isSwap = mode === "swap";
+  if (isSwap) await assertFree(client, place, to, o);
+  // Its own comment in place of the mark, which comes back when the renaming fails.
+  const [before] = (await findLeftovers(client, place, o)).filter((one) => one.name === name);
+  const none = `COMMENT ON DATABASE ${quoteName(name)} IS NULL`;
+  await runInside(client, name, comment.length === 0 ? [none] : comment, o);
+  await client.release(name);
   try {
-    await use();
-  } catch (error) {
-    // Also after an interrupt.
-    await undo({ signal: AbortSignal.timeout(undoLimitMs) }).catch((failure) =>
-      o.runtime.log.warn("Cannot take away what the restore made in {database}: {error}", {
-        database,
-        error: String(failure),
-      })
-    );
-    throw error;
-  } finally {
-    await client.release(database);
-  }
-}
-
-/** The list of `pg_restore -L`, in the archive's own order: only the ids count. */
-function listOf({ entries }: ArchiveHead, ids: ReadonlySet<number>): string {
-  return entries.filter(({ dumpId }) => ids.has(dumpId)).map(({ dumpId }) => `${dumpId};\n`)
-    .join("");
-}
-
-async function writeFile(path: string, bytes: Bytes): Promise<void> {
-  const file = await open(path, "wx", 0o600);
-  try {
-    for await (const chunk of bytes) await file.writeFile(chunk);
-  } finally {
-    await file.close();
-  }
-}
-
-function isOnlyUnknownParameter(stderr: string): boolean {
-  return /errors ignored on restore: 1$/m.test(stderr) &&
-    /unrecognized configuration parameter "transaction_timeout"/.test(stderr);
-}
-
-function hintFor(stderr: string): string {
-  if (/must be (owner|member|able to SET ROLE)|permission denied to set role/i.test(stderr)) {
-    return "Restore as a superuser, or make all objects your own: --restore-arg=--no-owner.";
-  }
-  if (/out of shared memory|max_locks_per_transaction/i.test(stderr)) {
-    return "Raise max_locks_per_transaction on the target, or restore with --jobs 2.";
-  }
-  if (/extension .* is not available|could not open extension control file/i.test(stderr)) {
-    return "Install the extension on the target's machine first.";
-  }
-  return "Its whole output is in the log at --log-level debug. What was there before still is.";
-}
-
-/** Puts the restored database in the old one's place: both renames or none. */
-async function swap(
-  { client, place }: Scene,
-  beside: string,
-  { to, keptAs }: RestoreStep,
-  o: Context,
-): Promise<void> {
-  await assertFree(client, place, to, o);
-  await client.release(beside);
-  try {
+    await assertFree(client, place, name, o);
     // Sent as one text, the two run in one transaction.
     await client.rows(
       place,
-      `ALTER DATABASE ${quoteName(to)} RENAME TO ${quoteName(keptAs!)};
-       ALTER DATABASE ${quoteName(beside)} RENAME TO ${quoteName(to)}`,
+      [
+        ...isSwap ? [`ALTER DATABASE ${quoteName(to)} RENAME TO ${quoteName(keptAs!)}`] : [],
+        `ALTER DATABASE ${quoteName(name)} RENAME TO ${quoteName(to)}`,
+      ].join(";\n"),
       o,
     );
   } catch (error) {
+    const again = { ...o, signal: AbortSignal.timeout(markLimitMs) };
+    if (before !== undefined) {
+      await markDatabase(client, place, name, before, again).catch(() => {});
+    }
     if (sqlState(error) === "55006") throw inUse(to, [], error);
     if (sqlState(error) === undefined || !(error instanceof Error)) throw error;
-    throw new BackupError("restore/failed", `Cannot rename "${to}": ${error.message}`, {
+    throw new BackupError("restore/failed", `Cannot rename "${name}": ${error.message}`, {
       cause: error,
       hint: "Renaming takes the owner of the database, with CREATEDB, or a superuser.",
     });
   }
-}
-
-/** How to drop what was kept. */
-function dropCommand({ hosts, user }: Address, place: string, name: string): string {
-  const [first] = hosts;
-  return [
-    "psql",
-    ...["-h", shellQuote(first!.host), "-p", String(first!.port), "-U", shellQuote(user)],
-    ...["-d", shellQuote(place), "-c", shellQuote(`DROP DATABASE ${quoteName(name)}`)],
-  ].join(" ");
+  return keptAs === undefined ? [] : [dropCommand(address, place, keptAs)];
 }

@@ -2,6 +2,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { shellQuote } from "../../core/text.ts";
 import type {
   RestorableChain,
   RestoreOptions,
@@ -13,7 +14,8 @@ import { majorOf, readHead } from "./archive/head.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
 import { isEmpty } from "./inventory.ts";
-import { derivedName } from "./names.ts";
+import { findLeftovers, isOf, type Leftover, markOf } from "./leftover.ts";
+import { derivedName, quoteName } from "./names.ts";
 import { assertOwners } from "./owners.ts";
 import { choosePart, presentObjects } from "./part.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
@@ -49,14 +51,27 @@ export async function planRestore(
     warnings.push("The backup holds no roles");
   }
 
-  const rows = await client.rows(place, "SELECT datname AS name FROM pg_catalog.pg_database", o);
+  const rows = await client.rows(
+    place,
+    "SELECT datname::text AS name FROM pg_catalog.pg_database",
+    o,
+  );
   const present = new Set(rows.map((row) => String(row["name"])));
+  const leftovers = await findLeftovers(client, place, o);
   const steps: RestoreStep[] = [];
-  for (const [index, { name }] of wanted.entries()) {
+  for (const [index, { name, artifact }] of wanted.entries()) {
     const head = heads[index]!;
     if (options.only.length > 0 && !hasPart(head, options)) continue;
     const to = targets[index]!;
-    const step = await planDatabase(client, { name, to, head }, present, options, o);
+    const wantedMark = markOf({ from: name, to }, artifact, options, "complete");
+    const left = options.isDifferenceAccepted
+      ? leftovers.findLast((one) => isOf(one, wantedMark))
+      : undefined;
+    warnings.push(
+      ...leftovers.filter((one) => one.to === to && one !== left && one.name !== to)
+        .map((one) => leftoverWarning(one, address, place)),
+    );
+    const step = await planDatabase(client, { name, to, head }, left, present, options, o);
     if (step.mode === "create" || step.mode === "swap") assertMayCreate(server, address, step);
     if (step.mode === "swap") await assertFree(client, place, to, o);
     steps.push(step);
@@ -128,11 +143,16 @@ function suggestionOf(name: string, known: readonly string[]): string {
 async function planDatabase(
   client: Client,
   { name: from, to, head }: { name: string; to: string; head: ArchiveHead },
+  left: Leftover | undefined,
   present: ReadonlySet<string>,
   options: RestoreOptions,
   o: Abortable,
 ): Promise<RestoreStep> {
-  if (!present.has(to)) return { from, to, mode: "create" };
+  const adopts = left === undefined ? {} : { adopts: left.name };
+  // A restore that filled a database left it where it was.
+  if (left?.name === to) return { from, to, mode: "fill", ...adopts };
+  if (!present.has(to)) return { from, to, mode: "create", ...adopts };
+  await assertValid(client, to, o);
   if (options.only.length > 0) {
     const there = await presentObjects(client, to, choosePart(head, options.only), o);
     if (there.length === 0) return { from, to, mode: "fill" };
@@ -151,15 +171,46 @@ async function planDatabase(
         "transaction; other tables stay",
     };
   }
-  if (await isEmpty(client, to, o)) return { from, to, mode: "fill" };
-  if (!options.isOverwrite) {
+  const isFillable = await isEmpty(client, to, o);
+  if (isFillable && left === undefined) return { from, to, mode: "fill" };
+  if (!isFillable && !options.isOverwrite) {
     throw new BackupError("restore/not-empty", `Database "${to}" is there and not empty`, {
       hint: "Restore to another database, or pass --overwrite: the present one is then kept " +
         "under another name.",
     });
   }
   const keptAs = derivedName(to, `_before_${options.backupId}`, present);
-  return { from, to, mode: "swap", keptAs };
+  return { from, to, mode: "swap", keptAs, ...adopts };
+}
+
+/** What an interrupted DROP DATABASE leaves takes no connections, and cannot be renamed or repaired. */
+async function assertValid(client: Client, database: string, o: Abortable): Promise<void> {
+  const place = await client.anyDatabase(o, [database]).catch(() => undefined);
+  if (place === undefined) return;
+  const rows = await client.rows(
+    place,
+    "SELECT 1 FROM pg_catalog.pg_database WHERE datname = $1 AND datconnlimit = -2",
+    o,
+    [database],
+  );
+  if (rows.length === 0) return;
+  throw new BackupError(
+    "restore/not-empty",
+    `Database "${database}" is invalid: somebody's DROP DATABASE of it was interrupted`,
+    { hint: `Drop it, then restore: DROP DATABASE ${quoteName(database)}.` },
+  );
+}
+
+/** What an earlier restore left, and what becomes of it. */
+function leftoverWarning(one: Leftover, address: Address, place: string): string {
+  if (one.state === "unfinished") {
+    return one.isInUse
+      ? `"${one.name}" is being restored for "${one.to}" right now, it seems: somebody is connected`
+      : `"${one.name}" is what an interrupted restore of "${one.to}" left; it is dropped`;
+  }
+  return `"${one.name}" is what an earlier restore of backup ${one.backupId} left for "${one.to}". ` +
+    "The same restore with --accept-differences takes it; where it is not needed: " +
+    dropCommand(address, place, one.name);
 }
 
 function assertMayCreate(server: Server, { user }: Address, { to, mode }: RestoreStep): void {
@@ -189,11 +240,13 @@ export async function assertFree(
   for (let tries = 1;; tries++) {
     const rows = await client.rows(
       place,
-      `SELECT coalesce(nullif(application_name, ''), 'a client') || ' of ' ||
-              coalesce(usename, '?') AS who
+      `SELECT CASE WHEN backend_type LIKE 'logical replication%' THEN backend_type
+              ELSE coalesce(nullif(application_name, ''), 'a client') || ' of ' ||
+                coalesce(usename::text, '?') END AS who
          FROM pg_catalog.pg_stat_activity
         WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid()
-          AND (backend_type IS NULL OR backend_type = 'client backend')`,
+          AND (backend_type IS NULL OR backend_type = 'client backend'
+            OR backend_type LIKE 'logical replication%')`,
       o,
       [database],
     );
@@ -206,15 +259,35 @@ export async function assertFree(
 /** The error of a database that others are connected to. */
 export function inUse(database: string, who: readonly string[], cause?: unknown): BackupError {
   const others = who.length === 0 ? "others are" : `${[...new Set(who)].join(", ")} is`;
+  if (who.some((one) => one.startsWith("logical replication"))) {
+    return new BackupError(
+      "restore/in-use",
+      `Cannot replace database "${database}" while ${others} connected to it: it has a subscription`,
+      {
+        cause,
+        hint:
+          "Disable its subscriptions in it, ALTER SUBSCRIPTION … DISABLE, until the restore is " +
+          "over.",
+      },
+    );
+  }
   return new BackupError(
     "restore/in-use",
     `Cannot replace database "${database}" while ${others} connected to it`,
     {
       cause,
       hint: "Stop what uses it, or end its connections: SELECT pg_terminate_backend(pid) FROM " +
-        `pg_stat_activity WHERE datname = '${
-          database.replaceAll("'", "''")
-        }'. Nothing was changed.`,
+        `pg_stat_activity WHERE datname = '${database.replaceAll("'", "''")}'.`,
     },
   );
+}
+
+/** How to drop a database. */
+export function dropCommand({ hosts, user }: Address, place: string, name: string): string {
+  const [first] = hosts;
+  return [
+    "psql",
+    ...["-h", shellQuote(first!.host), "-p", String(first!.port), "-U", shellQuote(user)],
+    ...["-d", shellQuote(place), "-c", shellQuote(`DROP DATABASE ${quoteName(name)}`)],
+  ].join(" ");
 }

@@ -120,7 +120,7 @@ needs("postgres15").describe("restoring PostgreSQL", () => {
     assert.deepEqual(plan.steps, [{ from: source, to: target, mode: "swap", keptAs }]);
     assert.equal(await contentOf(server, target), await contentOf(server, source));
     assert.equal(await contentOf(server, keptAs), before);
-    assert.ok(!(await databasesOf(server)).some((name) => name.includes("_restore_")));
+    assert.ok(!(await databasesOf(server)).includes(`${target}_restore_k3v9x2ma`));
     // The follow-up is a command that works as it is written.
     const [dropIt] = result.followUps;
     await output("sh", ["-c", dropIt!], {

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { Abortable } from "../../../core/bytes.ts";
 import type { RestorableArtifact } from "../../../contracts/connector.ts";
 import { truncated } from "./damage.ts";
@@ -9,6 +10,24 @@ export async function readHead(artifact: RestorableArtifact, o: Abortable): Prom
   const reader = tocReader();
   for await (const chunk of artifact.open(o)) {
     if (reader.push(chunk) !== undefined) return reader.head();
+  }
+  throw truncated("it ends inside its table of contents");
+}
+
+/** The head's own bytes: what pg_restore needs to make all that has no rows in the archive. */
+export async function readHeadBytes(
+  artifact: RestorableArtifact,
+  o: Abortable,
+): Promise<Uint8Array> {
+  const reader = tocReader();
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of artifact.open(o)) {
+    // A copy: the producer uses its buffer again.
+    chunks.push(new Uint8Array(chunk));
+    const rest = reader.push(chunk);
+    if (rest === undefined) continue;
+    const whole = Buffer.concat(chunks);
+    return whole.subarray(0, whole.length - rest.length);
   }
   throw truncated("it ends inside its table of contents");
 }

@@ -27,6 +27,8 @@ export interface TocEntry {
   readonly tag: string;
   /** Its kind: `TABLE`, `TABLE DATA`, `FK CONSTRAINT`. */
   readonly description: string;
+  /** When it is restored: before the data, as data, after it; undefined for what is none of these. */
+  readonly section: "pre-data" | "data" | "post-data" | undefined;
   /** SQL that makes it. */
   readonly definition: string;
   readonly copyStatement: string | undefined;
@@ -170,6 +172,13 @@ function cursorOf(bytes: Buffer): Cursor {
   };
 }
 
+/** The enum teSection. */
+const sections: Readonly<Record<number, TocEntry["section"]>> = {
+  2: "pre-data",
+  3: "data",
+  4: "post-data",
+};
+
 const magic = "PGDMP";
 const customFormat = 1;
 /** SECTION_NONE, SECTION_PRE_DATA, SECTION_DATA, SECTION_POST_DATA. */
@@ -242,6 +251,7 @@ function readEntry(cursor: Cursor, { minor, offsetBytes }: ArchiveHeader): TocEn
     hasData,
     tag,
     description,
+    section: sections[section],
     definition,
     copyStatement,
     schema: schema === "" ? undefined : schema,

@@ -1,0 +1,292 @@
+import { type Abortable, bytesOf } from "../../core/bytes.ts";
+import { BackupError } from "../../core/errors.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type { RestoreFailure, RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import type { Address } from "./address.ts";
+import { readHeadBytes } from "./archive/head.ts";
+import { searchPathsOf, withSearchPath } from "./archive/search-path.ts";
+import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
+import type { Client } from "./client.ts";
+import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
+import type { SelectedDatabase } from "./selection.ts";
+import { objectOf, restoreFailure, type ToolFailure } from "./tool-failure.ts";
+import type { ToolSet } from "./tools.ts";
+import { noteObjects } from "./undo.ts";
+
+const undoLimitMs = 60_000;
+
+/** What is loaded, and where to. */
+export interface LoadOrder {
+  readonly client: Client;
+  readonly address: Address;
+  readonly tools: ToolSet;
+  readonly serverMajor: number;
+  readonly source: SelectedDatabase;
+  readonly head: ArchiveHead;
+  /** The part of the archive, as dump ids; undefined for all of it. */
+  readonly ids: ReadonlySet<number> | undefined;
+  readonly database: string;
+  /** The name that it is to have in the end. */
+  readonly to: string;
+  readonly mode: RestoreStep["mode"];
+  readonly options: RestoreOptions;
+  /** Makes a database that this restore made as new as it was. */
+  renew(): Promise<void>;
+}
+
+/** What came of it. */
+export interface Loaded {
+  /** Only of a restore that keeps going. */
+  readonly failures: readonly RestoreFailure[];
+  readonly warnings: readonly string[];
+}
+
+type Context = Abortable & { readonly runtime: Runtime };
+
+/**
+ * Loads an archive with pg_restore.
+ *
+ * Archives restore with an empty search_path, in which functions that name others without their
+ * schema fail, and with them the indexes, checks, generated columns and materialized views that use
+ * them. What fails so is made again with the database's own search_path: an object that needs no rows
+ * of the archive by itself, anything else by beginning again.
+ *
+ * @throws BackupError `restore/failed`
+ */
+export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded> {
+  // First the archive's own.
+  const paths = [undefined, ...searchPathsOf(order.head)];
+  const warnings: string[] = [];
+  for (let turn = 0;; turn++) {
+    const verdict = judging(order, turn + 1 < paths.length);
+    const path = paths[turn];
+    const run = await loadOnce(order, path, verdict, turn, o);
+    if (verdict.again !== undefined) {
+      warnings.push(pathWarning([verdict.again], paths[turn + 1]!));
+      continue;
+    }
+    if (run.isStopped) throw failed(run.failures.at(-1)!, order);
+    const rest = await mend(order, run.failures, paths.slice(turn), warnings, o);
+    if (rest.length > 0 && !order.options.isKeepGoing) throw failed(rest[0]!, order);
+    const failures = rest.map((failure) => restoreFailure(failure, order.to));
+    return { failures: firstOfEach(failures), warnings };
+  }
+}
+
+async function loadOnce(
+  order: LoadOrder,
+  path: string | undefined,
+  verdict: Verdict,
+  turn: number,
+  o: Context,
+) {
+  const { mode, options, source, tools, serverMajor } = order;
+  const isInPlace = mode === "fill" || mode === "replace";
+  const isParallel = options.jobs > 1 && mode !== "replace";
+  // In a database that stays, a failure leaves nothing behind. A transaction ends at any failure: of
+  // a parameter that the server does not know, too.
+  const isOneTransaction = isInPlace && !isParallel && !options.isKeepGoing &&
+    !(tools.major >= 17 && serverMajor < 17) && (turn === 0 || mode === "replace");
+  verdict.isOneTransaction = isOneTransaction;
+  const archive = source.artifact.open(o);
+  const run = () =>
+    runPgRestore({
+      ...toolOrder(order, verdict.judge),
+      archive: path === undefined ? archive : withSearchPath(archive, path),
+      archiveBytes: source.artifact.rawBytes,
+      ids: order.ids,
+      jobs: isParallel ? options.jobs : 1,
+      isReplacing: mode === "replace",
+      isOneTransaction,
+    }, o);
+  if (mode === "create" || mode === "swap") {
+    const done = await run();
+    if (verdict.again !== undefined) await order.renew();
+    return done;
+  }
+  return isOneTransaction || mode === "replace"
+    ? await run()
+    : await undoing(order, run, verdict, o);
+}
+
+/** What one transaction would do: a database that stays is left as it was found. */
+async function undoing<T extends { isStopped: boolean }>(
+  { client, database }: LoadOrder,
+  use: () => Promise<T>,
+  verdict: Verdict,
+  o: Context,
+): Promise<T> {
+  const undo = await noteObjects(client, database, o);
+  await client.release(database);
+  let isKept = false;
+  try {
+    const done = await use();
+    isKept = !done.isStopped && verdict.again === undefined;
+    return done;
+  } finally {
+    // Also after an interrupt.
+    if (!isKept) {
+      await undo({ signal: AbortSignal.timeout(undoLimitMs) }).catch((failure) =>
+        o.runtime.log.warn("Cannot take away what the restore made in {database}: {error}", {
+          database,
+          error: String(failure),
+        })
+      );
+    }
+    await client.release(database);
+  }
+}
+
+/** Makes again what failed and needs no rows of the archive: as it was, then with other paths. */
+async function mend(
+  order: LoadOrder,
+  failures: readonly ToolFailure[],
+  paths: readonly (string | undefined)[],
+  warnings: string[],
+  o: Context,
+): Promise<readonly ToolFailure[]> {
+  let rest = failures;
+  for (const path of paths) {
+    const kindOf = kindReader(order.head);
+    const isCurable = rest.map((failure) => kindOf(failure) === "curable");
+    const again = rest.filter(({ entry }, at) => isMadeAlone(entry) && isCurable[at]);
+    if (again.length === 0) return rest;
+    const bytes = await readHeadBytes(order.source.artifact, o);
+    const archive = bytesOf(bytes);
+    const run = await runPgRestore({
+      ...toolOrder(order, () => "go on"),
+      archive: path === undefined ? archive : withSearchPath(archive, path),
+      archiveBytes: bytes.byteLength,
+      ids: new Set(again.map(({ entry }) => entry!.dumpId)),
+      jobs: 1,
+      isReplacing: false,
+      isOneTransaction: false,
+    }, o);
+    const failing = new Set(run.failures.map(({ entry }) => entry?.dumpId));
+    const mended = again.filter(({ entry }) => !failing.has(entry!.dumpId));
+    // What comes good by itself only came too early: pg_dump's order is not always right.
+    if (path !== undefined && mended.length > 0) warnings.push(pathWarning(mended, path));
+    rest = [...rest.filter((failure) => !again.includes(failure)), ...run.failures];
+  }
+  return rest;
+}
+
+function toolOrder(
+  { tools, address, database, head, options }: LoadOrder,
+  judge: ToolOrder["judge"],
+): Omit<
+  ToolOrder,
+  "archive" | "archiveBytes" | "ids" | "jobs" | "isReplacing" | "isOneTransaction"
+> {
+  return { tools, address, database, head, restoreArgs: options.restoreArgs, judge };
+}
+
+/** What to do about failures while they come. */
+interface Verdict {
+  isOneTransaction: boolean;
+  /** The failure for which all begins again with another search_path. */
+  again?: ToolFailure;
+  judge(failure: ToolFailure): "stop" | "go on";
+}
+
+function judging({ head, options }: LoadOrder, hasOtherPath: boolean): Verdict {
+  const kindOf = kindReader(head);
+  const verdict: Verdict = {
+    isOneTransaction: false,
+    judge(failure) {
+      const isCurable = kindOf(failure) === "curable";
+      const isAlone = isMadeAlone(failure.entry) && !verdict.isOneTransaction;
+      if (isCurable && isAlone) return "go on";
+      if (isCurable && hasOtherPath) {
+        verdict.again ??= failure;
+        return "stop";
+      }
+      return options.isKeepGoing ? "go on" : "stop";
+    },
+  };
+  return verdict;
+}
+
+/** Whether an entry needs no rows of the archive; comments and privileges are in no section. */
+function isMadeAlone(entry: TocEntry | undefined): boolean {
+  return entry !== undefined && entry.section !== "pre-data" && entry.section !== "data";
+}
+
+type FailureKind = "curable" | "other";
+
+/**
+ * Tells, one after the other, which failures may come of the search_path, or of others that do. The
+ * server says that it does not find a name; in other languages than English anything could be that.
+ */
+function kindReader({ entries }: ArchiveHead): (failure: ToolFailure) => FailureKind {
+  const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
+  const failed = new Map<number, FailureKind>();
+  return ({ entry, message }) => {
+    if (entry === undefined) return "other";
+    const causes = causesOf(entry, byId, failed);
+    const isMissingName = /does not exist|no schema has been selected/.test(message) ||
+      // The severity was not ERROR.
+      /(^|: )[^\s:"]+: {2}/.test(message);
+    const isCurable = !causes.includes("other") && (causes.length > 0 || isMissingName);
+    failed.set(entry.dumpId, isCurable ? "curable" : "other");
+    return isCurable ? "curable" : "other";
+  };
+}
+
+/** What became of those that an entry needs, directly or not, and of itself so far. */
+function causesOf(
+  entry: TocEntry,
+  byId: ReadonlyMap<number, TocEntry>,
+  failed: ReadonlyMap<number, FailureKind>,
+): FailureKind[] {
+  if (failed.size === 0) return [];
+  const seen = new Set([entry.dumpId]);
+  for (const id of seen) byId.get(id)?.dependencies.forEach((one) => seen.add(one));
+  return [...seen].flatMap((id) => failed.get(id) ?? []);
+}
+
+function pathWarning(failures: readonly ToolFailure[], path: string): string {
+  const objects = [...new Set(failures.flatMap(({ entry }) => entry ? objectOf(entry) : []))];
+  const shown = objects.length > 5 ? [...objects.slice(0, 5), "…"] : objects;
+  return `${shown.join(", ")} cannot be made with the empty search_path of archives ` +
+    `(${failures[0]!.message}); it was made with the database's own, ${path}. ` +
+    "ALTER FUNCTION … SET search_path makes such functions safe";
+}
+
+function firstOfEach(failures: readonly RestoreFailure[]): RestoreFailure[] {
+  const seen = new Set<string>();
+  return failures.filter(({ object }) => {
+    if (object === undefined) return true;
+    const isNew = !seen.has(object);
+    seen.add(object);
+    return isNew;
+  });
+}
+
+function failed({ entry, message }: ToolFailure, { serverMajor }: LoadOrder): BackupError {
+  const what = entry === undefined ? "" : `${objectOf(entry)}: `;
+  return new BackupError("restore/failed", `pg_restore failed: ${what}${message}`, {
+    hint: hintFor(message, serverMajor),
+    ...entry === undefined ? {} : { details: { object: objectOf(entry) } },
+  });
+}
+
+function hintFor(message: string, serverMajor: number): string {
+  if (/ does not exist; .*SQL function/.test(message) && serverMajor >= 17) {
+    return "PostgreSQL 17 and newer make indexes and materialized views with an empty search_path, " +
+      "whatever is set. Restore everything else with --keep-going, then ALTER FUNCTION … " +
+      "SET search_path and make by hand what failed.";
+  }
+  if (/must be (owner|member|able to SET ROLE)|permission denied to set role/i.test(message)) {
+    return "Restore as a superuser, or make all objects your own: --restore-arg=--no-owner.";
+  }
+  if (/out of shared memory|max_locks_per_transaction/i.test(message)) {
+    return "Raise max_locks_per_transaction on the target, or restore with --jobs 2.";
+  }
+  if (/extension .* is not available|could not open extension control file/i.test(message)) {
+    return "Install the extension on the target's machine first, or restore all but what needs it: " +
+      "--keep-going.";
+  }
+  return "What was there before still is. --keep-going restores everything else and lists what " +
+    "failed.";
+}
