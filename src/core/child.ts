@@ -37,8 +37,6 @@ export interface ChildSpec {
    * and where it gives none the child is killed long before its own limits.
    */
   readonly alive?: SignOfLife;
-  /** Told all of standard error as it comes, in pieces that may end anywhere; secrets redacted. */
-  readonly onStderr?: (text: string) => void;
 }
 
 /** Options of every function that runs a child. */
