@@ -135,7 +135,8 @@ describe("a run's timeout", () => {
   for (const call of ["inspect", "databases", "dump", "close"] as const) {
     test(`ends it where the connector hangs in ${call}, and frees the lock`, async () => {
       const a = memoryStorage({ location: "a" });
-      const job = jobOf({ a }, { timeoutMs: 1_000 });
+      // A close that hangs has a limit of its own.
+      const job = jobOf({ a }, call === "close" ? {} : { timeoutMs: 1_000 });
       const o = contextOf();
       const hanging = withConnector(job, (inner) => {
         // A dump that is told to stop has a grace; this one hangs without any hope of its end.
@@ -143,7 +144,7 @@ describe("a run's timeout", () => {
       });
       const result = await runBackup(hanging, o);
       if (call === "close") assert.equal(result.status, "success", result.error?.message);
-      else if (result.status === "failure") {
+      else {
         assert.equal(result.error?.code, "dump/timeout");
         assert.deepEqual([...a.objects.keys()], []);
       }
@@ -248,7 +249,7 @@ describe("a restore", () => {
       const hanging = withConnector(job, () => ({
         [call]: call === "restore" ? (async () => await rejectedBy(stop.signal)) : forEver,
       }));
-      setTimeout(() => stop.abort(reason), 300);
+      if (call !== "close") setTimeout(() => stop.abort(reason), 300);
       const restoring = (async () => {
         const prepared = await prepareRestore(requestOf(hanging), { ...o, signal: stop.signal });
         try {
