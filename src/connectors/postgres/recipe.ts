@@ -32,5 +32,11 @@ export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): st
     `#   ${rawBytesCommand} | pg_restore --exit-on-error ${shellQuote(databaseArgument("NEW"))}${
       extra.replaceAll("\n", " ")
     }`,
+    "# --exit-on-error stops at the first statement that fails. Without it pg_restore goes on, says",
+    "# what failed and ends with status 1; what failed is missing then, and all else can be used.",
+    "# Where functions, types or tables are not found although they are there: archives restore with",
+    "# an empty search_path. Into an empty database NEW, with the usual one instead:",
+    `#   ${rawBytesCommand} | pg_restore -f - | sed "/^SELECT pg_catalog.set_config('search_path'/d" ` +
+    `| psql -X -v ON_ERROR_STOP=1 ${shellQuote(databaseArgument("NEW"))}`,
   ];
 }
