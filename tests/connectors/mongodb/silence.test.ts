@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import process from "node:process";
 import { test } from "node:test";
 import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
 import type { Connector } from "../../../src/contracts/connector.ts";
@@ -7,22 +6,12 @@ import { BackupError } from "../../../src/core/errors.ts";
 import { type MongoServer, startMongo } from "../../support/mongo.ts";
 import { needs } from "../../support/needs.ts";
 import { mongoKinds, needsMongo } from "../../support/mongoKinds.ts";
-import { childrenOf } from "../../support/processes.ts";
 import { never } from "../../support/runtime.ts";
+import { stopServer, whileStopped } from "../../support/stopped.ts";
 import { backUp, chainOf, restoreOptions } from "../sqlite/memoryBackup.ts";
 import { code, optionsOf, withConnector } from "./opened.ts";
 
 const limits = { connectTimeoutMs: 500, answerTimeoutMs: 1_500 };
-
-/** A server that is stopped while something runs: all of it, or for FerretDB its database alone. */
-async function whileStopped<T>(pids: readonly number[], run: () => Promise<T>): Promise<T> {
-  for (const id of pids) process.kill(id, "SIGSTOP");
-  try {
-    return await run();
-  } finally {
-    for (const id of [...pids].reverse()) process.kill(id, "SIGCONT");
-  }
-}
 
 async function filled(server: MongoServer): Promise<string> {
   const database = server.freshDatabase();
@@ -102,14 +91,12 @@ needsMongo().describe("a MongoDB server that is stopped", () => {
   test("in the middle of a dump ends it and mongodump, long before the limit of its silence", async () => {
     const { server, database } = await ready();
     await withConnector(optionsOf(server, { database, ...limits }), async (connector) => {
-      let isStopped = false;
+      let stopped: ReturnType<typeof stopServer> | undefined;
       const running = connector.dump(
         { kind: "full", settings: {}, stallMs: 600_000 },
         async (_, bytes) => {
           for await (const _chunk of bytes) {
-            if (isStopped) continue;
-            isStopped = true;
-            for (const id of server.pids()) process.kill(id, "SIGSTOP");
+            stopped ??= stopServer(server.pids());
           }
           return { databases: [] };
         },
@@ -118,7 +105,7 @@ needsMongo().describe("a MongoDB server that is stopped", () => {
       try {
         await assert.rejects(running, code("connection/silent"));
       } finally {
-        for (const id of [...server.pids()].reverse()) process.kill(id, "SIGCONT");
+        stopped?.goOn();
       }
     });
   });
@@ -129,12 +116,13 @@ needsMongo().describe("a MongoDB server that is stopped", () => {
       optionsOf(server, { database }),
       (connector) => backUp(mongodb, connector),
     );
+    let stopped: ReturnType<typeof stopServer> | undefined;
     const to = server.freshDatabase();
     await withConnector(optionsOf(server, { database: to, ...limits }), async (connector) => {
       const chain = chainOf(mongodb, backup, {
         open: async function* (bytes) {
           yield bytes.slice(0, 2_000_000);
-          for (const id of server.pids()) process.kill(id, "SIGSTOP");
+          stopped = stopServer(server.pids());
           yield bytes.slice(2_000_000);
         },
       });
@@ -146,7 +134,7 @@ needsMongo().describe("a MongoDB server that is stopped", () => {
           code("connection/silent"),
         );
       } finally {
-        for (const id of [...server.pids()].reverse()) process.kill(id, "SIGCONT");
+        stopped?.goOn();
       }
     });
   });
@@ -159,7 +147,7 @@ needsMongo().describe("a MongoDB server that is stopped", () => {
       await connector.databases({ signal: never });
       const postgres = server.pids()[1]!;
       await whileStopped(
-        [postgres, ...childrenOf(postgres)],
+        postgres,
         () =>
           assert.rejects(
             connector.inventory(database, { signal: never }),

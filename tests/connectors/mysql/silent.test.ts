@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import process from "node:process";
 import { test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { hasCode } from "../../../src/core/errors.ts";
@@ -7,6 +6,7 @@ import { startMariadb } from "../../support/mariadb.ts";
 import { startMysql } from "../../support/mysql.ts";
 import { needs } from "../../support/needs.ts";
 import { never } from "../../support/runtime.ts";
+import { stopServer } from "../../support/stopped.ts";
 import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
 import { connect, flavours } from "./flavours.ts";
 
@@ -21,7 +21,7 @@ for (const flavour of flavours) {
         connectTimeoutMs: 1_000,
       });
       assert.deepEqual(await connector.databases({ signal: never }), []);
-      process.kill(server.pid(), "SIGSTOP");
+      const stopped = stopServer(server.pid());
       try {
         await assert.rejects(
           connector.databases({ signal: never }),
@@ -34,7 +34,7 @@ for (const flavour of flavours) {
         );
         await connector.close();
       } finally {
-        process.kill(server.pid(), "SIGCONT");
+        stopped.goOn();
       }
       await server.stop();
     });
@@ -47,8 +47,9 @@ for (const flavour of flavours) {
       const connector = await connect(flavour, server, options);
       const info = await connector.inspect({ signal: never });
       const backup = await backUp(flavour.kind, connector);
-      const stop = () => process.kill(server.pid(), "SIGSTOP");
-      const wakeUp = () => process.kill(server.pid(), "SIGCONT");
+      let stopped: ReturnType<typeof stopServer> | undefined;
+      const stop = () => stopped = stopServer(server.pid());
+      const wakeUp = () => stopped?.goOn();
 
       const locking = server.sql(database, "LOCK TABLES t WRITE; SELECT SLEEP(4)").catch(() => {});
       await pause(500);
@@ -90,7 +91,7 @@ for (const flavour of flavours) {
       const server = await starts[flavour.name]();
       const connector = await connect(flavour, server);
       await connector.databases({ signal: never });
-      process.kill(server.pid(), "SIGSTOP");
+      const stopped = stopServer(server.pid());
       try {
         const aborting = new AbortController();
         const reason = new Error("enough");
@@ -104,7 +105,7 @@ for (const flavour of flavours) {
         await pause(100);
         await Promise.all([connector.close(), other.close()]);
       } finally {
-        process.kill(server.pid(), "SIGCONT");
+        stopped.goOn();
       }
       await server.stop();
     });
