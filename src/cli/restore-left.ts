@@ -84,7 +84,7 @@ function detailsOf({ details }: BackupError): {
 
 function leftText({ to, name }: RestoreLeftover): string {
   return to === name
-    ? `What was restored is in its place, "${name}": this kind of database cannot be renamed.`
+    ? `What was restored is where it is to be, in "${name}".`
     : `What was restored for "${to}" is "${name}"; "${to}" is as it was.`;
 }
 

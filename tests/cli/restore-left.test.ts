@@ -74,10 +74,10 @@ describe("a restore that differs", () => {
     assert.match(hint!, /\n {2}COMMAND$/);
   });
 
-  test("says that it is in its place, where the database cannot be renamed", () => {
+  test("says that it is in its place, where it was not restored beside", () => {
     const { message, hint } = incompleteError(thrown(missing(1), "shop"), "COMMAND");
     assert.doesNotMatch(message, /\n/);
-    assert.match(hint!, /is in its place, "shop": this kind of database cannot be renamed/);
+    assert.match(hint!, /is where it is to be, in "shop"\./);
   });
 
   test("is restored again, where a plugin has kept nothing", () => {

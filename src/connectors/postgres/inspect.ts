@@ -7,6 +7,7 @@ import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
+import { searchPathWarnings } from "./search-path.ts";
 import { readPosition, readServer, type Server } from "./server.ts";
 import { describeTools, findToolSets, newerTools, type ToolSet, toolsForDump } from "./tools.ts";
 
@@ -27,7 +28,7 @@ export async function inspect(
   for (const database of list.names) {
     const found = await databaseOmissions(client, database, server, settings, o);
     omissions.push(...found.omissions);
-    warnings.push(...found.warnings);
+    warnings.push(...found.warnings, ...await searchPathWarnings(client, database, server, o));
     // One session at a time, and none that keeps others from copying a template.
     if (database !== place) await client.release(database);
   }
