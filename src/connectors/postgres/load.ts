@@ -59,73 +59,82 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
   const warnings: string[] = [];
   for (let turn = 0;; turn++) {
     const verdict = judging(order, turn + 1 < paths.length);
-    const path = paths[turn];
-    const run = await loadOnce(order, path, verdict, turn, o);
-    if (verdict.again !== undefined) {
-      warnings.push(pathWarning([verdict.again], paths[turn + 1]!));
-      continue;
-    }
-    if (run.isStopped) throw failed(run.failures.at(-1)!, order);
-    const rest = await mend(order, run.failures, paths.slice(turn), warnings, o);
-    if (rest.length > 0 && !order.options.isKeepGoing) throw failed(rest[0]!, order);
-    const failures = rest.map((failure) => restoreFailure(failure, order.to));
-    return { failures: firstOfEach(failures), warnings };
+    const isOneTransaction = isInOneTransaction(order, turn);
+    const loaded = await orAsBefore(order, isOneTransaction, async () => {
+      const run = await loadOnce(order, paths[turn], verdict, isOneTransaction, o);
+      if (verdict.again !== undefined) return undefined;
+      if (run.isStopped) throw failed(run.failures.at(-1)!, order);
+      const rest = await mend(order, run.failures, paths.slice(turn), warnings, o);
+      if (rest.length > 0 && !order.options.isKeepGoing) throw failed(rest[0]!, order);
+      return rest.map((failure) => restoreFailure(failure, order.to));
+    }, o);
+    if (loaded !== undefined) return { failures: firstOfEach(loaded), warnings };
+    warnings.push(pathWarning([verdict.again!], paths[turn + 1]!));
   }
+}
+
+/**
+ * In a database that stays, a failure leaves nothing behind. A transaction ends at any failure: of a
+ * parameter that the server does not know, too.
+ */
+function isInOneTransaction(order: LoadOrder, turn: number): boolean {
+  const { mode, options, tools, serverMajor } = order;
+  return (mode === "fill" || mode === "replace") && !isParallel(order) && !options.isKeepGoing &&
+    !(tools.major >= 17 && serverMajor < 17) && (turn === 0 || mode === "replace");
+}
+
+function isParallel({ options, mode }: LoadOrder): boolean {
+  return options.jobs > 1 && mode !== "replace";
 }
 
 async function loadOnce(
   order: LoadOrder,
   path: string | undefined,
   verdict: Verdict,
-  turn: number,
+  isOneTransaction: boolean,
   o: Context,
 ) {
-  const { mode, options, source, tools, serverMajor } = order;
-  const isInPlace = mode === "fill" || mode === "replace";
-  const isParallel = options.jobs > 1 && mode !== "replace";
-  // In a database that stays, a failure leaves nothing behind. A transaction ends at any failure: of
-  // a parameter that the server does not know, too.
-  const isOneTransaction = isInPlace && !isParallel && !options.isKeepGoing &&
-    !(tools.major >= 17 && serverMajor < 17) && (turn === 0 || mode === "replace");
+  const { mode, options, source } = order;
   verdict.isOneTransaction = isOneTransaction;
   const archive = source.artifact.open(o);
-  const run = () =>
-    runPgRestore({
-      ...toolOrder(order, verdict.judge),
-      archive: path === undefined ? archive : withSearchPath(archive, path),
-      archiveBytes: source.artifact.rawBytes,
-      ids: order.ids,
-      jobs: isParallel ? options.jobs : 1,
-      isReplacing: mode === "replace",
-      isOneTransaction,
-    }, o);
-  if (mode === "create" || mode === "swap") {
-    const done = await run();
-    if (verdict.again !== undefined) await order.renew();
-    return done;
-  }
-  return isOneTransaction || mode === "replace"
-    ? await run()
-    : await undoing(order, run, verdict, o);
+  return await runPgRestore({
+    ...toolOrder(order, verdict.judge),
+    archive: path === undefined ? archive : withSearchPath(archive, path),
+    archiveBytes: source.artifact.rawBytes,
+    ids: order.ids,
+    jobs: isParallel(order) ? options.jobs : 1,
+    isReplacing: mode === "replace",
+    isOneTransaction,
+  }, o);
 }
 
-/** What one transaction would do: a database that stays is left as it was found. */
-async function undoing<T extends { isStopped: boolean }>(
-  { client, database }: LoadOrder,
-  use: () => Promise<T>,
-  verdict: Verdict,
+/**
+ * A database that stays is left as it was found, by what one transaction does or by taking away what
+ * came; one that this restore made is made anew where all begins again.
+ *
+ * @param use returns undefined where all is to begin again
+ */
+async function orAsBefore<T>(
+  order: LoadOrder,
+  isOneTransaction: boolean,
+  use: () => Promise<T | undefined>,
   o: Context,
-): Promise<T> {
+): Promise<T | undefined> {
+  const { client, database, mode } = order;
+  if (mode === "create" || mode === "swap") {
+    const done = await use();
+    if (done === undefined) await order.renew();
+    return done;
+  }
+  if (isOneTransaction || mode === "replace") return await use();
   const undo = await noteObjects(client, database, o);
   await client.release(database);
-  let isKept = false;
+  let done: T | undefined;
   try {
-    const done = await use();
-    isKept = !done.isStopped && verdict.again === undefined;
-    return done;
+    return done = await use();
   } finally {
     // Also after an interrupt.
-    if (!isKept) {
+    if (done === undefined) {
       await undo({ signal: AbortSignal.timeout(undoLimitMs) }).catch((failure) =>
         o.runtime.log.warn("Cannot take away what the restore made in {database}: {error}", {
           database,

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { type Bytes, bytesOf } from "../../../src/core/bytes.ts";
+import { hasCode } from "../../../src/core/errors.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { postgres, type PostgresServer } from "../../support/postgres.ts";
@@ -73,6 +74,33 @@ needs("postgres15").describe("restoring PostgreSQL", () => {
     assert.equal(await server.psql(target, "SELECT count(*) FROM pg_class WHERE oid > 16383"), "0");
     assert.equal(await server.psql(target, "TABLE pg_largeobject"), "");
     assert.equal(await server.psql(target, "TABLE pg_namespace; TABLE pg_extension"), before);
+  });
+
+  test("leaves an existing database empty when an index cannot be made in any way", async () => {
+    const server = await postgres(15);
+    const source = await server.createDatabase();
+    // No search_path that the archive knows of finds "inner_name".
+    await server.psql(
+      source,
+      `CREATE SCHEMA aside;
+       CREATE FUNCTION aside.inner_name(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+       SET search_path = public, aside;
+       CREATE FUNCTION outer_name(text) RETURNS text IMMUTABLE LANGUAGE sql
+         AS 'SELECT inner_name($1)';
+       CREATE TABLE t (v text);
+       INSERT INTO t VALUES ('a');
+       CREATE INDEX t_index ON t (outer_name(v))`,
+    );
+    const backup = await dumpOf(optionsOf(server, source));
+    for (const jobs of [1, 2]) {
+      const target = await server.createDatabase();
+      await assert.rejects(
+        restoreTo(optionsOf(server, target), backup, { jobs }),
+        (error) => hasCode(error, "restore/failed") && /t_index/.test(error.message),
+      );
+      const left = "SELECT count(*) FROM pg_class WHERE oid > 16383";
+      assert.equal(await server.psql(target, left), "0", `${jobs} jobs`);
+    }
   });
 
   test("takes away a new database when that fails", async () => {
