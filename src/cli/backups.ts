@@ -4,6 +4,7 @@ import type { CodecParameters } from "../contracts/codec.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import type { Mark } from "../contracts/strategy.ts";
 import { listRefs } from "../jobs/list.ts";
+import { unreachedError } from "../jobs/resolve-reached.ts";
 import type { ListedBackup } from "../jobs/types.ts";
 import { errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";
@@ -85,10 +86,12 @@ export async function jobOrBackup(
 ): Promise<Wanted> {
   if (word === undefined) return {};
   if (config?.jobs.has(word) === true) return { job: word };
-  const backups = await listRefs(destinations, session.job("list"));
+  const { refs: backups, unreached } = await listRefs(destinations, session.job("list"));
   session.clearProgress();
   if (backups.some(({ job }) => job === word)) return { job: word };
   if (backups.some(({ id }) => id.startsWith(word.toLowerCase()))) return { backup: word };
+  const unseen = unreachedError(`job or backup "${word}"`, unreached);
+  if (unseen !== undefined) throw unseen;
   const jobs = [...new Set([...config?.jobs.keys() ?? [], ...backups.map(({ job }) => job)])];
   throw new BackupError("usage/no-such-backup", `There is no job or backup "${word}"`, {
     hint: backups.length === 0

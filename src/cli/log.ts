@@ -73,7 +73,7 @@ async function openSink(
   const { path, maxBytes, keep } = settings.file;
   try {
     const { getRotatingFileSink } = await import("@logtape/file");
-    return getRotatingFileSink(path, {
+    const toFile = getRotatingFileSink(path, {
       formatter: line,
       maxSize: maxBytes,
       // It counts the old ones, and `keep` the current one, too.
@@ -81,12 +81,36 @@ async function openSink(
       // Each line is in the file at once: the last ones before a crash matter most.
       bufferSize: 0,
     });
+    return orElse(toFile, (record, error, isFirst) => {
+      const why = error instanceof Error ? error.message : String(error);
+      if (isFirst) {
+        write(`warning: Cannot write the log file "${path}": ${why}; what it lacks is told here\n`);
+      }
+      write(line(record));
+    });
   } catch (cause) {
     throw new BackupError("config/log-file", `Cannot write the log file "${path}"`, {
       cause,
       hint: "Make its folder, and let this user write it, or leave log.file and --log-file out.",
     });
   }
+}
+
+/** A sink whose failures do not end in silence, as they would in the library. */
+function orElse(
+  sink: Sink & Disposable,
+  failed: (record: LogRecord, error: unknown, isFirst: boolean) => void,
+): Sink & Disposable {
+  let hasFailed = false;
+  const guarded = (record: LogRecord) => {
+    try {
+      sink(record);
+    } catch (error) {
+      failed(record, error, !hasFailed);
+      hasFailed = true;
+    }
+  };
+  return Object.assign(guarded, { [Symbol.dispose]: () => sink[Symbol.dispose]() });
 }
 
 /** A value from outside must not be able to start a line of its own. */

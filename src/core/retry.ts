@@ -56,6 +56,8 @@ export interface RetryOptions {
   readonly attemptTimeoutMs?: number;
   /** Told before each wait, also for how long it will be tried after that. */
   onRetry?(error: unknown, waitMs: number, leftMs: number): void;
+  /** Makes the error that is thrown when it was tried for `triedMs`, in vain. Default: the last. */
+  onGivenUp?(error: unknown, triedMs: number): unknown;
   /** Told of each try that ended well. */
   onAnswer?(): void;
   /** Told when a try takes longer than `silenceMs`, and goes on. */
@@ -69,7 +71,7 @@ export interface RetryOptions {
  *
  * @param attempt gets a signal that aborts with the caller's or when the try has stalled, and which
  * try this is, from 1. A try that does not end then is left behind.
- * @throws the last try's error as it is; the signal's reason; BackupError `storage/unavailable` when
+ * @throws the last try's error, as it is or as `o.onGivenUp` makes it; the signal's reason; BackupError `storage/unavailable` when
  * the last try stalled
  */
 export async function withRetry<T>(
@@ -96,7 +98,8 @@ export async function withRetry<T>(
       // Whatever moved before it failed was no outage; a silence was one from its start.
       failingSince ??= isStalled ? startedAt : now;
       const leftMs = o.policy.totalMs - (now - failingSince);
-      if (waitMs === undefined || nth >= o.policy.attempts || waitMs > leftMs) throw error;
+      if (waitMs === undefined || nth >= o.policy.attempts) throw error;
+      if (waitMs > leftMs) throw o.onGivenUp?.(error, now - failingSince) ?? error;
       o.onRetry?.(error, waitMs, leftMs);
       await sleep(waitMs, o.signal);
     } finally {

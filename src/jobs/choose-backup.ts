@@ -1,27 +1,30 @@
-import { goodBackups, resolveBackup } from "../catalog/catalog.ts";
+import { goodBackups } from "../catalog/catalog.ts";
 import { readManifest } from "../catalog/manifest.ts";
 import { momentOf } from "../catalog/moment.ts";
 import type { Manifest } from "../contracts/manifest.ts";
-import { BackupError } from "../core/errors.ts";
+import { BackupError, toBackupError } from "../core/errors.ts";
 import { suggestion } from "../core/text.ts";
 import { aheadWarning, withoutAhead } from "./clock.ts";
 import { undamagedFirst } from "./damaged-copy.ts";
+import type { FailedDestination } from "./destinations.ts";
 import type { FoundBackup } from "./list.ts";
+import { resolveReached, unreachedError } from "./resolve-reached.ts";
 import type { JobContext, RestoreRequest } from "./types.ts";
 
 /**
  * Which backup is meant: by id, or the newest good one of the one job and server there is.
  *
  * @throws BackupError `usage/which-backup`, `usage/which-server`, `usage/too-early`,
- * `storage/no-backup` and those of the id
+ * `storage/no-backup`, those of the id, that of a destination that may have it
  */
 export async function chooseBackup(
   found: readonly FoundBackup[],
+  unreached: readonly FailedDestination[],
   request: RestoreRequest,
   o: JobContext,
 ): Promise<FoundBackup> {
   if (request.backup !== undefined) {
-    const ref = resolveBackup(found.map(({ ref }) => ref), request.backup);
+    const ref = resolveReached(found.map(({ ref }) => ref), request.backup, unreached);
     return found.find((one) => one.ref.prefix === ref.prefix)!;
   }
   const good = candidatesOf(found, request);
@@ -32,10 +35,33 @@ export async function chooseBackup(
   }
   const candidates = await inOrder(current, o);
   const [newest] = candidates.slice(-1);
-  if (newest === undefined) throw noBackup(found, request);
+  if (newest === undefined) {
+    throw unreachedError("good backup", unreached) ?? noBackup(found, request);
+  }
   assertOneSource(candidates, request);
-  if (request.at === undefined) return newest;
-  return await newestBefore(candidates, request.at, o);
+  const choice = request.at === undefined ? newest : await newestBefore(candidates, request.at, o);
+  warnOfNewer(found, good, choice, request.at, o);
+  return choice;
+}
+
+/** Who gets an older backup than the newest there is learns it with the plan. */
+function warnOfNewer(
+  found: readonly FoundBackup[],
+  good: readonly FoundBackup[],
+  { ref }: FoundBackup,
+  at: Date | undefined,
+  o: JobContext,
+): void {
+  const { current } = withoutAhead(found, (one) => one.ref, o.runtime.now());
+  const passedOver = current.filter((one) =>
+    one.ref.job === ref.job && one.ref.sourceTag === ref.sourceTag && !good.includes(one) &&
+    momentOf(one.ref) > momentOf(ref) && (at === undefined || momentOf(one.ref) <= at)
+  ).map(({ ref: { id } }) => id);
+  if (passedOver.length === 0) return;
+  o.runtime.log.warn(
+    "An older backup is taken, because newer ones are damaged or incomplete: {newer}",
+    { newer: passedOver.join(", ") },
+  );
 }
 
 function candidatesOf(found: readonly FoundBackup[], { job }: RestoreRequest): FoundBackup[] {
@@ -111,11 +137,23 @@ async function newestBefore(
   at: Date,
   o: JobContext,
 ): Promise<FoundBackup> {
+  let failure: unknown;
   // A folder's name tells when the run began, and the data is never older than that.
   for (const candidate of candidates.filter(({ ref }) => momentOf(ref) <= at).reverse()) {
-    const manifest = await anyManifest(candidate, o);
-    if (new Date(manifest.consistentAt) <= at) return candidate;
+    try {
+      const manifest = await anyManifest(candidate, o);
+      if (new Date(manifest.consistentAt) <= at) return candidate;
+    } catch (error) {
+      o.signal.throwIfAborted();
+      failure ??= error;
+      const { message } = toBackupError(error);
+      o.runtime.log.warn("Backup {id} is passed over for an older one: {message}", {
+        id: candidate.ref.id,
+        message,
+      });
+    }
   }
+  if (failure !== undefined) throw failure;
   const oldest = candidates[0]!.ref;
   throw new BackupError("usage/too-early", `No backup is as old as ${at.toISOString()}`, {
     hint: `The oldest is ${oldest.id}, of ${oldest.createdAt.toISOString()}.`,

@@ -1,9 +1,4 @@
-import {
-  goodBackups,
-  resolveBackup,
-  surveyCatalog,
-  type SurveyedBackup,
-} from "../catalog/catalog.ts";
+import { goodBackups, surveyCatalog, type SurveyedBackup } from "../catalog/catalog.ts";
 import { markName } from "../catalog/mark-names.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { BackupError, toBackupError } from "../core/errors.ts";
@@ -11,6 +6,7 @@ import { type FailedDestination, type OpenDestination, withDestinations } from "
 import { dropFolder } from "./drop-folder.ts";
 import { type History, openHistory } from "./history.ts";
 import { withPruneLock } from "./lock.ts";
+import { resolveReached } from "./resolve-reached.ts";
 import type { DeleteBackup, DeletedCopy, DeletePlan, JobContext, PruneOutcome } from "./types.ts";
 
 interface Place {
@@ -26,7 +22,7 @@ export const deleteBackup: DeleteBackup = ({ destinations, backup, ...request },
     const unreached = [...unopened, ...failed];
     if (unreached.length === destinations.length) throw unreached[0]!.error;
     const all = surveys.flatMap(({ refs }) => refs);
-    const ref = resolveBackup(all, backup);
+    const ref = resolveReached(all, backup, unreached);
     const places = surveys.map(({ destination, refs }) => ({
       destination,
       refs: withDependents(refs, ref),

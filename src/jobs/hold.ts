@@ -1,9 +1,9 @@
-import { resolveBackup } from "../catalog/catalog.ts";
 import { addMark, removeMark } from "../catalog/marks.ts";
 import { type BackupError, toBackupError } from "../core/errors.ts";
 import { withDestinations } from "./destinations.ts";
 import { findBackups } from "./list.ts";
 import { withBackupsKept } from "./lock.ts";
+import { resolveReached } from "./resolve-reached.ts";
 import type { HoldResult, JobContext, SetHold } from "./types.ts";
 
 /** Sets or lifts the hold mark on every copy of a backup. See {@link SetHold}. */
@@ -12,7 +12,7 @@ export const setHold: SetHold = ({ destinations, backup, isHeld }, o) =>
     const { found, failed } = await findBackups(open, o);
     const unreached = [...unopened, ...failed];
     if (unreached.length === destinations.length) throw unreached[0]!.error;
-    const ref = resolveBackup(found.map((one) => one.ref), backup);
+    const ref = resolveReached(found.map((one) => one.ref), backup, unreached);
     const { copies } = found.find((one) => one.ref.prefix === ref.prefix)!;
     const results: HoldResult[] = [];
     for (const { destination: { name, storage }, ref: copy } of copies) {

@@ -1,4 +1,4 @@
-import { resolveBackup, surveyCatalog } from "../catalog/catalog.ts";
+import { surveyCatalog } from "../catalog/catalog.ts";
 import type { DestinationDefinition } from "../config/model.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { momentOf } from "../catalog/moment.ts";
@@ -7,6 +7,7 @@ import { mapSome } from "../core/map-some.ts";
 import { withoutAhead } from "./clock.ts";
 import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
 import { type ManifestCache, openManifestCache } from "./manifest-cache.ts";
+import { resolveReached } from "./resolve-reached.ts";
 import type { JobContext, ListBackups, ListedBackup, ShowBackup } from "./types.ts";
 
 // Small objects over a network: the round trip is what costs, so many are under way at once.
@@ -18,25 +19,30 @@ export const listBackups: ListBackups = (definitions, o) =>
     const backups = await withManifests(found, open, o);
     backups.sort((a, b) => momentOf(b).getTime() - momentOf(a).getTime() || (a.id < b.id ? 1 : -1));
     const { ahead } = withoutAhead(backups, (one) => one, o.runtime.now());
-    return { backups, warnings, unreached, ahead: ahead.map(({ id }) => id) };
+    const places = open.map(({ name }) => name);
+    return { backups, warnings, unreached, ahead: ahead.map(({ id }) => id), places };
   });
 
 /** Every backup as its folder's name tells it, oldest first. Reads no manifest. */
 export const listRefs = (
   definitions: readonly DestinationDefinition[],
   o: JobContext,
-): Promise<BackupRef[]> =>
-  withFound(definitions, o, ({ found }) => Promise.resolve(found.map(({ ref }) => ref)));
+): Promise<{ refs: BackupRef[]; unreached: readonly FailedDestination[] }> =>
+  withFound(
+    definitions,
+    o,
+    ({ found, unreached }) => Promise.resolve({ refs: found.map(({ ref }) => ref), unreached }),
+  );
 
 /** One backup, and what it builds on. See {@link ShowBackup}. */
 export const showBackup: ShowBackup = (definitions, id, o) =>
-  withFound(definitions, o, async ({ found, warnings }) => {
+  withFound(definitions, o, async ({ found, unreached }) => {
     const refs = found.map(({ ref }) => ref);
-    const { prefix } = resolveBackup(refs, id);
+    const { prefix } = resolveReached(refs, id, unreached);
     const cache = await openManifestCache(o);
     try {
       const one = found.find(({ ref }) => ref.prefix === prefix)!;
-      return { backup: await listed(one, cache, o), chain: linksOf(one.ref, refs), warnings };
+      return { backup: await listed(one, cache, o), chain: linksOf(one.ref, refs), unreached };
     } finally {
       cache.close();
     }

@@ -50,7 +50,7 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
       `Destination "${name}" is left out: ${error.message}`
     );
     for (const warning of [...unopened, ...warnings]) o.runtime.log.warn("{warning}", { warning });
-    const choice = await chooseBackup(found, request, o);
+    const choice = await chooseBackup(found, [...failed, ...unlisted], request, o);
     kept = await keepChain(choice, found, o);
     const meter = createMeter(o);
     const source = chainSource(choice, found, request, meter, o);

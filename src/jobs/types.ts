@@ -94,9 +94,14 @@ export type ListBackups = (
   unreached: readonly FailedDestination[];
   /** Ids of backups that are dated later than now and not taken for the newest. */
   ahead: readonly string[];
+  /** The names of the destinations that were looked at; of several that are one place, the first. */
+  places: readonly string[];
 }>;
 
-/** `show`: one backup by its id, shortened while unique; reads no manifest but its own. */
+/**
+ * `show`: one backup by its id, shortened while unique; reads no manifest but its own. Where it is not
+ * found, a destination that could not be looked at is the error.
+ */
 export type ShowBackup = (
   destinations: readonly DestinationDefinition[],
   id: string,
@@ -105,7 +110,8 @@ export type ShowBackup = (
   backup: ListedBackup;
   /** From the full backup to this one; shorter where a link is missing. */
   chain: BackupRef[];
-  warnings: string[];
+  /** Destinations that could not be looked at: whether they have it is not known. */
+  unreached: readonly FailedDestination[];
 }>;
 
 /** What to restore, where to. */

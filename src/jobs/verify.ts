@@ -1,4 +1,3 @@
-import { resolveBackup } from "../catalog/catalog.ts";
 import { homeOf } from "../catalog/manifest.ts";
 import { momentOf } from "../catalog/moment.ts";
 import { markName } from "../catalog/mark-names.ts";
@@ -11,11 +10,12 @@ import type { Everything } from "./check-chain.ts";
 import { checkCopy } from "./check-copy.ts";
 import { withoutAhead } from "./clock.ts";
 import { type Copy, isDamage } from "./damaged-copy.ts";
-import { type OpenDestination, withDestinations } from "./destinations.ts";
+import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
 import { checksOf, type Findings } from "./findings.ts";
 import { findBackups, type FoundBackup } from "./list.ts";
 import { withBackupsKept } from "./lock.ts";
 import { createMeter, type Meter } from "./progress.ts";
+import { resolveReached } from "./resolve-reached.ts";
 import type { JobContext, VerifyBackups, VerifyResult } from "./types.ts";
 
 /** Checks backups at every destination that has them. See {@link VerifyBackups}. */
@@ -29,7 +29,7 @@ export const verifyBackups: VerifyBackups = (request, o) =>
       const right = await homeOf(storage, prefix, o);
       if (right !== undefined) o.onStray?.({ destination: name, prefix, right });
     }
-    const chosen = choose(found, request.backups, request.isLatestOnly === true, o);
+    const chosen = choose(found, unreached, request, o);
     const meter = createMeter(o);
     const results: VerifyResult[] = [];
     const everything = { found, isWhole: unreached.length === 0 };
@@ -51,16 +51,16 @@ export const verifyBackups: VerifyBackups = (request, o) =>
 
 function choose(
   found: readonly FoundBackup[],
-  ids: readonly string[],
-  isLatestOnly: boolean,
+  unreached: readonly FailedDestination[],
+  { backups: ids, isLatestOnly }: Parameters<VerifyBackups>[0],
   o: JobContext,
 ): FoundBackup[] {
   if (ids.length > 0) {
     const refs = found.map(({ ref }) => ref);
-    const prefixes = new Set(ids.map((id) => resolveBackup(refs, id).prefix));
+    const prefixes = new Set(ids.map((id) => resolveReached(refs, id, unreached).prefix));
     return found.filter(({ ref }) => prefixes.has(ref.prefix));
   }
-  if (!isLatestOnly) return [...found].reverse();
+  if (isLatestOnly !== true) return [...found].reverse();
   const groups = Map.groupBy(found, ({ ref }) => `${ref.job}\0${ref.sourceTag}`);
   const newest: FoundBackup[] = [];
   for (const group of groups.values()) {

@@ -5,7 +5,7 @@ import { formatDuration } from "../core/text.ts";
 import { verdictOf } from "./verdict.ts";
 
 /** What {@link withRetry} is told of one store, so that people learn what is being waited for. */
-export type Told = Required<Pick<RetryOptions, "judge" | "onRetry" | "onAnswer">>;
+export type Told = Required<Pick<RetryOptions, "judge" | "onRetry" | "onAnswer" | "onGivenUp">>;
 
 /** The waiting for one store. */
 export interface Waiting {
@@ -80,6 +80,17 @@ export function createWaiting(
         location,
         left: formatDuration(leftMs),
         message,
+      });
+    },
+    onGivenUp(error, triedMs) {
+      // Who only looks has no setting for it.
+      if (isBrief || !(error instanceof BackupError)) return error;
+      const { code, message, hint, details } = error;
+      return new BackupError(code, `${message} (tried for ${formatDuration(triedMs)})`, {
+        cause: error,
+        hint: `${hint === undefined ? "" : `${hint} `}How long it is tried is the job's ` +
+          "retryTimeout, or --retry-timeout.",
+        ...(details === undefined ? {} : { details }),
       });
     },
     onAnswer() {

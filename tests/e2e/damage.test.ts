@@ -3,6 +3,7 @@ import {
   closeSync,
   cpSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   renameSync,
@@ -12,7 +13,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import { dbbackup, fails, filesBelow, type Place, place, succeeds } from "./support/cli.ts";
 import { editManifest } from "./support/manifest.ts";
@@ -214,5 +215,69 @@ describe("a manifest", () => {
     assert.deepEqual(list.json(), []);
     const restore = ["restore", "--from", "./backups", "--to", "sqlite:back.db", "--yes"];
     await fails(at, restore, "storage/no-backup", 6);
+  });
+});
+
+describe("an older backup", () => {
+  async function two(name: string) {
+    const { at, folder } = await backedUp(name);
+    await succeeds(at, ["backup", "--from", "sqlite:shop.db", "--to", "./backups"]);
+    const folders = readdirSync(join(folder, "..")).map((one) => join(folder, "..", one));
+    const newer = folders.find((one) => one !== folder && !one.endsWith(basename(folder)))!;
+    return {
+      at,
+      newer,
+      id: basename(newer).split("_")[2]!,
+      older: basename(folder).split("_")[2]!,
+    };
+  }
+  const restore = ["restore", "--from", "./backups", "--to", "sqlite:back.db", "--dry-run"];
+  const at2100 = ["--at", "2100-01-01T00:00:00Z"];
+
+  test("is taken where the newer one's manifest cannot be read, with a warning", async () => {
+    const { at, newer, id, older } = await two("unreadable-newer");
+    truncateSync(join(newer, "manifest.json"), 100);
+    const { stdout, stderr } = await succeeds(at, [...restore, ...at2100]);
+    assert.match(stdout, new RegExp(`Restore backup ${older} of`));
+    assert.match(stderr, new RegExp(`Backup ${id} is passed over for an older one: .*manifest`));
+  });
+
+  test("fails where none can be read", async () => {
+    const { at, newer } = await two("unreadable-all");
+    for (const one of readdirSync(join(newer, ".."))) {
+      truncateSync(join(newer, "..", one, "manifest.json"), 100);
+    }
+    await fails(at, [...restore, ...at2100], "verification/", 7);
+  });
+
+  test("is taken where the newer one is marked as damaged, and the plan says so", async () => {
+    const { at, newer, id, older } = await two("damaged-newer");
+    rmSync(join(newer, readdirSync(newer).find((name) => name.startsWith("dump-"))!));
+    const verified = await fails(at, ["verify", "--from", "./backups"], "verification/damaged", 7);
+    assert.match(verified.stderr, /1 of 2 copies is damaged: /);
+    for (const when of [[], at2100]) {
+      const { stdout, stderr } = await succeeds(at, [...restore, ...when]);
+      assert.match(stdout, new RegExp(`Restore backup ${older} of`));
+      assert.match(
+        stderr,
+        new RegExp(`An older backup is taken, because newer ones are damaged or incomplete: ${id}`),
+      );
+    }
+    const named = await succeeds(at, ["restore", older, ...restore.slice(1)]);
+    assert.doesNotMatch(named.stderr, /older backup/, "it was asked for by its id");
+  });
+});
+
+describe("a backup of a kind that only a newer dbbackup knows", () => {
+  test("is not restored, and the error says what can", async () => {
+    const { at, folder } = await backedUp("newer-kind");
+    const renamed = folder.replace("_full_", "_tail_");
+    renameSync(folder, renamed);
+    editManifest(renamed, (manifest) => Object.assign(manifest, { kind: "tail" }));
+    const id = basename(renamed).split("_")[2]!;
+    const args = ["restore", id, "--from", "./backups", "--to", "sqlite:back.db", "--yes"];
+    const { stderr } = await fails(at, args, "restore/unknown-kind", 8);
+    assert.match(stderr, /is of kind "tail", which this dbbackup does not know/);
+    assert.match(stderr, /hint: It was made by dbbackup .*: use that or a newer one/);
   });
 });

@@ -114,6 +114,59 @@ describe("destinations", () => {
     assert.match(stderr, /Did you mean "shop"\?/);
   });
 
+  test("what may be where nobody could look is neither missing nor all there is", async () => {
+    const at = shop("half-seen");
+    const [here, gone] = [join(at.folder, "here"), join(at.folder, "unmounted", "gone")];
+    config(at, { here, gone });
+    await fails(at, ["backup", "shop"], "partial/destinations", 9);
+    const [backup] = await listed(at, here);
+    const shown = await fails(at, ["show", backup!.id], "storage/not-found", 6);
+    assert.match(shown.stdout, new RegExp(`^id +${backup!.id}$`, "m"));
+    assert.match(shown.stderr, /Whether "gone" has it is not known: .* does not exist/);
+    const json = await dbbackup(at, ["show", backup!.id, "--json"]);
+    assert.equal(json.code, 6);
+    const { id, unreached } = JSON.parse(json.stdout);
+    assert.equal(id, backup!.id);
+    assert.deepEqual(
+      unreached.map((one: { destination: string; error: { code: string } }) => [
+        one.destination,
+        one.error.code,
+      ]),
+      [["gone", "storage/not-found"]],
+    );
+    for (
+      const args of [
+        ["show", "zzzz"],
+        ["hold", "zzzz"],
+        ["delete", "zzzz"],
+        ["verify", "zzzz"],
+        ["restore", "zzzz", "--to", "sqlite:back.db"],
+      ]
+    ) {
+      const { stderr } = await fails(at, args, "storage/not-found", 6);
+      assert.match(stderr, /There is no .*"zzzz" elsewhere, and "gone" could not be looked at/);
+    }
+    const pruned = await fails(at, ["prune", "--last", "1"], "storage/not-found", 6);
+    assert.match(pruned.stdout, /shop at gone .*\nCould not be looked at\.$/m);
+  });
+
+  test("one place under two names is told by config check, and is one place in list", async () => {
+    const at = shop("one-place");
+    config(at, { a: "./disk", b: "./x/../disk" });
+    const { stdout } = await dbbackup(at, ["config", "check"]);
+    assert.match(
+      stdout,
+      /ERROR {2}jobs\.shop\.destinations: Destination "b" is the same place as "a"/,
+    );
+    assert.equal((await dbbackup(at, ["config", "check"])).code, 3);
+    await fails(at, ["backup", "shop"], "partial/destinations", 9);
+    assert.doesNotMatch((await succeeds(at, ["list"])).stdout, /only at/);
+    const twice = await succeeds(at, ["list", "--from", "disk", "--from", "./disk/"]);
+    assert.doesNotMatch(twice.stdout, /only at/);
+    config(at, { a: "./disk", b: "./other" });
+    await succeeds(at, ["config", "check"]);
+  });
+
   test("two destinations get the same backup from one read", async () => {
     const at = shop("two-destinations");
     const [one, two] = [join(at.folder, "one"), join(at.folder, "two")];

@@ -27,6 +27,7 @@ describe("a store that does not answer", () => {
     const url = await nowhere();
     const list = await fails(at, ["list", "--from", url], "storage/unavailable", 6);
     assert.match(list.stderr, /Waiting for s3:\/\/bucket\/p, for up to 5\.0s more: .* is refused/);
+    assert.doesNotMatch(list.stderr, /retryTimeout/, "list has no such setting");
     const doctor = await fails(at, ["doctor", "--to", url], "storage/unavailable", 6);
     assert.match(doctor.stdout, /ERROR +cannot write: .*the connection is refused/);
     assert.doesNotMatch(doctor.stdout, /ok +s3:/);
@@ -48,6 +49,8 @@ jobs:
     );
     const { stderr } = await fails(at, ["backup", "shop"], "storage/unavailable", 6);
     assert.match(stderr, /Waiting for s3:\/\/bucket, for up to \d\.\ds more/);
+    assert.match(stderr, /is refused \(tried for [45]\.\d*s\) \(storage\/unavailable\)/);
+    assert.match(stderr, /^hint: .*retryTimeout, or --retry-timeout/m);
     const shown = await succeeds(at, ["config", "show"]);
     assert.match(shown.stdout, /retryTimeout"?: "?5s/);
     await fails(at, ["backup", "shop", "--retry-timeout", "1s"], "storage/unavailable", 6);

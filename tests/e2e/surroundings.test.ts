@@ -116,7 +116,10 @@ asRoot(
     assert.match(stderr, /Cannot open the record of runs in .*full.*The backup goes on without/);
     await succeeds(at, ["list", "--from", "./backups"], { env });
     await succeeds(at, ["verify", "--deep", "--from", "./backups"], { env });
-    await succeeds(at, [...backup, "--log-file", join(folder, "log")]);
+    const logged = await succeeds(at, [...backup, "--log-file", join(folder, "log")]);
+    assert.match(logged.stderr, /^warning: Cannot write the log file ".*log": ENOSPC/);
+    assert.match(logged.stderr, /Run \w+ of job \w+ ended well/, "what the file lacks is told");
+    assert.equal(logged.stderr.match(/Cannot write the log file/g)?.length, 1);
     const to = join(folder, "backups");
     const full = await fails(at, [...backup.slice(0, -1), to], "storage/full", 6);
     assert.match(full.stderr, /no space left \(the file system has 64\.0 KiB\)/);

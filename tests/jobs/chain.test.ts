@@ -213,7 +213,7 @@ describe("a look at one backup", () => {
     const { a, b, o, fullId } = await chain();
     const count = () => a.calls.get + b.calls.get;
     const before = count();
-    const refs = await listRefs(named({ a, b }), o);
+    const { refs } = await listRefs(named({ a, b }), o);
     assert.deepEqual(refs.map(({ id }) => id).sort(), [childId, fullId].sort());
     assert.equal(count() - before, 0);
     const { backup, chain: links } = await showBackup(named({ a, b }), "c000", o);

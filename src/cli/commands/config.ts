@@ -184,6 +184,7 @@ async function resolveAll(
   session: Session,
 ): Promise<{ key: string; error: BackupError }[]> {
   const problems: { key: string; error: BackupError }[] = [];
+  const places = new Map<string, string>();
   const o = { signal: session.host.signal, runtime: session.runtime() };
   const entries = [
     ...[...config.databases.values()].map((one) => ["databases", one] as const),
@@ -199,7 +200,11 @@ async function resolveAll(
     }
     if (problems.length > before) continue;
     try {
-      await (await kind.open(options, o)).close();
+      const opened = await kind.open(options, o);
+      if (section === "destinations" && "place" in opened && opened.place !== undefined) {
+        places.set(name, opened.place);
+      }
+      await opened.close();
     } catch (error) {
       problems.push({ key: formatPath([section, name]), error: toBackupError(error) });
     }
@@ -209,13 +214,35 @@ async function resolveAll(
       problems.push({ key: formatPath(["identities", index]), error: toBackupError(error) });
     });
   }
-  for (const { name, encryption } of config.jobs.values()) {
+  for (const { name, encryption, destinations } of config.jobs.values()) {
+    const names = destinations.map((one) => one.name);
+    problems.push(
+      ...samePlaces(names, places).map((error) => ({
+        key: formatPath(["jobs", name, "destinations"]),
+        error,
+      })),
+    );
     await resolveEncryption(encryption, session.secrets).catch((error) => {
       const key = formatPath(["jobs", name, "encryption", "passphrase"]);
       problems.push({ key, error: toBackupError(error) });
     });
   }
   return problems;
+}
+
+/** Two destinations of a job that are one place are one copy, and every run of it is partial. */
+function samePlaces(names: readonly string[], places: ReadonlyMap<string, string>): BackupError[] {
+  return names.flatMap((name, index) => {
+    const place = places.get(name);
+    const same = names.slice(0, index).find((other) =>
+      place !== undefined && places.get(other) === place
+    );
+    return same === undefined ? [] : new BackupError(
+      "config/same-place",
+      `Destination "${name}" is the same place as "${same}" (${place})`,
+      { hint: `Both together are one copy. Give "${name}" a place of its own.` },
+    );
+  });
 }
 
 async function connectAll(config: Config, session: Session) {

@@ -36,7 +36,7 @@ export const list = defineCommand({
   ),
   async run({ job, from }, session) {
     const destinations = await session.destinations(from);
-    const { backups, unreached, ahead } = await listBackups(destinations, {
+    const { backups, unreached, ahead, places } = await listBackups(destinations, {
       ...session.job("list"),
       patience: briefPatience,
       ...(job === undefined ? {} : { job }),
@@ -51,11 +51,11 @@ export const list = defineCommand({
         config,
       );
     }
-    const all = destinations.map(({ name }) => name);
     const expected = (name: string) => {
       // What cannot be reached may have them all.
       if (!isWhole) return [];
-      return config?.jobs.get(name)?.destinations.map((one) => one.name) ?? all;
+      const own = config?.jobs.get(name)?.destinations.map((one) => one.name);
+      return own?.filter((one) => places.includes(one)) ?? places;
     };
     session.print(
       backups.length === 0 ? "No backups." : backupTable(backups, expected, ahead, session),

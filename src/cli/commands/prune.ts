@@ -239,7 +239,8 @@ function describe(result: PruneResult, session: Session): string {
       `unfinished: ${reason}`,
     ]),
   ];
-  lines.push(rows.length === 0 ? "No backups." : formatTable(columns, rows));
+  if (rows.length > 0) lines.push(formatTable(columns, rows));
+  else lines.push(result.error === undefined ? "No backups." : "Could not be looked at.");
   if (rows.length > 0) lines.push(sum(result));
   if (swept > 0) lines.push(`Removed ${counted(swept, "unfinished upload")}.`);
   return lines.join("\n");

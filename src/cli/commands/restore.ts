@@ -1,7 +1,7 @@
-import { resolveBackup } from "../../catalog/catalog.ts";
 import type { Config, DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
 import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import { listRefs } from "../../jobs/list.ts";
+import { resolveReached } from "../../jobs/resolve-reached.ts";
 import { prepareRestore } from "../../jobs/restore.ts";
 import type { PreparedRestore, RestoreRequest } from "../../jobs/types.ts";
 import { jobOrBackup, type Wanted } from "../backups.ts";
@@ -165,9 +165,9 @@ async function jobOf(
   if (wanted.backup === undefined) {
     return config.jobs.size === 1 ? [...config.jobs.keys()][0] : undefined;
   }
-  const refs = await listRefs(destinations, session.job("list"));
+  const { refs, unreached } = await listRefs(destinations, session.job("list"));
   session.clearProgress();
-  return resolveBackup(refs, wanted.backup).job;
+  return resolveReached(refs, wanted.backup, unreached).job;
 }
 
 async function targetOf(

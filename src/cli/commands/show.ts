@@ -3,10 +3,12 @@ import type { Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import type { ListedBackup } from "../../jobs/types.ts";
 import { showBackup } from "../../jobs/list.ts";
+import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration } from "../../core/text.ts";
 import { backupJson, databasesOf, encryptionOf, marksOf, rawBytesOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument } from "../command.ts";
+import { errorJson } from "../errors.ts";
 import { fromOption } from "../from.ts";
 import { formatTable } from "../table.ts";
 import { formatTime } from "../times.ts";
@@ -16,7 +18,8 @@ export const show = defineCommand({
   path: ["show"],
   brief: "Show everything about one backup.",
   description: "Shows everything about one backup: its source, chain, artifacts, marks, what was " +
-    "left out, and the settings it was taken with.",
+    "left out, and the settings it was taken with. A destination that cannot be looked at is an " +
+    "error, and in JSON an entry of `unreached`.",
   examples: ["dbbackup show k3v9x2ma", "dbbackup show k3v --from ./backups --json"],
   parser: merge(
     object({
@@ -27,16 +30,27 @@ export const show = defineCommand({
   ),
   async run({ id, from }, session) {
     const destinations = await session.destinations(from);
-    const { backup, chain, warnings } = await showBackup(destinations, id, {
+    const { backup, chain, unreached } = await showBackup(destinations, id, {
       ...session.job("show"),
       patience: briefPatience,
     });
     session.clearProgress();
-    for (const warning of warnings) session.warn(warning);
     session.print(describe(backup, chain));
-    const chainIds = chain.map((one) => one.id);
+    const errors = unreached.map(({ name, error: { code, message, hint } }) =>
+      new BackupError(code, `Whether "${name}" has it is not known: ${message}`, { hint })
+    );
+    for (const error of errors) session.complain(error);
     return {
-      json: { ...backupJson(backup, session), chain: chainIds, manifest: backup.manifest ?? null },
+      json: {
+        ...backupJson(backup, session),
+        chain: chain.map((one) => one.id),
+        manifest: backup.manifest ?? null,
+        unreached: unreached.map(({ name, error }) => ({
+          destination: name,
+          error: errorJson(error, session.secrets),
+        })),
+      },
+      codes: errors.map(({ code }) => code),
     };
   },
 });

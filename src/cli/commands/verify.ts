@@ -124,9 +124,7 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
   const [damaged, flawed, unchecked] = [named("damaged"), named("flawed"), named("unchecked")];
   const errors: BackupError[] = [];
   if (damaged.length > 0) {
-    const message = `${damaged.length} of ${
-      counted(results.length, "copy is", "copies are")
-    } damaged: ${damaged.join(", ")}`;
+    const message = `${share(damaged, results)} damaged: ${damaged.join(", ")}`;
     errors.push(
       new BackupError("verification/damaged", message, {
         hint: "Take a new backup now. A restore takes an undamaged copy, or an older backup.",
@@ -134,9 +132,7 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
     );
   }
   if (flawed.length > 0) {
-    const message = `${flawed.length} of ${
-      counted(results.length, "copy is", "copies are")
-    } flawed: ${flawed.join(", ")}`;
+    const message = `${share(flawed, results)} flawed: ${flawed.join(", ")}`;
     errors.push(
       new BackupError("verification/flawed", message, {
         hint: "What a restore needs is right there; what is not is told above. `dbbackup copy` " +
@@ -145,9 +141,9 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
     );
   }
   if (unchecked.length > 0) {
-    const message = `${unchecked.length} of ${results.length} copies could not be checked: ${
-      unchecked.join(", ")
-    }`;
+    const message = `${unchecked.length} of ${
+      counted(results.length, "copy", "copies")
+    } could not be checked: ${unchecked.join(", ")}`;
     errors.push(
       new BackupError("storage/unreadable", message, {
         hint: "The notes above say why. They are neither good nor damaged until they are read.",
@@ -155,6 +151,13 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
     );
   }
   return errors;
+}
+
+/** `1 of 2 copies is`, `2 of 2 copies are`. */
+function share(some: readonly string[], all: readonly VerifyResult[]): string {
+  return `${some.length} of ${counted(all.length, "copy", "copies")} ${
+    some.length === 1 ? "is" : "are"
+  }`;
 }
 
 function codesOf({ status }: VerifyResult): ErrorCode[] {

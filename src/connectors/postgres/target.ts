@@ -167,7 +167,10 @@ async function planDatabase(
       from,
       to,
       mode: "replace",
-      loses: `${there.join(", ")} in database "${to}" are dropped and made again, in one ` +
+      loses:
+        `${there.join(", ")} in database "${to}" ${
+          there.length === 1 ? "is" : "are"
+        } dropped and made again, in one ` +
         "transaction; other tables stay",
     };
   }
