@@ -5,13 +5,15 @@ import type { RestoreFailure, RestoreOptions, RestoreStep } from "../../contract
 import type { Address } from "./address.ts";
 import { readHeadBytes } from "./archive/head.ts";
 import { searchPathsOf, withSearchPath } from "./archive/search-path.ts";
-import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
+import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
 import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
+import { type PhasedRun, runInPhases } from "./phases.ts";
 import type { SelectedDatabase } from "./selection.ts";
 import { objectOf, restoreFailure, type ToolFailure } from "./tool-failure.ts";
 import type { ToolSet } from "./tools.ts";
 import { noteObjects } from "./undo.ts";
+import { isMadeAlone, judging, kindReader, type Verdict } from "./verdict.ts";
 
 const undoLimitMs = 60_000;
 
@@ -49,7 +51,8 @@ type Context = Abortable & { readonly runtime: Runtime };
  * Archives restore with an empty search_path, in which functions that name others without their
  * schema fail, and with them the indexes, checks, generated columns and materialized views that use
  * them. What fails so is made again with the database's own search_path: an object that needs no rows
- * of the archive by itself, anything else by beginning again.
+ * of the archive by itself, anything else by beginning again. So it is with rows that are refused
+ * because others are not there yet: see {@link runInPhases}.
  *
  * @throws BackupError `restore/failed`
  */
@@ -57,19 +60,23 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
   // First the archive's own.
   const paths = [undefined, ...searchPathsOf(order.head)];
   const warnings: string[] = [];
-  for (let turn = 0;; turn++) {
-    const verdict = judging(order, turn + 1 < paths.length);
-    const isOneTransaction = isInOneTransaction(order, turn);
+  let isPhased = false;
+  for (let turn = 0;;) {
+    const verdict = judging(order, turn + 1 < paths.length, isPhased);
+    const isOneTransaction = isInOneTransaction(order, turn > 0 || isPhased);
     const loaded = await orAsBefore(order, isOneTransaction, async () => {
       const run = await loadOnce(order, paths[turn], verdict, isOneTransaction, o);
       if (verdict.again !== undefined) return undefined;
       if (run.isStopped) throw failed(run.failures.at(-1)!, order);
+      warnings.push(...run.warnings);
       const rest = await mend(order, run.failures, paths.slice(turn), warnings, o);
       if (rest.length > 0 && !order.options.isKeepGoing) throw failed(rest[0]!, order);
-      return rest.map((failure) => restoreFailure(failure, order.to));
+      return [...run.relaxed, ...rest.map((failure) => restoreFailure(failure, order.to))];
     }, o);
     if (loaded !== undefined) return { failures: firstOfEach(loaded), warnings };
-    warnings.push(pathWarning([verdict.again!], paths[turn + 1]!));
+    const { failure, how } = verdict.again!;
+    if (how === "in phases") isPhased = true;
+    else warnings.push(pathWarning([failure], paths[++turn]!));
   }
 }
 
@@ -77,10 +84,10 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
  * In a database that stays, a failure leaves nothing behind. A transaction ends at any failure: of a
  * parameter that the server does not know, too.
  */
-function isInOneTransaction(order: LoadOrder, turn: number): boolean {
+function isInOneTransaction(order: LoadOrder, isAgain: boolean): boolean {
   const { mode, options, tools, serverMajor } = order;
   return (mode === "fill" || mode === "replace") && !isParallel(order) && !options.isKeepGoing &&
-    !(tools.major >= 17 && serverMajor < 17) && (turn === 0 || mode === "replace");
+    !(tools.major >= 17 && serverMajor < 17) && (!isAgain || mode === "replace");
 }
 
 function isParallel({ options, mode }: LoadOrder): boolean {
@@ -93,19 +100,25 @@ async function loadOnce(
   verdict: Verdict,
   isOneTransaction: boolean,
   o: Context,
-) {
+): Promise<PhasedRun> {
   const { mode, options, source } = order;
   verdict.isOneTransaction = isOneTransaction;
-  const archive = source.artifact.open(o);
-  return await runPgRestore({
-    ...toolOrder(order, verdict.judge),
-    archive: path === undefined ? archive : withSearchPath(archive, path),
-    archiveBytes: source.artifact.rawBytes,
-    ids: order.ids,
-    jobs: isParallel(order) ? options.jobs : 1,
-    isReplacing: mode === "replace",
-    isOneTransaction,
-  }, o);
+  const part = async (ids: LoadOrder["ids"], what: "first" | "rows" | "rest" = "first") => {
+    // What stands on rows has none of its own.
+    const bytes = what === "rest" ? await readHeadBytes(source.artifact, o) : undefined;
+    const archive = bytes === undefined ? source.artifact.open(o) : bytesOf(bytes);
+    return await runPgRestore({
+      ...toolOrder(order, what === "rows" ? () => "go on" : verdict.judge),
+      archive: path === undefined ? archive : withSearchPath(archive, path),
+      archiveBytes: bytes?.byteLength ?? source.artifact.rawBytes,
+      ids,
+      jobs: what === "rows" || !isParallel(order) ? 1 : options.jobs,
+      isReplacing: mode === "replace",
+      isOneTransaction,
+    }, o);
+  };
+  if (!verdict.isPhased) return { ...await part(order.ids), warnings: [], relaxed: [] };
+  return await runInPhases({ ...order, isKeepGoing: options.isKeepGoing, run: part }, o);
 }
 
 /**
@@ -188,70 +201,6 @@ function toolOrder(
   "archive" | "archiveBytes" | "ids" | "jobs" | "isReplacing" | "isOneTransaction"
 > {
   return { tools, address, database, head, restoreArgs: options.restoreArgs, judge };
-}
-
-/** What to do about failures while they come. */
-interface Verdict {
-  isOneTransaction: boolean;
-  /** The failure for which all begins again with another search_path. */
-  again?: ToolFailure;
-  judge(failure: ToolFailure): "stop" | "go on";
-}
-
-function judging({ head, options }: LoadOrder, hasOtherPath: boolean): Verdict {
-  const kindOf = kindReader(head);
-  const verdict: Verdict = {
-    isOneTransaction: false,
-    judge(failure) {
-      const isCurable = kindOf(failure) === "curable";
-      const isAlone = isMadeAlone(failure.entry) && !verdict.isOneTransaction;
-      if (isCurable && isAlone) return "go on";
-      if (isCurable && hasOtherPath) {
-        verdict.again ??= failure;
-        return "stop";
-      }
-      return options.isKeepGoing ? "go on" : "stop";
-    },
-  };
-  return verdict;
-}
-
-/** Whether an entry needs no rows of the archive; comments and privileges are in no section. */
-function isMadeAlone(entry: TocEntry | undefined): boolean {
-  return entry !== undefined && entry.section !== "pre-data" && entry.section !== "data";
-}
-
-type FailureKind = "curable" | "other";
-
-/**
- * Tells, one after the other, which failures may come of the search_path, or of others that do. The
- * server says that it does not find a name; in other languages than English anything could be that.
- */
-function kindReader({ entries }: ArchiveHead): (failure: ToolFailure) => FailureKind {
-  const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
-  const failed = new Map<number, FailureKind>();
-  return ({ entry, message }) => {
-    if (entry === undefined) return "other";
-    const causes = causesOf(entry, byId, failed);
-    const isMissingName = /does not exist|no schema has been selected/.test(message) ||
-      // The severity was not ERROR.
-      /(^|: )[^\s:"]+: {2}/.test(message);
-    const isCurable = !causes.includes("other") && (causes.length > 0 || isMissingName);
-    failed.set(entry.dumpId, isCurable ? "curable" : "other");
-    return isCurable ? "curable" : "other";
-  };
-}
-
-/** What became of those that an entry needs, directly or not, and of itself so far. */
-function causesOf(
-  entry: TocEntry,
-  byId: ReadonlyMap<number, TocEntry>,
-  failed: ReadonlyMap<number, FailureKind>,
-): FailureKind[] {
-  if (failed.size === 0) return [];
-  const seen = new Set([entry.dumpId]);
-  for (const id of seen) byId.get(id)?.dependencies.forEach((one) => seen.add(one));
-  return [...seen].flatMap((id) => failed.get(id) ?? []);
 }
 
 function pathWarning(failures: readonly ToolFailure[], path: string): string {

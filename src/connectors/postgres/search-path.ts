@@ -2,6 +2,7 @@ import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Client, Row } from "./client.ts";
 import { sqlState } from "./failure.ts";
+import { quoteName } from "./names.ts";
 import type { Server } from "./server.ts";
 
 const limitMs = 5_000;
@@ -254,8 +255,8 @@ function sentenceOf({ name, extension, message, path, objects }: Finding, databa
     : `${shown.join(", ")} ${isOne ? "uses" : "use"} ${name}, which fails`;
   const cure = extension === undefined
     ? `ALTER FUNCTION ${name || "…"} SET search_path = ${path ?? "…"} makes it safe`
-    : `It belongs to the extension ${extension}: ALTER EXTENSION … UPDATE, where a newer version ` +
-      "of it names its schema";
+    : `The extension ${extension} may have a newer version without this: ` +
+      `ALTER EXTENSION ${quoteName(extension)} UPDATE`;
   return `In "${database}", ${what} with the empty search_path that archives are restored with ` +
     `(${message})` +
     `${path === undefined ? ", and with this database's own" : ""}. ${cure}`;

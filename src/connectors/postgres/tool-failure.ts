@@ -104,6 +104,11 @@ export function failureReader(
   };
 }
 
+/** Whether the server says what fails in another language than English: its severity is not ERROR. */
+export function isOfOtherLanguage(message: string): boolean {
+  return /(^|: )[^\s:"]+: {2}/.test(message);
+}
+
 /** The failure as people and the command line get it. */
 export function restoreFailure({ entry, message }: ToolFailure, database: string): RestoreFailure {
   if (entry === undefined) {

@@ -1,0 +1,86 @@
+import type { RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
+import { areRowsRefused } from "./phases.ts";
+import { isOfOtherLanguage, type ToolFailure } from "./tool-failure.ts";
+
+/** What to do about failures while they come. */
+export interface Verdict {
+  readonly isPhased: boolean;
+  isOneTransaction: boolean;
+  /** The failure for which all begins again. */
+  again?: { readonly failure: ToolFailure; readonly how: "other path" | "in phases" };
+  judge(failure: ToolFailure): "stop" | "go on";
+}
+
+/** Judges the failures of one run. */
+export function judging(
+  { head, options, mode }: {
+    readonly head: ArchiveHead;
+    readonly options: Pick<RestoreOptions, "isKeepGoing">;
+    readonly mode: RestoreStep["mode"];
+  },
+  hasOtherPath: boolean,
+  isPhased: boolean,
+): Verdict {
+  const kindOf = kindReader(head);
+  const verdict: Verdict = {
+    isPhased,
+    isOneTransaction: false,
+    judge(failure) {
+      const isCurable = kindOf(failure) === "curable";
+      const isAlone = isMadeAlone(failure.entry) && !verdict.isOneTransaction;
+      if (isCurable && isAlone) return "go on";
+      if (isCurable && hasOtherPath) {
+        verdict.again ??= { failure, how: "other path" };
+        return "stop";
+      }
+      // Of what is replaced, nothing is put back; and no order of rows finds a name.
+      const isOfRows = areRowsRefused(failure) && (!isCurable || options.isKeepGoing);
+      if (isOfRows && mode !== "replace") {
+        if (isPhased) return "go on";
+        verdict.again ??= { failure, how: "in phases" };
+        return "stop";
+      }
+      return options.isKeepGoing ? "go on" : "stop";
+    },
+  };
+  return verdict;
+}
+
+/** Whether an entry needs no rows of the archive; comments and privileges are in no section. */
+export function isMadeAlone(entry: TocEntry | undefined): boolean {
+  return entry !== undefined && entry.section !== "pre-data" && entry.section !== "data";
+}
+
+/** See {@link kindReader}. */
+export type FailureKind = "curable" | "other";
+
+/**
+ * Tells, one after the other, which failures may come of the search_path, or of others that do. The
+ * server says that it does not find a name; in other languages than English anything could be that.
+ */
+export function kindReader({ entries }: ArchiveHead): (failure: ToolFailure) => FailureKind {
+  const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
+  const failed = new Map<number, FailureKind>();
+  return ({ entry, message }) => {
+    if (entry === undefined) return "other";
+    const causes = causesOf(entry, byId, failed);
+    const isMissingName = /does not exist|no schema has been selected/.test(message) ||
+      isOfOtherLanguage(message);
+    const isCurable = !causes.includes("other") && (causes.length > 0 || isMissingName);
+    failed.set(entry.dumpId, isCurable ? "curable" : "other");
+    return isCurable ? "curable" : "other";
+  };
+}
+
+/** What became of those that an entry needs, directly or not, and of itself so far. */
+function causesOf(
+  entry: TocEntry,
+  byId: ReadonlyMap<number, TocEntry>,
+  failed: ReadonlyMap<number, FailureKind>,
+): FailureKind[] {
+  if (failed.size === 0) return [];
+  const seen = new Set([entry.dumpId]);
+  for (const id of seen) byId.get(id)?.dependencies.forEach((one) => seen.add(one));
+  return [...seen].flatMap((id) => failed.get(id) ?? []);
+}
