@@ -95,7 +95,7 @@ export async function restore(
   const accounts = artifacts.find(({ role }) => role === "accounts");
   if (options.isWithAccounts && accounts?.format === accountsFormat.id) {
     const sql = await collectText(accounts.open(o), 256 * 1024 * 1024);
-    warnings.push(...await applyAccounts(client, place, sql, o));
+    warnings.push(...await applyAccounts(client, place, scene.server.major, sql, o));
   }
   const done: StepResult[] = [];
   const failed: FailedStep[] = [];

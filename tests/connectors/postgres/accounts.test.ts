@@ -1,11 +1,18 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { accountsFormat } from "../../../src/connectors/postgres/accounts.ts";
+import { resolveAddress } from "../../../src/connectors/postgres/address.ts";
+import { applyAccounts } from "../../../src/connectors/postgres/apply-accounts.ts";
+import { clientOf } from "../../../src/connectors/postgres/client.ts";
+import { BackupError } from "../../../src/core/errors.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { postgres, startPostgres } from "../../support/postgres.ts";
-import { never } from "../../support/runtime.ts";
-import { code, dumpOf, optionsOf, restoreTo, withConnector } from "./opened.ts";
+import { never, testRuntime } from "../../support/runtime.ts";
+import { giveTo, serverUser } from "../../support/user.ts";
+import { tempDir } from "../../support/workspace.ts";
+import { code, databasesOf, dumpOf, optionsOf, restoreTo, withConnector } from "./opened.ts";
 
 needs("postgres15", "postgres18").describe("accounts of PostgreSQL", () => {
   test("come back with passwords, settings and memberships, and owners with them", async () => {
@@ -47,6 +54,117 @@ needs("postgres15", "postgres18").describe("accounts of PostgreSQL", () => {
     assert.ok(again.includes("owned"));
     await restoreTo(target, backup, { ...choice, isWithAccounts: true, isOverwrite: true });
     await Promise.all([old.stop(), young.stop()]);
+  });
+
+  test("are made all or none, by a restore that can be run again", async () => {
+    const [old, young] = [await startPostgres(15), await startPostgres(18)];
+    const salt = Buffer.alloc(450, 1).toString("base64");
+    const key = Buffer.alloc(32, 2).toString("base64");
+    const longest = "ü".repeat(31);
+    await old.psql(
+      "postgres",
+      `CREATE ROLE aaa LOGIN PASSWORD 'x' VALID UNTIL '2099-01-01' CONNECTION LIMIT 2;
+       CREATE ROLE "${longest}"; CREATE ROLE "a WITH ""NOLOGIN"" SET x" LOGIN;
+       CREATE ROLE "b\\s;'--" LOGIN; COMMENT ON ROLE aaa IS 'c:\\d''s';
+       CREATE ROLE "too ""long" LOGIN PASSWORD 'SCRAM-SHA-256$4096:${salt}$${key}:${key}';
+       CREATE ROLE giver CREATEROLE; GRANT aaa TO giver WITH ADMIN OPTION;
+       SET ROLE giver; GRANT aaa TO "${longest}"; RESET ROLE;
+       ALTER ROLE aaa SET work_mem = '5MB';
+       -- What a newer server does not know any more.
+       UPDATE pg_db_role_setting SET setconfig = setconfig || '{vacuum_defer_cleanup_age=5}'
+         WHERE setrole = 'aaa'::regrole; CREATE TABLE t AS SELECT 1 AS n`,
+    );
+    const backup = await dumpOf(optionsOf(old, "postgres"));
+    await young.psql("postgres", "CREATE ROLE giver LOGIN");
+    const target = { ...optionsOf(young, "copy"), url: young.url("copy") };
+    const names =
+      "SELECT string_agg(rolname, ',' ORDER BY rolname) FROM pg_roles WHERE oid > 16383";
+    await assert.rejects(
+      restoreTo(target, backup, { isWithAccounts: true }),
+      (error: unknown) => {
+        assert.ok(error instanceof BackupError);
+        assert.equal(error.code, "restore/failed");
+        assert.match(error.message, /^Cannot restore role "too "long": encrypted password is too/);
+        assert.doesNotMatch(error.message, /SCRAM/);
+        assert.match(
+          error.hint ?? "",
+          /CREATE ROLE "too ""long" LOGIN.*\\password.*No role was made/,
+        );
+        return true;
+      },
+    );
+    assert.equal(await young.psql("postgres", names), "giver");
+    assert.ok(!(await databasesOf(young)).includes("copy"));
+    await young.psql("postgres", `CREATE ROLE "too ""long" LOGIN`);
+    const { result } = await restoreTo(target, backup, { isWithAccounts: true });
+    const told = result.warnings.join("\n");
+    assert.match(told, /stay as they are: giver, postgres, too "long/);
+    assert.match(told, /members of more now: giver in aaa/);
+    assert.match(told, /Left out.*ALTER ROLE aaa SET vacuum_defer_cleanup_age/);
+    const attributes = `SELECT rolname, rolcanlogin, rolconnlimit, rolvaliduntil, rolpassword,
+      shobj_description(oid, 'pg_authid'),
+      (SELECT setconfig[1] FROM pg_db_role_setting WHERE setrole = oid) FROM pg_authid
+      WHERE oid > 16383 AND rolname NOT IN ('giver', 'too "long') ORDER BY 1`;
+    assert.equal(await young.psql("postgres", attributes), await old.psql("postgres", attributes));
+    // What was there has kept what it had.
+    const giver = "SELECT rolcanlogin, rolcreaterole FROM pg_roles WHERE rolname = 'giver'";
+    assert.equal(await young.psql("postgres", giver), "t|f");
+    const member = `SELECT pg_has_role('${longest}', 'aaa', 'MEMBER')`;
+    assert.equal(await young.psql("postgres", member), "t");
+    await Promise.all([old.stop(), young.stop()]);
+  });
+
+  test("of a newer server restore into an older one, and what that does not know is told", async () => {
+    const [old, young] = [await startPostgres(15), await startPostgres(18)];
+    await young.psql(
+      "postgres",
+      `CREATE ROLE g; CREATE ROLE m; CREATE ROLE n;
+       GRANT g TO m WITH ADMIN TRUE, INHERIT FALSE; GRANT g TO n WITH INHERIT TRUE, SET TRUE;
+       GRANT pg_maintain TO m`,
+    );
+    const { artifacts } = await dumpOf(optionsOf(young, "postgres"));
+    const { bytes } = artifacts.find(({ head }) => head.role === "accounts")!;
+    const runtime = testRuntime();
+    const client = clientOf(await resolveAddress(optionsOf(old), runtime), runtime);
+    const sql = new TextDecoder().decode(bytes);
+    const warnings = await applyAccounts(client, "postgres", 15, sql, { signal: never });
+    await client.close();
+    const told = warnings.join("\n");
+    assert.match(told, /PostgreSQL 15 knows no INHERIT FALSE .*m can do more as a member of g/);
+    assert.match(told, /Left out.*GRANT pg_maintain TO m/);
+    const members = `SELECT member::regrole, admin_option FROM pg_auth_members
+      WHERE roleid = 'g'::regrole ORDER BY 1`;
+    assert.equal(await old.psql("postgres", members), "m|t\nn|f");
+    await Promise.all([old.stop(), young.stop()]);
+  });
+
+  test("come with a role that may make roles and is no superuser, and tablespaces by hand", async () => {
+    const [old, young] = [await startPostgres(15), await startPostgres(18)];
+    const place = tempDir("space");
+    await giveTo(serverUser(), place);
+    await old.psql("postgres", `CREATE ROLE app LOGIN PASSWORD 'x'; CREATE ROLE readers`);
+    await old.psql("postgres", `CREATE TABLESPACE side OWNER app LOCATION '${place}'`);
+    await old.psql("postgres", "GRANT readers TO app; GRANT CREATE ON TABLESPACE side TO readers");
+    await old.psql("postgres", "CREATE TABLE t AS SELECT 1 AS n");
+    const backup = await dumpOf(optionsOf(old, "postgres"));
+    for (const server of [await startPostgres(15), young]) {
+      await server.psql("postgres", "CREATE ROLE boss LOGIN PASSWORD 'mine' CREATEROLE CREATEDB");
+      const url = server.url("copy", { user: "boss", password: "mine" });
+      const target = { ...optionsOf(server), url };
+      const { result } = await restoreTo(target, backup, {
+        isWithAccounts: true,
+        restoreArgs: ["--no-owner"],
+      });
+      const spaces = result.warnings.filter((one) => /TABLESPACE/.test(one));
+      assert.equal(spaces.length, 1, spaces.join("\n"));
+      assert.match(spaces[0]!, /^Cannot run CREATE TABLESPACE side .*permission denied/);
+      assert.equal(
+        await server.psql("postgres", "SELECT pg_has_role('app', 'readers', 'MEMBER')"),
+        "t",
+      );
+      await server.stop();
+    }
+    await old.stop();
   });
 
   test("can be left out with the owners", async () => {
