@@ -46,19 +46,19 @@ async function work(): Promise<void> {
 }
 
 /**
- * What is run in a process of its own: a folder, so that its tests share servers; of the end-to-end
- * tests, which take longest, a file.
+ * What is run in a process of its own: a folder, so that its tests share servers; of those that take
+ * longest, a file.
  */
 function testGroups(): string[][] {
   const files = readdirSync(join(root, "tests"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".test.ts")).sort();
   const groups = new Map<string, string[]>();
   for (const file of files) {
-    const key = dirname(file) === "e2e" ? file : dirname(file);
+    const key = ["e2e", "jobs"].includes(dirname(file)) ? file : dirname(file);
     groups.set(key, [...groups.get(key) ?? [], `./tests/${file}`]);
   }
   // The longest first, so that none of them is what the end waits for.
-  const order = ["e2e/engines", "connectors", "e2e"];
+  const order = ["connectors", "jobs", "e2e/engines", "e2e"];
   const rank = (key: string) => {
     const index = order.findIndex((start) => key.startsWith(start));
     return index < 0 ? order.length : index;

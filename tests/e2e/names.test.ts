@@ -68,13 +68,15 @@ describe("hard names", () => {
     const one = place("server-one");
     const two = place("server-two");
     const disk = join(one.folder, "shared");
-    for (const at of [one, two]) {
-      makeSqlite(join(at.folder, "shop.db"));
-      await succeeds(at, ["backup", "--from", "sqlite:shop.db", "--to", disk]);
-    }
+    const backup = ["backup", "--from", "sqlite:shop.db", "--to", disk];
+    for (const at of [one, two]) makeSqlite(join(at.folder, "shop.db"));
+    await succeeds(one, backup);
+    // Both call it "shop.db": nobody but their owner can say whether they are one.
+    const { fails } = await import("./support/cli.ts");
+    await fails(two, backup, "config/two-sources", 3);
+    await succeeds(two, [...backup, "--source", "two"]);
     const backups = await listed(one, disk);
     assert.equal(backups.length, 2);
-    const { fails } = await import("./support/cli.ts");
     const latest = ["restore", "--from", disk, "--to", "sqlite:back.db", "--yes"];
     const { stderr } = await fails(one, latest, "usage/which-server", 2);
     for (const { id } of backups) assert.ok(stderr.includes(id), "both are offered");

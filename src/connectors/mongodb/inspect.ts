@@ -7,7 +7,7 @@ import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { refused } from "./errors.ts";
 import { may } from "./privileges.ts";
-import { readServer, type Server } from "./server.ts";
+import { locksOf, readServer, type Server } from "./server.ts";
 import { findTool } from "./tools.ts";
 import type { MongoAddress } from "./uri.ts";
 
@@ -27,12 +27,11 @@ export async function inspect(
     await findTool("mongorestore", address, o),
   ];
   const middle = (askedAt + answeredAt) / 2;
-  const estimatedBytes = await client.ask(
-    async (driver) => estimate(driver, await listDatabases(driver, address)),
-    o,
-  );
+  const databases = await client.ask((driver) => listDatabases(driver, address), o);
+  const estimatedBytes = await client.ask((driver) => estimate(driver, databases), o);
   return {
     sourceId: server.sourceId,
+    ...locksOf(server, databases),
     flavour: "MongoDB",
     version: server.version,
     tools,

@@ -9,6 +9,8 @@ export interface Server {
   readonly kind: "standalone" | "replica set" | "sharded cluster";
   /** Undefined where the server has no id of its own. */
   readonly sourceId: string | undefined;
+  /** Tells the running process from any other; undefined where the server says nothing of the kind. */
+  readonly instance: string | undefined;
   /** Majority-committed; undefined without an oplog. */
   readonly position: Position | undefined;
   readonly localTime: Date | undefined;
@@ -46,6 +48,7 @@ export async function readServer(client: MongoClient): Promise<Server> {
     version: String(version),
     kind,
     sourceId: await readSourceId(client, hello, kind),
+    instance: await readInstance(client, hello),
     position: positionOf(hello),
     localTime: hello["localTime"] instanceof Date ? hello["localTime"] : undefined,
     privileges: login.privileges,
@@ -156,6 +159,28 @@ async function readSourceId(
     if (found?.["clusterId"] !== undefined) return `cluster/${found["clusterId"]}`;
   }
   return undefined;
+}
+
+/** The greeting names the process since 4.4; services that only speak the protocol know theirs. */
+async function readInstance(client: MongoClient, hello: Document): Promise<string | undefined> {
+  const id = hello["topologyVersion"]?.["processId"];
+  if (id !== undefined) return String(id);
+  const status = await client.db("admin").command({ serverStatus: 1 }).catch(refused);
+  const { host, pid } = status ?? {};
+  return host === undefined || pid === undefined ? undefined : `${host} ${pid}`;
+}
+
+/**
+ * What two runs meet by at a server that has no id of its own, however their URLs spell it.
+ *
+ * @param names of the databases
+ */
+export function locksOf(
+  { sourceId, instance }: Server,
+  names: readonly string[],
+): { locks?: readonly string[] } {
+  if (sourceId !== undefined || instance === undefined) return {};
+  return { locks: names.map((name) => `${instance} ${name}`) };
 }
 
 /** The set's own id; undefined where the server shows its configuration in no way. */

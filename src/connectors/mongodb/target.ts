@@ -18,7 +18,7 @@ import { isMark, markOf } from "./leftover.ts";
 import { assertNames } from "./names.ts";
 import { hasOplog } from "./recipe.ts";
 import { may } from "./privileges.ts";
-import { readServer, type Server } from "./server.ts";
+import { locksOf, readServer, type Server } from "./server.ts";
 import { select, type Selection } from "./selection.ts";
 import { requireTool } from "./tools.ts";
 import type { MongoAddress } from "./uri.ts";
@@ -56,6 +56,7 @@ export async function planRestore(
     warnings: [...warningsOf(selection, options, steps), ...expiryWarnings(selection)],
     target: `MongoDB ${server.version} at ${address.label}`,
     sourceId: server.sourceId,
+    ...locksOf(server, steps.map(({ to }) => to)),
   };
 }
 

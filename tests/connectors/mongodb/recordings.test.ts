@@ -280,6 +280,7 @@ describe("what no stand-in has", () => {
     async () => {
       const find: Privilege = { resource: { db: "shop", collection: "" }, actions: ["find"] };
       const server: Server = {
+        instance: undefined,
         ...{ version: "4.4.0", kind: "replica set", sourceId: "rs0/x", position: undefined },
         ...{ localTime: undefined, privileges: [find], isOplogReadable: false },
         accounts: { isReadable: false, missing: "This user may not read users and roles" },
