@@ -20,6 +20,7 @@ import {
 import { createAccounts, grantAccounts, openAccounts } from "./accounts-restore.ts";
 import type { MysqlAddress } from "./address.ts";
 import { type Client, quoteName } from "./client.ts";
+import type { DumpedColumn } from "./columns.ts";
 import { type Complaints, createComplaints } from "./complaints.ts";
 import { readInventory } from "./inventory.ts";
 import { mark, markerTable, unmark } from "./marker.ts";
@@ -29,6 +30,7 @@ import { readServer, type Server } from "./server.ts";
 import { checkUnique } from "./settings.ts";
 import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
 import { undo } from "./undo.ts";
+import { editValues, type ValueEdit } from "./values.ts";
 import { dumpFormat } from "./walker.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
@@ -67,7 +69,7 @@ export async function restore(
     }
     for (const artifact of steps.length === 0 ? [] : selection.backup.artifacts) {
       if (!isWanted(artifact, selection)) continue;
-      const bytes = chosen(artifact, steps, selection, complaints, o);
+      const bytes = chosen(artifact, steps, selection, server, complaints, o);
       await feed(tool, address, isEncrypted, bytes, options, complaints, o);
     }
   } catch (error) {
@@ -117,11 +119,14 @@ function chosen(
   artifact: RestorableArtifact,
   steps: readonly RestoreStep[],
   selection: Selection,
+  server: Server,
   complaints: Complaints | undefined,
   o: Context,
 ): Bytes {
   const targets = new Map(steps.map((step) => [step.from, step]));
-  const opened = artifact.open(o);
+  const opened = server.flavour === "MySQL"
+    ? editValues(artifact.open(o), asMysqlTakes)
+    : artifact.open(o);
   return rewriteDump(complaints === undefined ? opened : checkUnique(opened), {
     rename: (database) => targets.get(database)?.to,
     keeps: (database, object, name) =>
@@ -131,6 +136,10 @@ function chosen(
     keepsRows: () => true,
     keepsServerLines: false,
     movesSequences: true,
+    // MariaDB 10.11 forgets to escape such strings when it keeps an expression: _utf8mb4'\\' swallows
+    // what follows. A dump's strings are utf8mb4 without it, too.
+    dropsIntroducers: server.flavour === "MariaDB" &&
+      selection.backup.manifest.source.flavour === "MySQL",
     // An empty database that was there has a character set of its own.
     afterCreate: (database, rest) => {
       const step = targets.get(database);
@@ -140,6 +149,12 @@ function chosen(
     },
     ...complaints === undefined ? {} : { note: complaints.note },
   });
+}
+
+/** MySQL computes generated columns itself, and takes `-0` for an integer, which has no sign. */
+function asMysqlTakes({ isGenerated, type }: DumpedColumn): ValueEdit | undefined {
+  if (isGenerated) return { to: "DEFAULT" };
+  return type === "DOUBLE" || type === "FLOAT" ? { from: "-0", to: "-0e0" } : undefined;
 }
 
 /** Drops what a step replaces; of some tables the dump itself drops each before it makes it. */

@@ -4,7 +4,7 @@ import { quoteName } from "./client.ts";
 import type { FedStatement } from "./complaints.ts";
 import { createScanner, type PieceType } from "./scanner.ts";
 import { type DumpedType, identify, type Qualifier, type Statement } from "./statements.ts";
-import type { Token } from "./tokens.ts";
+import { type Token, tokenize } from "./tokens.ts";
 
 /** What of a dump passes, and under which names. */
 export interface Rewriting {
@@ -18,6 +18,8 @@ export interface Rewriting {
   readonly keepsServerLines: boolean;
   /** Whether a default that is a sequence's next value goes along under the new name. */
   readonly movesSequences?: boolean;
+  /** Whether strings in a table's text lose the `_utf8mb4` before them. */
+  readonly dropsIntroducers?: boolean;
   /** Statements to run after a database was made, as SQL with delimiters. */
   afterCreate?(database: string, statement: string): string;
   /** Told of each statement that passes, before its bytes do. */
@@ -116,6 +118,7 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
         isKept = isInside() && keepsObject(statement.object, statement.table ?? statement.name);
         for (const qualifier of statement.qualifiers) renameQualifier(head, qualifier);
         if (statement.object === "table" && rules.movesSequences === true) renameSequences(head);
+        if (statement.object === "table" && rules.dropsIntroducers === true) dropIntroducers(head);
         break;
       case "touch":
         isKept = isInside() && keepsObject(statement.object, statement.name);
@@ -169,6 +172,15 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
       const end = match.index + match[0].length;
       renameQualifier(head, { database: name, start: end - match[1]!.length - 3, end });
     }
+  }
+
+  function dropIntroducers(head: string): void {
+    const tokens = tokenize(head, Infinity);
+    tokens.forEach(({ type, text, start, end }, index) => {
+      const next = tokens[index + 1];
+      if (type !== "word" || text !== "_utf8mb4") return;
+      if (next?.type === "string" && next.start === end) patch(head, start, end, "");
+    });
   }
 
   function patch(head: string, start: number, end: number, text: string): void {

@@ -142,8 +142,7 @@ function foreignWarnings(
     });
   }
   return [
-    `${what}: what only ${flavour} has makes the restore fail, ` +
-    `${flavour === "MariaDB" ? "generated columns among it, " : ""}unless it is told --keep-going`,
+    `${what}: what only ${flavour} has makes the restore fail, unless it is told --keep-going`,
   ];
 }
 

@@ -65,13 +65,16 @@ for (const flavour of flavours) {
       const { info, backup } = await dumpOf(flavour, server, options);
       const found = backup.result.inventory.databases.find((one) => one.database === database);
       return {
-        names: info.omissions.map(({ name }) => name).sort(),
-        omitted: backup.result.omitted.map(({ name }) => name).sort(),
+        names: namesOf(info.omissions),
+        omitted: namesOf(backup.result.omitted),
         types: (found?.objects ?? []).map(({ type }) => type).sort(),
         position: backup.result.to,
         backup,
       };
     };
+    // Other tests' databases on the same server may hold any FLOAT.
+    const namesOf = (omissions: readonly { name: string }[]) =>
+      omissions.map(({ name }) => name).filter((name) => name !== "float-digits").sort();
     const all = ["event", "routine", "table", "trigger", "view"];
 
     test("tells what a user with few rights would leave out, and dumps the rest", async () => {

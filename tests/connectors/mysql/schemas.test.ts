@@ -196,6 +196,48 @@ needs("mysql", "mariadb").describe("schemas of both", () => {
     await source.close();
   });
 
+  test("with generated columns go from MariaDB to MySQL and back", async () => {
+    const [from, to] = [await mariadb.server(), await mysql.server()];
+    const database = await from.createDatabase();
+    await from.sql(
+      database,
+      `CREATE TABLE people (id INT PRIMARY KEY, v INT AS (id + 1) VIRTUAL, name VARCHAR(90),
+         s VARCHAR(90) GENERATED ALWAYS AS (concat(name, ')', '\\\\', '''', ',(')) STORED
+           COMMENT 'GENERATED, \`x\` (', \`a\`\`VALUES\` INT);
+       INSERT INTO people (id, name, \`a\`\`VALUES\`) VALUES (1, 'O''Hara, (Jo)', 5), (2, NULL, NULL),
+         (3, '\\\\', -1), (4, 'x\\n),\\n(5', 0), (5, '日本', 7);
+       CREATE TABLE last (a INT, doc VARCHAR(90), g DECIMAL(9, 2) AS (a / 3) STORED);
+       INSERT INTO last (a, doc) VALUES (1, '{"generated": [1, (2)]}'), (NULL, '');
+       CREATE TABLE named (a INT, g INT AS (a * 2) VIRTUAL, z INT);
+       INSERT INTO named (a, z) VALUES (1, 3), (4, 6);
+       CREATE TABLE plain (g INT, \`generated\` VARCHAR(9) DEFAULT 'GENERATED');
+       INSERT INTO plain VALUES (1, 'kept')`,
+    );
+    const answers = async (server: typeof from, name: string) =>
+      await server.sql(
+        name,
+        `SELECT HEX(id), v, HEX(name), HEX(s), \`a\`\`VALUES\` FROM people ORDER BY id;
+         SELECT a, HEX(doc), g FROM last ORDER BY a; SELECT a, g, z FROM named ORDER BY a;
+         SELECT * FROM plain`,
+      );
+    const settings = { dumpArgs: ["--complete-insert"] };
+    for (const one of [{}, settings]) {
+      const there = await copied(mariadb, from, database, {
+        to,
+        toFlavour: mysql,
+        settings: one,
+      });
+      assert.deepEqual(there.result.differences, []);
+      assert.equal(await answers(to, there.copy), await answers(from, database));
+      await to.sql(there.copy, "INSERT INTO named (a) VALUES (21)");
+      assert.equal(await to.sql(there.copy, "SELECT MAX(g) FROM named"), "42");
+      await to.sql(there.copy, "DELETE FROM named WHERE a = 21");
+      const back = await copied(mysql, to, there.copy, { to: from, toFlavour: mariadb });
+      assert.deepEqual(back.result.differences, []);
+      assert.equal(await answers(from, back.copy), await answers(from, database));
+    }
+  });
+
   test("keep the accounts of one from the other", async () => {
     const [from, to] = [await mariadb.server(), await mysql.server()];
     const database = await from.createDatabase();

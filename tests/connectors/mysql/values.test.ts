@@ -32,7 +32,10 @@ for (const flavour of flavours) {
            (_gbk 0x815C27, _sjis 0x8C5C27, '\\\\''', '''');
          CREATE TABLE exact (d DOUBLE, n DECIMAL(65, 30));
          INSERT INTO exact VALUES (0.1, 0.000000000000000000000000000001), (5e-324, -1),
-           (1.7976931348623157e308, 99999999999999999999999999999999999);`,
+           (1.7976931348623157e308, 99999999999999999999999999999999999);
+         CREATE TABLE signs (id INT, d DOUBLE, f FLOAT, t VARCHAR(9), n INT, m DOUBLE(9, 2));
+         INSERT INTO signs VALUES (1, -0e0, -0e0, '-0', -0, -0e0), (2, -0.5, 0, '(-0,', 0, 0),
+           (3, 0, -0e0, ',-0)', -1, NULL);`,
       );
       const { copy, info, result } = await copied(flavour, server, database);
       assert.deepEqual(info.omissions, []);
