@@ -84,7 +84,12 @@ export interface Program {
   readonly kind?: string;
   /** Whether its text can be read; undefined where only the dump will tell. */
   readonly isReadable: boolean;
+  /** Of an event whether its text has `;;`: looking for another delimiter, the tools never end. */
+  readonly isEndless: boolean;
 }
+
+/** What of an event is in its SHOW CREATE EVENT. */
+const endless = "CONCAT_WS(' ', EVENT_NAME, DEFINER, EVENT_DEFINITION, EVENT_COMMENT) LIKE '%;;%'";
 
 /** The routines, triggers and events that this user may see. */
 export async function listPrograms(
@@ -102,7 +107,8 @@ export async function listPrograms(
     const rows = await askSchema(
       client,
       `SELECT ${schema} AS db, ${name} AS name, ${text} IS NOT NULL AS readable, ` +
-        `${type === "routine" ? "ROUTINE_TYPE" : "NULL"} AS kind ` +
+        `${type === "routine" ? "ROUTINE_TYPE" : "NULL"} AS kind, ` +
+        `${type === "event" ? endless : "0"} AS endless ` +
         `FROM information_schema.${table} WHERE ${schema}`,
       databases,
       o,
@@ -115,6 +121,7 @@ export async function listPrograms(
         // A package and its body are one.
         ...row["kind"] === null ? {} : { kind: String(row["kind"]).replace(/ BODY$/, "") },
         isReadable: Number(row["readable"]) === 1,
+        isEndless: Number(row["endless"]) === 1,
       })).sort(byName),
     );
   }

@@ -4,10 +4,14 @@ import { type Client, quoteName } from "./client.ts";
 import { askSchema, type Relation } from "./databases.ts";
 import { isDenied } from "./refusals.ts";
 
-/** Columns of type FLOAT with values that 6 digits do not tell, as `table.column`. */
+/** A column of type FLOAT with values that 6 digits do not tell. */
 export interface RoundedFloats {
   readonly database: string;
+  /** The table's. */
   readonly name: string;
+  readonly column: string;
+  /** Whether it is in a key that is unique, where values must not become equal. */
+  readonly isUnique: boolean;
 }
 
 /**
@@ -31,18 +35,31 @@ export async function findRounded(
     databases,
     o,
   );
-  const rounded: RoundedFloats[] = [];
+  const rounded: Omit<RoundedFloats, "isUnique">[] = [];
   for (const { database, name, type } of dumped) {
     if (type !== "table") continue;
     const columns = rows.filter((row) => row["db"] === database && row["name"] === name)
       .map((row) => String(row["col"]));
     for (const column of columns) {
       if (await isRounded(client, database, name, column, o)) {
-        rounded.push({ database, name: `${name}.${column}` });
+        rounded.push({ database, name, column });
       }
     }
   }
-  return rounded;
+  if (rounded.length === 0) return [];
+  const keys = await askSchema(
+    client,
+    "SELECT TABLE_SCHEMA AS db, TABLE_NAME AS name, COLUMN_NAME AS col " +
+      "FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA",
+    databases,
+    o,
+  );
+  return rounded.map((one) => ({
+    ...one,
+    isUnique: keys.some((row) =>
+      row["db"] === one.database && row["name"] === one.name && row["col"] === one.column
+    ),
+  }));
 }
 
 async function isRounded(

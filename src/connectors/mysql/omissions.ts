@@ -1,5 +1,6 @@
 import type { Omission } from "../../contracts/manifest.ts";
 import type { MysqlAddress } from "./address.ts";
+import { quoteName } from "./client.ts";
 import type { Program, Relation } from "./databases.ts";
 import type { RoundedFloats } from "./floats.ts";
 import type { Server } from "./server.ts";
@@ -52,7 +53,7 @@ export function omissionsOf(server: Server, { selected }: MysqlAddress, sight: S
     ...unreadable("views", "SHOW VIEW", [], viewsWithoutShow(server, sight)),
     ...routinesLeftOut(server, sight),
     ...unreadable("triggers", "TRIGGER", lacking("TRIGGER"), []),
-    ...unreadable("events", "EVENT", lacking("EVENT"), []),
+    ...eventsLeftOut(sight, lacking("EVENT")),
     // One database's dump is complete without the server's accounts.
     ...selected === undefined && !sight.hasAccounts
       ? [omission("accounts", "this user may not read users and grants; grant SELECT on mysql.*")]
@@ -69,11 +70,32 @@ export function omissionsOf(server: Server, { selected }: MysqlAddress, sight: S
     ...sight.rounded.length > 0
       ? [omission(
         "float-digits",
-        "the dump tools write FLOAT with 6 digits, and these columns hold more; DOUBLE keeps them",
-        sight.rounded,
+        roundedReason(sight.rounded),
+        sight.rounded.map(({ database, name, column }) => ({
+          database,
+          name: `${name}.${column}`,
+        })),
       )]
       : [],
   ];
+}
+
+function roundedReason(rounded: readonly RoundedFloats[]): string {
+  const { database, name, column } = rounded[0]!;
+  const place = `${quoteName(database)}.${quoteName(name)}`;
+  const unique = rounded.filter(({ isUnique }) => isUnique).map((one) =>
+    `${one.name}.${one.column}`
+  );
+  return "the dump tools write FLOAT with 6 digits, and these columns hold more. DOUBLE keeps every " +
+    `digit: ALTER TABLE ${place} MODIFY ${
+      quoteName(column)
+    } DOUBLE, with the rest of the column's ` +
+    "definition" +
+    (unique.length === 0
+      ? ""
+      : `. ${unique.join(", ")} ${
+        unique.length === 1 ? "is" : "are"
+      } UNIQUE: values that become equal make the restore fail`);
 }
 
 /** Tables and views that are seen but whose rows may not be read, as `database.name`. */
@@ -107,6 +129,19 @@ function routinesLeftOut(server: Server, sight: Sight): Omission[] {
     ? `this user may not read the text of other users' routines; grant ${privilege}`
     : `this user may not see routines, if there are any; grant ${privilege}`;
   return [omission("routines", reason, closed)];
+}
+
+function eventsLeftOut({ programs }: Sight, lacking: readonly string[]): Omission[] {
+  const events = programs.filter(({ type }) => type === "event");
+  const endless = events.filter(({ isEndless }) => isEndless);
+  if (endless.length === 0) return unreadable("events", "EVENT", lacking, []);
+  const named = endless.map(({ database, name }) => `${database}.${name}`).join(", ");
+  return [omission(
+    "events",
+    'the dump tools never end on an event with ";;" in its name, comment or body, so none can be ' +
+      `dumped; change ${named}`,
+    events,
+  )];
 }
 
 function readsAllRoutines({ flavour, grants }: Server): boolean {

@@ -35,12 +35,15 @@ describe("values on their way", () => {
     const bytes = Buffer.from(dump);
     for (let size = 1; size <= bytes.length; size += size < 64 ? 1 : 37) {
       const out: Buffer[] = [];
-      const changed = editValues(cut(bytes, size), ({ isGenerated, type }) =>
-        isGenerated
-          ? { to: "DEFAULT" }
-          : type === "DOUBLE"
-          ? { from: "-0", to: "-0e0" }
-          : undefined);
+      const changed = editValues(
+        cut(bytes, size),
+        ({ isGenerated, type }) =>
+          isGenerated
+            ? { to: "DEFAULT" }
+            : type === "DOUBLE"
+            ? { from: "-0", to: "-0e0" }
+            : undefined,
+      );
       for await (const chunk of changed) out.push(Buffer.from(chunk));
       assert.equal(Buffer.concat(out).toString(), edited, `in chunks of ${size}`);
     }

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { hasCode } from "../../../src/core/errors.ts";
 import { freshName } from "../../support/freshName.ts";
 import { startMariadb } from "../../support/mariadb.ts";
+import { startMysql } from "../../support/mysql.ts";
 import { needs } from "../../support/needs.ts";
 import { never } from "../../support/runtime.ts";
 import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
@@ -53,6 +54,39 @@ for (const flavour of flavours) {
       }
       assert.deepEqual(result.differences, []);
       assert.equal(await server.sql(copy, "SHOW TABLES"), "fine\nopen");
+    });
+
+    test("with an event on which the tools never end are told at once, and dumped without", async () => {
+      // Nobody else's dump of everything is to meet such an event.
+      const server = await (flavour === mysql ? startMysql() : startMariadb());
+      for (
+        const [name, rest] of [["a;;", "DO SELECT 1"], ["a", "COMMENT ';;' DO SELECT 1"], [
+          "a",
+          "DO SELECT 'x;;;y'",
+        ]]
+      ) {
+        const database = await server.createDatabase();
+        await server.sql(
+          database,
+          `DELIMITER ~~
+           CREATE EVENT \`${name}\` ON SCHEDULE EVERY 1 DAY DISABLE ${rest}~~
+           CREATE EVENT other ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT ';'~~
+           CREATE PROCEDURE \`p;;\`() SELECT ';;'~~
+           CREATE TABLE t (n INT)~~ CREATE TRIGGER \`t;;\` BEFORE INSERT ON t FOR EACH ROW SET @a = ';;'~~`,
+        );
+        const { copy, info, backup, result } = await copied(flavour, server, database);
+        for (const [omission, ...more] of [info.omissions, backup.result.omitted]) {
+          assert.deepEqual(more, []);
+          assert.equal(omission!.name, "events");
+          assert.deepEqual(omission!.objects, [`${database}.${name}`, `${database}.other`]);
+          assert.ok(omission!.reason.endsWith(`change ${database}.${name}`), omission!.reason);
+        }
+        assert.deepEqual(result.differences, []);
+        const content = async (one: string) =>
+          (await contentOf(server, one)).filter((line) => !/^\S+\t[^]*EVENT/.test(line));
+        assert.deepEqual(await content(copy), await content(database));
+      }
+      await server.stop();
     });
 
     test("whose programs name their own database are told before a copy is made", async () => {
