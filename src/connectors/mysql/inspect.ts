@@ -6,7 +6,13 @@ import type { MysqlAddress } from "./address.ts";
 import { mayReadAccounts } from "./accounts.ts";
 import { type Client } from "./client.ts";
 import { isDenied } from "./refusals.ts";
-import { listDatabases, listPrograms, listRelations, type Relation } from "./databases.ts";
+import {
+  askSchema,
+  listDatabases,
+  listPrograms,
+  listRelations,
+  type Relation,
+} from "./databases.ts";
 import { findRounded } from "./floats.ts";
 import { omissionsOf, type Sight } from "./omissions.ts";
 import { matching } from "./patterns.ts";
@@ -55,6 +61,7 @@ export async function inspect(
       ...toolWarnings(dump, server),
       ...engineWarnings(sight),
       ...orphanWarnings(sight),
+      ...await statisticsWarnings(client, server, sight, o),
     ],
   };
 }
@@ -134,6 +141,35 @@ export function engineWarnings({ relations }: Sight): string[] {
     `${counted(plain.length, "table has", "tables have")} no transactions, so what is written ` +
     `meanwhile may be in part in the backup: ${named.join(", ")}`,
   ];
+}
+
+/** MariaDB keeps what ANALYZE … PERSISTENT finds in its own database, which is not dumped. */
+async function statisticsWarnings(
+  client: Client,
+  { flavour }: Server,
+  { databases }: Sight,
+  o: Abortable,
+): Promise<string[]> {
+  if (flavour !== "MariaDB") return [];
+  const wanted = ["column_stats", "index_stats", "table_stats"].map((table) =>
+    `SELECT db_name AS db, table_name AS name FROM mysql.${table}`
+  );
+  try {
+    const sql = `SELECT db, name FROM (${wanted.join(" UNION ")}) AS known WHERE db`;
+    const tables = (await askSchema(client, sql, databases, o)).map((row) =>
+      `${row["db"]}.${row["name"]}`
+    );
+    if (tables.length === 0) return [];
+    const named = tables.sort().slice(0, 5).join(", ");
+    return [
+      `Statistics and histograms of ${counted(tables.length, "table")} are not dumped: ${named}. ` +
+      "After a restore, make them again with ANALYZE TABLE … PERSISTENT FOR ALL",
+    ];
+  } catch (error) {
+    // Who may not read them may hardly have made them.
+    if (isDenied(error)) return [];
+    throw error;
+  }
 }
 
 /** Views that are left out because of what they read. */

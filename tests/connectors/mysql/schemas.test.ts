@@ -183,6 +183,21 @@ needs("mariadb").describe("schemas of MariaDB alone", () => {
     assert.equal(await server.sql(copy, "SELECT COUNT(*), COUNT(DISTINCT id) FROM a"), "3\t3");
   });
 
+  test("tell of statistics that a restore has to make again", async () => {
+    const server = await mariadb.server();
+    const database = await server.createDatabase();
+    await server.sql(
+      database,
+      "CREATE TABLE t (n INT, KEY (n)); CREATE TABLE u (n INT); ANALYZE TABLE t PERSISTENT FOR ALL",
+    );
+    const { copy, info, result } = await copied(mariadb, server, database);
+    assert.deepEqual(result.differences, []);
+    assert.match(info.warnings.join(), new RegExp(`of 1 table are not dumped: ${database}\\.t\\.`));
+    await server.sql(copy, "CREATE TABLE v (n INT)");
+    const again = await copied(mariadb, server, copy);
+    assert.doesNotMatch(again.info.warnings.join(), /Statistics/);
+  });
+
   test("with rights of PUBLIC bring them along", async () => {
     const server = await startMariadb();
     const database = await server.createDatabase();
