@@ -2,11 +2,15 @@ import { type Abortable, bytesOf } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { RestoreFailure, RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import { type Absence, absenceOf } from "./absence.ts";
 import type { Address } from "./address.ts";
 import { readHeadBytes } from "./archive/head.ts";
+import { statementsOf } from "./archive/sql.ts";
 import { searchPathsOf, withSearchPath } from "./archive/search-path.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
+import { runInside } from "./create.ts";
+import { sqlState } from "./failure.ts";
 import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
 import { type PhasedRun, runInPhases } from "./phases.ts";
 import type { SelectedDatabase } from "./selection.ts";
@@ -41,6 +45,8 @@ export interface Loaded {
   /** Only of a restore that keeps going. */
   readonly failures: readonly RestoreFailure[];
   readonly warnings: readonly string[];
+  /** Dump ids of what needs something that is not in the archive. */
+  readonly leftOut: ReadonlySet<number>;
 }
 
 type Context = Abortable & { readonly runtime: Runtime };
@@ -60,23 +66,34 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
   // First the archive's own.
   const paths = [undefined, ...searchPathsOf(order.head)];
   const warnings: string[] = [];
+  const absence = absenceOf(order.head);
   let isPhased = false;
-  for (let turn = 0;;) {
-    const verdict = judging(order, turn + 1 < paths.length, isPhased);
-    const isOneTransaction = isInOneTransaction(order, turn > 0 || isPhased);
+  let turn = 0;
+  for (let isAgain = false;; isAgain = true) {
+    const verdict = judging(order, absence, turn + 1 < paths.length, isPhased);
+    const isOneTransaction = isInOneTransaction(order, isAgain);
     const loaded = await orAsBefore(order, isOneTransaction, async () => {
-      const run = await loadOnce(order, paths[turn], verdict, isOneTransaction, o);
+      const run = await loadOnce(order, absence, paths[turn], verdict, isOneTransaction, o);
       if (verdict.again !== undefined) return undefined;
       if (run.isStopped) throw failed(run.failures.at(-1)!, order);
       warnings.push(...run.warnings);
-      const rest = await mend(order, run.failures, paths.slice(turn), warnings, o);
+      const own = run.failures.filter((failure) => !absence.explains(failure));
+      const mended = await mend(order, own, paths.slice(turn), warnings, o);
+      const rest = mended.filter((failure) => !absence.explains(failure));
+      warnings.push(...await makeUnchecked(order, absence, o));
       if (rest.length > 0 && !order.options.isKeepGoing) throw failed(rest[0]!, order);
       return [...run.relaxed, ...rest.map((failure) => restoreFailure(failure, order.to))];
     }, o);
-    if (loaded !== undefined) return { failures: firstOfEach(loaded), warnings };
+    if (loaded !== undefined) {
+      return {
+        failures: firstOfEach(loaded),
+        warnings: [...warnings, ...absence.warnings()],
+        leftOut: absence.left,
+      };
+    }
     const { failure, how } = verdict.again!;
     if (how === "in phases") isPhased = true;
-    else warnings.push(pathWarning([failure], paths[++turn]!));
+    else if (how === "other path") warnings.push(pathWarning([failure], paths[++turn]!));
   }
 }
 
@@ -96,6 +113,7 @@ function isParallel({ options, mode }: LoadOrder): boolean {
 
 async function loadOnce(
   order: LoadOrder,
+  absence: Absence,
   path: string | undefined,
   verdict: Verdict,
   isOneTransaction: boolean,
@@ -117,8 +135,9 @@ async function loadOnce(
       isOneTransaction,
     }, o);
   };
-  if (!verdict.isPhased) return { ...await part(order.ids), warnings: [], relaxed: [] };
-  return await runInPhases({ ...order, isKeepGoing: options.isKeepGoing, run: part }, o);
+  const ids = absence.without(order.ids);
+  if (!verdict.isPhased) return { ...await part(ids), warnings: [], relaxed: [] };
+  return await runInPhases({ ...order, ids, isKeepGoing: options.isKeepGoing, run: part }, o);
 }
 
 /**
@@ -157,6 +176,36 @@ async function orAsBefore<T>(
     }
     await client.release(database);
   }
+}
+
+/**
+ * Makes foreign keys to rows that are not in the archive: they hold for rows to come.
+ *
+ * @returns warnings
+ */
+async function makeUnchecked(
+  { client, database }: LoadOrder,
+  { unchecked }: Absence,
+  o: Context,
+): Promise<string[]> {
+  const warnings: string[] = [];
+  for (const entry of unchecked) {
+    const [statement] = statementsOf(entry.definition);
+    try {
+      await runInside(client, database, [`${statement!.replace(/;\s*$/, "")} NOT VALID`], o);
+      warnings.push(
+        `${
+          objectOf(entry)
+        } points to rows that are not in the backup: it is NOT VALID, and holds ` +
+          "for new rows only",
+      );
+    } catch (error) {
+      // Before PostgreSQL 18, not of partitioned tables.
+      if (sqlState(error) === undefined) throw error;
+      warnings.push(`${objectOf(entry)} points to rows that are not in the backup: it is left out`);
+    }
+  }
+  return warnings;
 }
 
 /** Makes again what failed and needs no rows of the archive: as it was, then with other paths. */

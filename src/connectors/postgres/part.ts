@@ -1,5 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
-import type { DatabaseInventory } from "../../contracts/inventory.ts";
+import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import { typeOf } from "./archive/inventory.ts";
 import type { Client } from "./client.ts";
@@ -156,18 +156,30 @@ export async function idsFor(
 
 /** What a part holds of an inventory. */
 export function partOf(
-  { database, objects }: DatabaseInventory,
-  { entries }: ArchiveHead,
+  inventory: DatabaseInventory,
+  head: ArchiveHead,
   ids: ReadonlySet<number>,
 ): DatabaseInventory {
+  const isIn = membership(head, ids);
+  return { ...inventory, objects: inventory.objects.filter(isIn) };
+}
+
+/** An inventory without what a part holds of it. */
+export function withoutPart(
+  inventory: DatabaseInventory,
+  head: ArchiveHead,
+  ids: ReadonlySet<number>,
+): DatabaseInventory {
+  const isIn = membership(head, ids);
+  return { ...inventory, objects: inventory.objects.filter((object) => !isIn(object)) };
+}
+
+function membership({ entries }: ArchiveHead, ids: ReadonlySet<number>) {
   const key = (type: string | undefined, schema: string | undefined, name: string) =>
     JSON.stringify([type, schema ?? null, name]);
   const chosen = new Set(
     entries.filter(({ dumpId }) => ids.has(dumpId))
       .map((entry) => key(typeOf(entry), entry.schema, entry.tag)),
   );
-  return {
-    database,
-    objects: objects.filter(({ type, schema, name }) => chosen.has(key(type, schema, name))),
-  };
+  return ({ type, schema, name }: InventoryObject) => chosen.has(key(type, schema, name));
 }

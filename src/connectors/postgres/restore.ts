@@ -34,7 +34,7 @@ import { readInventory, templateExtensions } from "./inventory.ts";
 import { findLeftovers, isOf, markDatabase, markInPlace, markOf, unmark } from "./leftover.ts";
 import { loadArchive } from "./load.ts";
 import { derivedName, quoteName } from "./names.ts";
-import { choosePart, idsFor, partOf } from "./part.ts";
+import { choosePart, idsFor, partOf, withoutPart } from "./part.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
 import { archiveTool, assertFree, dropCommand, inUse } from "./target.ts";
@@ -204,14 +204,15 @@ async function restoreInPlace(
   const { client, options } = scene;
   const ids = await partIds(scene, step.to, head, o);
   await client.release(step.to);
-  const loaded = await load(scene, source, step.to, step, head, ids, () => Promise.resolve(), o);
-  const differences = await compare(scene, source, step.to, step, head, ids, o);
+  const renew = () => Promise.resolve();
+  const { result, leftOut } = await load(scene, source, step.to, step, head, ids, renew, o);
+  const differences = await compare(scene, source, step.to, step, head, { ids, leftOut }, o);
   const isMarked = options.only.length === 0 && hasFailed(differences) &&
     !options.isDifferenceAccepted && !options.isKeepGoing &&
     await markInPlace(client, step.to, mark(scene, source, step, "complete"), o);
   await client.release(step.to);
   if (!options.isKeepGoing) assertTaken(scene, step, step.to, differences, isMarked);
-  return { ...loaded, left: [], differences, followUps: [] };
+  return { ...result, left: [], differences, followUps: [] };
 }
 
 /** Beside, under a name of its own, until it can take its place. */
@@ -235,22 +236,22 @@ async function restoreBeside(
   try {
     const ids = await partIds(scene, name, head, o);
     // The connection stays: by it others see that this database is being restored.
-    const loaded = await load(scene, source, name, step, head, ids, async () => {
+    const { result, leftOut } = await load(scene, source, name, step, head, ids, async () => {
       await dropDatabase(client, place, name);
       await create();
     }, o);
     isLoaded = true;
     await markDatabase(client, place, name, mark(scene, source, step, "complete"), o);
     await runInside(client, name, statements.after, o);
-    const differences = await compare(scene, source, name, step, head, ids, o);
-    if (loaded.failures.length > 0) {
+    const differences = await compare(scene, source, name, step, head, { ids, leftOut }, o);
+    if (result.failures.length > 0) {
       await client.release(name);
       const left = [{ from: step.from, to: step.to, name }];
-      return { ...loaded, left, differences, followUps: [] };
+      return { ...result, left, differences, followUps: [] };
     }
     assertTaken(scene, step, name, differences, true);
     const followUps = await putInPlace(scene, name, step, statements, o);
-    return { ...loaded, left: [], differences, followUps };
+    return { ...result, left: [], differences, followUps };
   } catch (error) {
     await client.release(name);
     if (isLoaded) throw kept(error, step, name);
@@ -278,7 +279,7 @@ async function adopt(
       hint: "Run the restore again, without --accept-differences.",
     });
   }
-  const differences = await compare(scene, source, name, step, head, undefined, o);
+  const differences = await compare(scene, source, name, step, head, {}, o);
   const nothing = { failures: [], left: [], warnings: [], differences };
   if (name === step.to) {
     await unmark(client, found, o);
@@ -334,8 +335,11 @@ async function load(
   const tools = toolsForRestore(toolSets, archiveTool(head), server.major, address.toolsDir);
   const serverMajor = server.major;
   const order = { client, address, tools, serverMajor, source, head, ids, database, to, mode };
-  const { failures, warnings } = await loadArchive({ ...order, options, renew }, o);
-  return { failures, warnings: [...warnings, ...subscriptionWarnings(head, ids, options)] };
+  const { failures, warnings, leftOut } = await loadArchive({ ...order, options, renew }, o);
+  return {
+    result: { failures, warnings: [...warnings, ...subscriptionWarnings(head, ids, options)] },
+    leftOut,
+  };
 }
 
 /** pg_dump has a restore make subscriptions that do nothing: two of one slot would spoil each other. */
@@ -360,11 +364,12 @@ async function compare(
   database: string,
   step: RestoreStep,
   head: ArchiveHead,
-  ids: ReadonlySet<number> | undefined,
+  { ids, leftOut }: { ids?: ReadonlySet<number> | undefined; leftOut?: ReadonlySet<number> },
   o: Context,
 ): Promise<InventoryDifference[]> {
-  const expected = inventories.find((one) => one.database === source.name);
-  if (expected === undefined) return [];
+  const whole = inventories.find((one) => one.database === source.name);
+  if (whole === undefined) return [];
+  const expected = leftOut === undefined ? whole : withoutPart(whole, head, leftOut);
   const found = await readInventory(client, database, o);
   const given = (await templateExtensions(client, database, o)).filter(({ name }) =>
     expected.objects.some((one) => one.type === "extension" && one.name === name)

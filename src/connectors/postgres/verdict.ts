@@ -1,4 +1,5 @@
 import type { RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import type { Absence } from "./absence.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import { areRowsRefused } from "./phases.ts";
 import { isOfOtherLanguage, type ToolFailure } from "./tool-failure.ts";
@@ -8,7 +9,10 @@ export interface Verdict {
   readonly isPhased: boolean;
   isOneTransaction: boolean;
   /** The failure for which all begins again. */
-  again?: { readonly failure: ToolFailure; readonly how: "other path" | "in phases" };
+  again?: {
+    readonly failure: ToolFailure;
+    readonly how: "other path" | "in phases" | "without it";
+  };
   judge(failure: ToolFailure): "stop" | "go on";
 }
 
@@ -19,6 +23,7 @@ export function judging(
     readonly options: Pick<RestoreOptions, "isKeepGoing">;
     readonly mode: RestoreStep["mode"];
   },
+  absence: Absence,
   hasOtherPath: boolean,
   isPhased: boolean,
 ): Verdict {
@@ -27,6 +32,11 @@ export function judging(
     isPhased,
     isOneTransaction: false,
     judge(failure) {
+      if (absence.explains(failure)) {
+        if (!verdict.isOneTransaction) return "go on";
+        verdict.again ??= { failure, how: "without it" };
+        return "stop";
+      }
       const isCurable = kindOf(failure) === "curable";
       const isAlone = isMadeAlone(failure.entry) && !verdict.isOneTransaction;
       if (isCurable && isAlone) return "go on";

@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RestoreOptions } from "../../../src/contracts/connector.ts";
+import { freshName } from "../../support/freshName.ts";
+import { needs } from "../../support/needs.ts";
+import { startPostgres } from "../../support/postgres.ts";
+import { shared } from "../../support/shared.ts";
+import { dumpOf, optionsOf, restoreTo } from "./opened.ts";
+
+const users = `
+  CREATE TABLE gone (id int PRIMARY KEY, n text);
+  INSERT INTO gone VALUES (1, 'a');
+  CREATE TABLE stays (id int PRIMARY KEY, gone_id int REFERENCES gone);
+  INSERT INTO stays VALUES (1, 1);
+  CREATE VIEW v AS SELECT s.id, g.n FROM stays s JOIN gone g ON g.id = s.gone_id;
+  COMMENT ON VIEW v IS 'x';
+  GRANT SELECT ON v TO public;
+  CREATE VIEW v2 AS SELECT * FROM v;
+  CREATE MATERIALIZED VIEW m AS SELECT * FROM v2;
+  CREATE UNIQUE INDEX m_i ON m (id);
+  CREATE FUNCTION takes(gone) RETURNS int LANGUAGE sql AS 'SELECT 1';
+  CREATE FUNCTION gives() RETURNS SETOF gone LANGUAGE sql AS 'SELECT NULL::gone';
+  CREATE FUNCTION counts() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM gone; END;
+  CREATE RULE r AS ON INSERT TO stays DO ALSO INSERT INTO gone VALUES (new.id, 'r');
+  CREATE POLICY p ON stays USING (EXISTS (SELECT 1 FROM gone));
+  CREATE PUBLICATION p FOR TABLE gone, stays;
+  CREATE STATISTICS s ON id, n FROM gone;
+  CREATE SEQUENCE owned OWNED BY gone.id;
+  CREATE TABLE parent (id int PRIMARY KEY, k int) PARTITION BY RANGE (id);
+  CREATE INDEX parent_k ON parent (k);
+  CREATE TABLE part PARTITION OF parent FOR VALUES FROM (0) TO (10);
+  INSERT INTO parent VALUES (1, 1);`;
+
+for (const version of [15, 18] as const) {
+  needs(`postgres${version}`).describe(
+    `what depends on something left out, PostgreSQL ${version}`,
+    () => {
+      const started = () =>
+        shared(`postgres with what depends on it ${version}`, () => startPostgres(version));
+      const ways: [string, Partial<RestoreOptions>, boolean][] = [
+        ["to a new database", {}, false],
+        ["to a new database by several workers", { jobs: 2 }, false],
+        ["into an empty database", {}, true],
+        ["over an old database", { isOverwrite: true }, true],
+      ];
+
+      for (const [way, changed, isThere] of ways) {
+        test(`is left out with it and told, ${way}`, async () => {
+          const server = await started();
+          const source = await server.createDatabase();
+          await server.psql(source, users);
+          const backup = await dumpOf(optionsOf(server, source), {
+            settings: { exclude: ["gone", "parent"] },
+          });
+          const target = freshName();
+          if (isThere) await server.createDatabase(target);
+          if (changed.isOverwrite) await server.psql(target, "CREATE TABLE old (id int)");
+          const { result } = await restoreTo(optionsOf(server, target), backup, changed);
+          assert.deepEqual([result.differences, result.failures], [[], []]);
+          const told = result.warnings.join("\n");
+          for (
+            const object of [
+              "view public.v",
+              "view public.v2",
+              "materialized view public.m",
+              "function public.takes(public.gone)",
+              "function public.gives()",
+              "function public.counts()",
+              "rule public.stays r",
+              "policy public.stays p",
+              "fk constraint public.stays stays_gone_id_fkey",
+              "table attach public.part",
+            ]
+          ) assert.ok(told.includes(object), `${object} in ${told}`);
+          assert.match(told, /public\.gone is not in the backup, and so what uses it is left out/);
+          assert.equal(
+            await server.psql(
+              target,
+              `SELECT string_agg(relname, ' ' ORDER BY relname COLLATE "C") FROM pg_class
+              WHERE relnamespace = 'public'::regnamespace`,
+            ),
+            "owned part part_k_idx part_pkey stays stays_pkey",
+          );
+          assert.equal(
+            await server.psql(target, "SELECT * FROM stays; SELECT * FROM part"),
+            "1|1\n1|1",
+          );
+          assert.equal(
+            await server.psql(target, "SELECT tablename FROM pg_publication_tables"),
+            "stays",
+          );
+        });
+
+        test(`a foreign key to rows left out holds for new rows, ${way}`, async () => {
+          const server = await started();
+          const source = await server.createDatabase();
+          await server.psql(source, users);
+          const backup = await dumpOf(optionsOf(server, source), {
+            settings: { excludeData: ["gone"] },
+          });
+          const target = freshName();
+          if (isThere) await server.createDatabase(target);
+          if (changed.isOverwrite) await server.psql(target, "CREATE TABLE old (id int)");
+          const { result } = await restoreTo(optionsOf(server, target), backup, changed);
+          assert.deepEqual([result.differences, result.failures], [[], []]);
+          assert.deepEqual(result.warnings, [
+            "fk constraint public.stays stays_gone_id_fkey points to rows that are not in the backup: " +
+            "it is NOT VALID, and holds for new rows only",
+          ]);
+          assert.equal(
+            await server.psql(target, "SELECT convalidated FROM pg_constraint WHERE contype = 'f'"),
+            "f",
+          );
+          await assert.rejects(
+            server.psql(target, "INSERT INTO stays VALUES (2, 2)"),
+            /foreign key/,
+          );
+        });
+      }
+    },
+  );
+}
