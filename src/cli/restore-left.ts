@@ -85,7 +85,7 @@ function detailsOf({ details }: BackupError): {
 function leftText({ to, name }: RestoreLeftover): string {
   return to === name
     ? `What was restored is where it is to be, in "${name}".`
-    : `What was restored for "${to}" is "${name}"; "${to}" is as it was.`;
+    : `What was restored for "${to}" is "${name}"; "${to}" was not touched.`;
 }
 
 function bounded(lines: readonly string[]): string[] {

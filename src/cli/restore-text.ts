@@ -52,7 +52,9 @@ export function describeResult(result: RestoreResult, session: Session): string 
     lines.push("  compared with the backup's inventory: nothing differs");
   }
   for (const difference of result.differences) {
-    const accepted = difference.isFailure ? " (accepted)" : "";
+    const accepted = difference.isFailure && result.left.length + result.failures.length === 0
+      ? " (accepted)"
+      : "";
     lines.push(`  differs: ${differenceText(difference)}${accepted}`);
   }
   for (const warning of result.warnings) lines.push(`  warning: ${warning}`);
@@ -91,7 +93,9 @@ function describeDone(step: RestoreStep, result: RestoreResult, session: Session
   const { from, to, mode, keptAs, adopts } = step;
   const beside = result.left.find((one) => one.from === from && one.to === to);
   if (beside !== undefined && beside.name !== to) {
-    return `${session.paint("yellow", "beside")}    ${beside.name} (for ${to}, which is as it was)`;
+    return `${
+      session.paint("yellow", "beside")
+    }    ${beside.name} (for ${to}, which was not touched)`;
   }
   const hasFailures = result.failures.some(({ database }) => database === to);
   const word = beside !== undefined || hasFailures

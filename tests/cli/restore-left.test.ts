@@ -70,7 +70,10 @@ describe("a restore that differs", () => {
     const lines = message.split("\n");
     assert.equal(lines.filter((line) => line.startsWith("  differs: table shop: ")).length, 100);
     assert.match(lines.at(-1)!, /150 more/);
-    assert.match(hint!, /What was restored for "shop" is "shop_restore_id"; "shop" is as it was\./);
+    assert.match(
+      hint!,
+      /What was restored for "shop" is "shop_restore_id"; "shop" was not touched\./,
+    );
     assert.match(hint!, /\n {2}COMMAND$/);
   });
 

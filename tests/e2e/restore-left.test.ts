@@ -100,7 +100,9 @@ describe("a restore whose result differs from the inventory", () => {
     assert.match(stderr, /^ {2}differs: table \S+events\.jsonl: orders is missing$/m);
     assert.match(stderr, /^ {2}differs: .*: it's has 2 rows, the backup says 3$/m);
     assert.match(stderr, /^ {2}differs: .*: log is missing$/m);
-    assert.ok(stderr.includes(`is "${beside}"; "${join(at.folder, "events.jsonl")}" is as it was`));
+    assert.ok(
+      stderr.includes(`is "${beside}"; "${join(at.folder, "events.jsonl")}" was not touched`),
+    );
     assert.equal(readFileSync(join(at.folder, "events.jsonl"), "utf8"), '{"id":1}\n');
     const command = lastLine(stderr);
     assert.equal(
@@ -144,7 +146,7 @@ describe("a restore that keeps going", () => {
     const { at, id } = await backedUp("keeps-going");
     const given = ["restore", "events", "--overwrite", "--yes", "--keep-going"];
     const { stdout, stderr } = await fails(at, given, "restore/statements-failed", 8);
-    assert.match(stdout, /^beside +\S+_restore_\w+ \(for \S+, which is as it was\)$/m);
+    assert.match(stdout, /^beside +\S+_restore_\w+ \(for \S+, which was not touched\)$/m);
     assert.doesNotMatch(stdout, /nothing differs/);
     assert.match(stderr, /went on after 1 failed statement:/);
     assert.match(stderr, /: index orders_at: ERROR: {2}no function LINE 1: create index$/m);

@@ -155,5 +155,5 @@ function messageOf(said: string): string {
   const [first = "", ...more] = said.trim().split("\n");
   const notes = more.flatMap((line) => /^(?:DETAIL|CONTEXT):\s+(.*)$/.exec(line)?.[1] ?? []);
   return [first.replace(/^could not execute query: /, "").replace(/(^|: )ERROR: +/, "$1"), ...notes]
-    .join("; ");
+    .map((part) => part.replace(/\.$/, "")).join("; ");
 }
