@@ -1,5 +1,10 @@
 import type { Abortable } from "../../core/bytes.ts";
+import { sleep } from "../../core/retry.ts";
 import type { Client, Row } from "./client.ts";
+import { sqlState } from "./failure.ts";
+
+const mostTries = 3;
+const pauseMs = 500;
 
 const isOwnSchema = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
@@ -63,7 +68,7 @@ export async function noteObjects(
   o: Abortable,
 ): Promise<UndoRestore> {
   const before = new Set((await client.rows(database, objectsQuery, o)).map(keyOf));
-  return async (o) => {
+  async function takeAway(o: Abortable): Promise<void> {
     const made = (await client.rows(database, objectsQuery, o))
       .filter((row) => !before.has(keyOf(row)))
       .map((row) => ({ type: String(row["type"]), identity: String(row["identity"]) }))
@@ -76,6 +81,19 @@ export async function noteObjects(
         : `DROP ${dropWords[type] ?? type} IF EXISTS ${identity} CASCADE`
     );
     if (statements.length > 0) await client.rows(database, statements.join(";\n"), o);
+  }
+
+  return async (o) => {
+    for (let tries = 1;; tries++) {
+      try {
+        return await takeAway(o);
+      } catch (error) {
+        // Autovacuum and the tool's last session may be at the same objects: deadlocks, and catalog
+        // rows that were updated meanwhile, pass.
+        if (tries === mostTries || sqlState(error) === undefined) throw error;
+        await sleep(pauseMs, o.signal);
+      }
+    }
   };
 }
 
