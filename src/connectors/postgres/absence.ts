@@ -24,8 +24,12 @@ const needed = [
   ...["BLOB METADATA", "SCHEMA", "EXTENSION", "TYPE", "SHELL TYPE", "DOMAIN"],
 ];
 
-/** Makes an {@link Absence} for one restore of an archive. */
-export function absenceOf({ entries }: ArchiveHead): Absence {
+/**
+ * Makes an {@link Absence} for one restore of an archive.
+ *
+ * @param there dump ids of what the database has already
+ */
+export function absenceOf({ entries }: ArchiveHead, there: ReadonlySet<number>): Absence {
   const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
   const names = new Set(entries.flatMap(namesOf));
   const withRows = new Set(
@@ -86,8 +90,9 @@ export function absenceOf({ entries }: ArchiveHead): Absence {
       return true;
     },
     without(ids) {
-      if (left.size + unchecked.size === 0) return ids;
+      if (left.size + unchecked.size + there.size === 0) return ids;
       const rest = new Set(ids ?? byId.keys());
+      for (const id of there) rest.delete(id);
       for (const id of left) rest.delete(id);
       for (const { dumpId } of unchecked) rest.delete(dumpId);
       return rest;

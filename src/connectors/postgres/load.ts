@@ -11,11 +11,13 @@ import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
 import { runInside } from "./create.ts";
 import { sqlState } from "./failure.ts";
+import { quoteName } from "./names.ts";
 import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
 import { type PhasedRun, runInPhases } from "./phases.ts";
 import type { SelectedDatabase } from "./selection.ts";
 import { objectOf, restoreFailure, type ToolFailure } from "./tool-failure.ts";
 import type { ToolSet } from "./tools.ts";
+import { readSchemaNeeds } from "./schemas.ts";
 import { noteObjects } from "./undo.ts";
 import { isMadeAlone, judging, kindReader, type Verdict } from "./verdict.ts";
 
@@ -66,13 +68,22 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
   // First the archive's own.
   const paths = [undefined, ...searchPathsOf(order.head)];
   const warnings: string[] = [];
-  const absence = absenceOf(order.head);
+  const { there, bare } = await readSchemaNeeds(
+    order.client,
+    order.database,
+    order.head,
+    order.ids,
+    o,
+  );
+  const absence = absenceOf(order.head, there);
   let isPhased = false;
   let turn = 0;
   for (let isAgain = false;; isAgain = true) {
     const verdict = judging(order, absence, turn + 1 < paths.length, isPhased);
-    const isOneTransaction = isInOneTransaction(order, isAgain);
+    const isOneTransaction = isInOneTransaction(order, isAgain || bare.length > 0);
     const loaded = await orAsBefore(order, isOneTransaction, async () => {
+      const schemas = bare.map((name) => `CREATE SCHEMA ${quoteName(name)}`);
+      if (bare.length > 0) await runInside(order.client, order.database, schemas, o);
       const run = await loadOnce(order, absence, paths[turn], verdict, isOneTransaction, o);
       if (verdict.again !== undefined) return undefined;
       if (run.isStopped) throw failed(run.failures.at(-1)!, order);

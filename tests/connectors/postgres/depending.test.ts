@@ -91,6 +91,41 @@ for (const version of [15, 18] as const) {
           );
         });
 
+        test(`chosen schemas and tables are restored, ${way}`, async () => {
+          const server = await started();
+          const source = await server.createDatabase();
+          await server.psql(
+            source,
+            `CREATE TABLE here (id serial PRIMARY KEY); INSERT INTO here DEFAULT VALUES;
+           CREATE SCHEMA other; CREATE TABLE other."T x" AS SELECT 5 AS id`,
+          );
+          const cases: [string[], string][] = [
+            [["--schema=public"], "public.here"],
+            [["-n", "public", "--schema=other"], 'other."T x" public.here'],
+            [["--table=public.here"], "public.here"],
+            [['--table=other."T x"'], 'other."T x"'],
+            [["--exclude-schema=public"], 'other."T x"'],
+            [["--no-owner", "--clean", "--create"], 'other."T x" public.here'],
+          ];
+          for (const [dumpArgs, expected] of cases) {
+            const backup = await dumpOf(optionsOf(server, source), { settings: { dumpArgs } });
+            const target = freshName();
+            if (isThere) await server.createDatabase(target);
+            if (changed.isOverwrite) await server.psql(target, "CREATE TABLE old (id int)");
+            const { result } = await restoreTo(optionsOf(server, target), backup, changed);
+            assert.deepEqual([result.differences, result.failures], [[], []]);
+            assert.equal(
+              await server.psql(
+                target,
+                `SELECT string_agg(format('%I.%I', schemaname, tablename), ' ' ORDER BY schemaname)
+                 FROM pg_tables WHERE schemaname IN ('other', 'public')`,
+              ),
+              expected,
+              dumpArgs.join(" "),
+            );
+          }
+        });
+
         test(`a foreign key to rows left out holds for new rows, ${way}`, async () => {
           const server = await started();
           const source = await server.createDatabase();
