@@ -10,6 +10,7 @@ import type { Address } from "./address.ts";
 import { archiveFormat } from "./archive/format.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
+import { assertDumpArgs } from "./dump-args.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
 import { readServer, type Server } from "./server.ts";
 import { openSnapshot } from "./snapshot.ts";
@@ -40,6 +41,7 @@ export async function dump(
       hint: "Use the strategy full.",
     });
   }
+  assertDumpArgs(plan.settings.dumpArgs ?? []);
   const list = await listDatabases(client, address, o);
   const place = await client.anyDatabase(o);
   const server = await readServer(client, address, place, o);

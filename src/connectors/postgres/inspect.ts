@@ -6,6 +6,7 @@ import type { Omission } from "../../contracts/manifest.ts";
 import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
+import { assertDumpArgs } from "./dump-args.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
 import { searchPathWarnings } from "./search-path.ts";
 import { readPosition, readServer, type Server } from "./server.ts";
@@ -18,6 +19,7 @@ export async function inspect(
   settings: DumpSettings,
   o: Abortable & { runtime: Runtime },
 ): Promise<SourceInfo> {
+  assertDumpArgs(settings.dumpArgs ?? []);
   const list = await listDatabases(client, address, o);
   const place = await client.anyDatabase(o);
   const askedAt = o.runtime.now().getTime();

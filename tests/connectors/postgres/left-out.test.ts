@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { assertDumpArgs } from "../../../src/connectors/postgres/dump-args.ts";
 import { patternOf } from "../../../src/connectors/postgres/exclusion.ts";
 import type { DumpSettings } from "../../../src/contracts/connector.ts";
 import { needs } from "../../support/needs.ts";
@@ -21,6 +22,20 @@ test("a pattern of tables is read as pg_dump reads it", () => {
   for (const [text, [schema, name]] of Object.entries(cases)) {
     assert.deepEqual(patternOf(text), { schema, name }, text);
   }
+});
+
+test("arguments that make of an archive what cannot be restored are refused", () => {
+  const cases = [
+    ...["-a", "--data-only", "--section=data", "--no-schema", "--statistics-only", "-Fd"],
+    ...["--format=plain", "-f", "--file=x", "-j4", "--compress=9", "-dshop", "--dbname=shop"],
+  ];
+  for (const arg of cases) {
+    assert.throws(
+      () => assertDumpArgs(["--no-owner", arg]),
+      code("usage/bad-value", new RegExp(`^pg_dump's "${arg}" `)),
+    );
+  }
+  assertDumpArgs(["--no-owner", "--clean", "--create", "-n", "public", "--schema-only", "-N", "x"]);
 });
 
 for (const version of [15, 18] as const) {
