@@ -97,8 +97,10 @@ function noPassphraseFits(count: number): BackupError {
     ? "and none is given"
     : `and ${count === 1 ? "the one given does" : `the ${count} given do`} not open it`;
   return new BackupError("config/passphrase", `The backup is encrypted with a passphrase, ${why}`, {
-    hint: "Give the right one with --passphrase-file, or put it into DBBACKUP_PASSPHRASE. If it " +
-      "is right, the file's first bytes are damaged: `dbbackup verify --deep` tells.",
+    hint: count === 0
+      ? "Give it with --passphrase-file, or put it into DBBACKUP_PASSPHRASE."
+      : "Give the right one with --passphrase-file, or put it into DBBACKUP_PASSPHRASE. If it " +
+        "is right, the file's first bytes are damaged: `dbbackup verify --deep` tells.",
   });
 }
 

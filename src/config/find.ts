@@ -69,7 +69,7 @@ export async function findConfig(named: string | undefined, o: Surroundings): Pr
     `No config was found in ${searchedFolders(o).join(", ")}`,
     {
       hint: "Write a first one with `dbbackup config init`, name one with --config PATH, or use " +
-        "none: `dbbackup backup --from URL --to PATH`.",
+        "none: `dbbackup backup --from URL --to PATH`, then `dbbackup list --from PATH`.",
     },
   );
 }

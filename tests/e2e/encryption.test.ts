@@ -250,8 +250,16 @@ describe("a backup that is encrypted with a passphrase", () => {
     await succeeds(at, [...restore, "--overwrite", "--passphrase-file", "passphrase.txt"]);
     await succeeds(at, [...restore, "--overwrite"], { env: { DBBACKUP_PASSPHRASE: passphrase } });
     const wrong = { env: { DBBACKUP_PASSPHRASE: "wrong" } };
-    await fails(at, [...restore, "--overwrite"], "config/passphrase", 3, wrong);
-    await fails(at, [...restore, "--overwrite"], "config/passphrase", 3);
+    const mistaken = await fails(
+      at,
+      [...restore, "--overwrite"],
+      "config/passphrase",
+      3,
+      wrong,
+    );
+    assert.match(mistaken.stderr, /hint: Give the right one .* first bytes are damaged/);
+    const without = await fails(at, [...restore, "--overwrite"], "config/passphrase", 3);
+    assert.match(without.stderr, /hint: Give it with --passphrase-file, or .*PASSPHRASE\.$/m);
     const [keyless] = (await succeeds(at, verify)).json() as VerifyJson[];
     assert.deepEqual(keyless!.checks, ["sizes", "digests"]);
     assert.match(keyless!.notes[0]!, /encrypted with a passphrase/);
