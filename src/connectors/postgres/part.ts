@@ -76,6 +76,8 @@ export function choosePart({ entries }: ArchiveHead, only: readonly string[]): P
       if (entry.description !== "BLOBS") ids.add(entry.dumpId);
     }
   }
+  // What triggers, indexes, policies and defaults call.
+  for (const id of ids) need(byId.get(id)!);
   for (const id of ids) needed.delete(id);
   return { ids, tables, needed: [...needed.values()], found, known: named.map(dotted) };
 }

@@ -5,7 +5,7 @@ import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { startPostgres } from "../../support/postgres.ts";
 import { shared } from "../../support/shared.ts";
-import { dumpOf, optionsOf, restoreTo } from "./opened.ts";
+import { contentOf, dumpOf, optionsOf, restoreTo } from "./opened.ts";
 
 const users = `
   CREATE TABLE gone (id int PRIMARY KEY, n text);
@@ -37,6 +37,27 @@ for (const version of [15, 18] as const) {
     () => {
       const started = () =>
         shared(`postgres with what depends on it ${version}`, () => startPostgres(version));
+      test("a single table brings the functions that its trigger, index and policy call", async () => {
+        const server = await started();
+        const source = await server.createDatabase();
+        await server.psql(
+          source,
+          `CREATE FUNCTION f(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
+         CREATE FUNCTION allowed(int) RETURNS bool LANGUAGE sql AS 'SELECT true';
+         CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
+         CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+         CREATE INDEX t_f ON t (f(id));
+         CREATE TRIGGER stamps BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION stamp();
+         CREATE POLICY p ON t USING (allowed(id)); CREATE TABLE unasked (id int)`,
+        );
+        const backup = await dumpOf(optionsOf(server, source));
+        const target = freshName();
+        const { result } = await restoreTo(optionsOf(server, target), backup, { only: ["t"] });
+        assert.deepEqual([result.differences, result.failures], [[], []]);
+        await server.psql(source, "DROP TABLE unasked");
+        assert.equal(await contentOf(server, target), await contentOf(server, source));
+      });
+
       const ways: [string, Partial<RestoreOptions>, boolean][] = [
         ["to a new database", {}, false],
         ["to a new database by several workers", { jobs: 2 }, false],
