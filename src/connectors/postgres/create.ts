@@ -1,10 +1,11 @@
 import { Buffer } from "node:buffer";
 import type { Abortable } from "../../core/bytes.ts";
-import { BackupError } from "../../core/errors.ts";
+import { BackupError, hasCode } from "../../core/errors.ts";
 import { escapedBytes, hasEscapedBytes } from "./archive/encoding.ts";
 import { renameDatabase, statementsOf, tokensOf } from "./archive/sql.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
+import { sqlState } from "./failure.ts";
 import { markDatabase, type RestoreMark } from "./leftover.ts";
 import { quoteName } from "./names.ts";
 import { isLeftOut } from "./owners.ts";
@@ -93,12 +94,14 @@ export async function createDatabase(
     await runInside(client, name, [...after, ...comment], o);
     await client.rows(name, "ROLLBACK", o);
   } catch (error) {
-    if (isCreated) await dropDatabase(client, place, name);
+    if (isCreated) await dropUnfinished(client, place, name, error);
     o.signal.throwIfAborted();
     if (!(error instanceof Error) || error instanceof BackupError) throw error;
     throw new BackupError("restore/failed", `Cannot create "${name}": ${error.message}`, {
       cause: error,
-      hint: /locale|collation|encoding/i.test(error.message)
+      hint: sqlState(error) === "53100"
+        ? "Free space on the server, then restore again."
+        : /locale|collation|encoding/i.test(error.message)
         ? "Install the locale on the target's machine, or create an empty database with another " +
           "one yourself and restore into it."
         : "Create an empty database yourself and restore into it.",
@@ -131,20 +134,62 @@ function sayable(statement: string): string {
     "''SQL_ASCII''); END'";
 }
 
-/** Removes a database that a restore made, if it is there; also after the restore was aborted. */
-export async function dropDatabase(client: Client, place: string, name: string): Promise<void> {
-  // The client gives up a server without a sign of life.
+/**
+ * Removes what a failed restore made so far.
+ *
+ * @throws BackupError the failure itself with the name of what is left, where nobody answers any more
+ */
+export async function dropUnfinished(
+  client: Client,
+  place: string,
+  name: string,
+  failure: unknown,
+): Promise<void> {
+  // Who was waited for already is not waited for again.
+  if (!hasCode(failure, "connection/silent") && await dropDatabase(client, place, name)) return;
+  if (!(failure instanceof Error)) return;
+  const known = failure instanceof BackupError ? failure : undefined;
+  throw new BackupError(known?.code ?? "restore/failed", failure.message, {
+    cause: failure,
+    hint:
+      `${known?.hint === undefined ? "" : `${known.hint} `}What was restored so far may still ` +
+      `be there as "${name}"; it is no whole database, and the next restore to the same name drops ` +
+      "it.",
+    details: { ...known?.details, unfinished: name },
+  });
+}
+
+/**
+ * Removes a database that a restore made, if it is there; also after the restore was aborted.
+ *
+ * @returns whether it is gone: not where nobody answers any more
+ */
+export async function dropDatabase(client: Client, place: string, name: string): Promise<boolean> {
+  // The client gives up a server without a sign of life, and one that it gave up is not asked again.
   const o = new AbortController();
-  await dropSubscriptions(client, name, o).catch(() => {});
-  await client.release(name);
-  // A template cannot be dropped.
-  await client.rows(place, `ALTER DATABASE ${quoteName(name)} IS_TEMPLATE false`, o)
-    .catch(() => {});
-  // FORCE, since PostgreSQL 13: the stopped pg_restore's session may not have noticed yet.
-  await client.rows(place, `DROP DATABASE IF EXISTS ${quoteName(name)} WITH (FORCE)`, o)
-    .catch(() =>
-      client.rows(place, `DROP DATABASE IF EXISTS ${quoteName(name)}`, o).catch(() => {})
-    );
+  const quoted = quoteName(name);
+  const steps = [
+    () => dropSubscriptions(client, name, o),
+    () => client.release(name),
+    // A template cannot be dropped.
+    () => client.rows(place, `ALTER DATABASE ${quoted} IS_TEMPLATE false`, o),
+    // FORCE, since PostgreSQL 13: the stopped pg_restore's session may not have noticed yet.
+    () => client.rows(place, `DROP DATABASE IF EXISTS ${quoted} WITH (FORCE)`, o),
+    () => client.rows(place, `DROP DATABASE IF EXISTS ${quoted}`, o),
+  ];
+  let isGone = false;
+  for (const [index, step] of steps.entries()) {
+    try {
+      await step();
+      isGone = index >= 3;
+    } catch (error) {
+      if (hasCode(error, "connection/silent") || hasCode(error, "connection/unreachable")) {
+        return false;
+      }
+    }
+    if (isGone) return true;
+  }
+  return false;
 }
 
 /** A database with a subscription cannot be dropped; the slot on the other side is not this one's. */

@@ -15,7 +15,13 @@ import { quoteName } from "./names.ts";
 import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
 import { type PhasedRun, runInPhases } from "./phases.ts";
 import type { SelectedDatabase } from "./selection.ts";
-import { objectOf, restoreFailure, type ToolFailure } from "./tool-failure.ts";
+import {
+  isOfLostConnection,
+  lostConnectionHint,
+  objectOf,
+  restoreFailure,
+  type ToolFailure,
+} from "./tool-failure.ts";
 import type { ToolSet } from "./tools.ts";
 import { readSchemaNeeds } from "./schemas.ts";
 import { noteObjects } from "./undo.ts";
@@ -290,6 +296,11 @@ function failed({ entry, message }: ToolFailure, { serverMajor }: LoadOrder): Ba
 }
 
 function hintFor(message: string, serverMajor: number): string {
+  if (isOfLostConnection({ message })) return lostConnectionHint;
+  if (/No space left on device|Disk quota exceeded/i.test(message)) {
+    return "The server's disk is full: free space on it, and run the same restore again. What was " +
+      "there before still is.";
+  }
   if (/ does not exist; .*SQL function/.test(message) && serverMajor >= 17) {
     return "PostgreSQL 17 and newer make indexes and materialized views with an empty search_path, " +
       "whatever is set. Restore everything else with --keep-going, then ALTER FUNCTION … " +

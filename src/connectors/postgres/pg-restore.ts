@@ -8,7 +8,12 @@ import { withTempDir } from "../../core/temp.ts";
 import type { Address } from "./address.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import { databaseArgument } from "./names.ts";
-import { failureReader, type ToolFailure } from "./tool-failure.ts";
+import {
+  failureReader,
+  isOfLostConnection,
+  lostConnectionHint,
+  type ToolFailure,
+} from "./tool-failure.ts";
 import { complaint, type ToolSet, toolSpec } from "./tools.ts";
 
 /** One run of pg_restore. */
@@ -127,7 +132,9 @@ async function run(
     throw new BackupError("restore/failed", `pg_restore failed: ${complaint(error)}`, {
       cause: error,
       details: { stderr: error.exit.stderr },
-      hint: "Its whole output is in the log at --log-level debug. What was there before still is.",
+      hint: isOfLostConnection({ message: complaint(error) })
+        ? lostConnectionHint
+        : "Its whole output is in the log at --log-level debug. What was there before still is.",
     });
   }
   reader.end();

@@ -1,7 +1,6 @@
 import { type Abortable, collectText } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import { counted, shellQuote } from "../../core/text.ts";
 import type {
   RestorableChain,
   RestoreOptions,
@@ -24,24 +23,22 @@ import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
 import {
   createDatabase,
-  type DatabaseStatements,
   databaseStatements,
   dropDatabase,
+  dropUnfinished,
   runInside,
 } from "./create.ts";
-import { sqlState } from "./failure.ts";
 import { readInventory, templateExtensions } from "./inventory.ts";
 import { findLeftovers, isOf, markDatabase, markInPlace, markOf, unmark } from "./leftover.ts";
 import { loadArchive } from "./load.ts";
-import { derivedName, quoteName } from "./names.ts";
+import { derivedName } from "./names.ts";
 import { choosePart, idsFor, partOf, withoutPart } from "./part.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
-import { archiveTool, assertFree, dropCommand, inUse } from "./target.ts";
+import { type FailedStep, severalFailed } from "./several-failed.ts";
+import { putInPlace } from "./swap.ts";
+import { archiveTool } from "./target.ts";
 import { findToolSets, type ToolSet, toolsForRestore } from "./tools.ts";
-
-// Also after an interrupt.
-const markLimitMs = 10_000;
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -122,64 +119,6 @@ export async function restore(
   };
 }
 
-interface FailedStep {
-  readonly step: RestoreStep;
-  readonly error: BackupError;
-}
-
-/** Of several databases some are restored: those stay, and the rest can be restored by itself. */
-function severalFailed(
-  steps: readonly RestoreStep[],
-  done: readonly StepResult[],
-  failed: readonly FailedStep[],
-): BackupError {
-  const [first] = failed;
-  const untried = steps.slice(done.length + failed.length);
-  const rest = [...failed.map(({ step }) => step), ...untried].map(({ from }) => from);
-  const names = rest.map((name) => `--database ${shellQuote(name)}`).join(" ");
-  const left = failed.flatMap(({ error }) => leftOf(error));
-  const hints = [...new Set(failed.map(({ error }) => error.hint))].filter((hint) =>
-    hint !== undefined
-  );
-  return new BackupError(
-    first!.error.code,
-    [
-      `${counted(rest.length, "database")} of ${steps.length} could not be restored:`,
-      ...failed.map(({ step, error }) => `  ${step.from}: ${error.message}`),
-      ...untried.map(({ from }) => `  ${from}: not tried`),
-    ].join("\n"),
-    {
-      cause: first!.error,
-      hint: [
-        ...hints,
-        `${done.length === 0 ? "None" : "The others"} of the databases ` +
-        `${done.length === 0 ? "is" : "are"} restored. For what is left, run it again with ` +
-        `${names}.`,
-      ].join("\n"),
-      details: {
-        failed: failed.map(({ step, error }) => ({
-          from: step.from,
-          to: step.to,
-          code: error.code,
-          message: error.message,
-        })),
-        rest,
-        left,
-        differences: failed.flatMap(({ error }) => listOf(error.details?.["differences"])),
-        followUps: done.flatMap(({ followUps }) => followUps),
-      },
-    },
-  );
-}
-
-function leftOf(error: BackupError): readonly unknown[] {
-  return listOf(error.details?.["left"]);
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
 async function restoreStep(
   scene: Scene,
   source: SelectedDatabase,
@@ -224,7 +163,7 @@ async function restoreBeside(
   o: Context,
 ): Promise<StepResult> {
   const { client, place, options } = scene;
-  await dropUnfinished(scene, step, o);
+  await dropLeftovers(scene, step, o);
   const rows = await client.rows(place, "SELECT datname AS name FROM pg_catalog.pg_database", o);
   const present = new Set(rows.map((row) => String(row["name"])));
   const name = derivedName(step.to, `_restore_${options.backupId}`, present);
@@ -240,8 +179,8 @@ async function restoreBeside(
       await dropDatabase(client, place, name);
       await create();
     }, o);
-    isLoaded = true;
     await markDatabase(client, place, name, mark(scene, source, step, "complete"), o);
+    isLoaded = true;
     await runInside(client, name, statements.after, o);
     const differences = await compare(scene, source, name, step, head, { ids, leftOut }, o);
     if (result.failures.length > 0) {
@@ -255,7 +194,8 @@ async function restoreBeside(
   } catch (error) {
     await client.release(name);
     if (isLoaded) throw kept(error, step, name);
-    await dropDatabase(client, place, name);
+    if (o.signal.aborted) await dropDatabase(client, place, name);
+    else await dropUnfinished(client, place, name, error);
     throw error;
   }
 }
@@ -300,7 +240,7 @@ function mark(
 }
 
 /** What killed restores of this database left is half of something, and only in the way. */
-async function dropUnfinished(
+async function dropLeftovers(
   { client, place }: Scene,
   { to }: RestoreStep,
   o: Context,
@@ -410,49 +350,4 @@ function kept(error: unknown, { from, to }: RestoreStep, name: string): unknown 
       "and restores nothing again.",
     details: { ...known?.details, left: [{ from, to, name }] },
   });
-}
-
-/**
- * Gives a restored database its name, and the old one that which it is kept under: both or none.
- *
- * @returns follow-ups
- */
-async function putInPlace(
-  { client, place, address }: Scene,
-  name: string,
-  { to, mode, keptAs }: RestoreStep,
-  { comment }: DatabaseStatements,
-  o: Context,
-): Promise<string[]> {
-  const isSwap = mode === "swap";
-  if (isSwap) await assertFree(client, place, to, o);
-  // Its own comment in place of the mark, which comes back when the renaming fails.
-  const [before] = (await findLeftovers(client, place, o)).filter((one) => one.name === name);
-  const none = `COMMENT ON DATABASE ${quoteName(name)} IS NULL`;
-  await runInside(client, name, comment.length === 0 ? [none] : comment, o);
-  await client.release(name);
-  try {
-    await assertFree(client, place, name, o);
-    // Sent as one text, the two run in one transaction.
-    await client.rows(
-      place,
-      [
-        ...isSwap ? [`ALTER DATABASE ${quoteName(to)} RENAME TO ${quoteName(keptAs!)}`] : [],
-        `ALTER DATABASE ${quoteName(name)} RENAME TO ${quoteName(to)}`,
-      ].join(";\n"),
-      o,
-    );
-  } catch (error) {
-    const again = { ...o, signal: AbortSignal.timeout(markLimitMs) };
-    if (before !== undefined) {
-      await markDatabase(client, place, name, before, again).catch(() => {});
-    }
-    if (sqlState(error) === "55006") throw inUse(to, [], error);
-    if (sqlState(error) === undefined || !(error instanceof Error)) throw error;
-    throw new BackupError("restore/failed", `Cannot rename "${name}": ${error.message}`, {
-      cause: error,
-      hint: "Renaming takes the owner of the database, with CREATEDB, or a superuser.",
-    });
-  }
-  return keptAs === undefined ? [] : [dropCommand(address, place, keptAs)];
 }

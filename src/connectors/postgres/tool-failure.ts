@@ -157,3 +157,17 @@ function messageOf(said: string): string {
   return [first.replace(/^could not execute query: /, "").replace(/(^|: )ERROR: +/, "$1"), ...notes]
     .map((part) => part.replace(/\.$/, "")).join("; ");
 }
+
+/** Whether a statement failed because its connection ended: what comes after it fails by that alone. */
+export function isOfLostConnection({ message }: Pick<ToolFailure, "message">): boolean {
+  return new RegExp(
+    "server closed the connection|terminating connection|no connection to the server|" +
+      "connection to server .* failed|SSL connection has been closed|could not (send|receive) data|" +
+      "SYSCALL error|PQputCopy(Data|End)",
+  ).test(message);
+}
+
+/** What to do then. */
+export const lostConnectionHint =
+  "The server ended the connection: look into its log for why, and run the same restore again once " +
+  "it is up. What was there before still is.";

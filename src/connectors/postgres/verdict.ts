@@ -2,7 +2,7 @@ import type { RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
 import type { Absence } from "./absence.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import { areRowsRefused } from "./phases.ts";
-import { isOfOtherLanguage, type ToolFailure } from "./tool-failure.ts";
+import { isOfLostConnection, isOfOtherLanguage, type ToolFailure } from "./tool-failure.ts";
 
 /** What to do about failures while they come. */
 export interface Verdict {
@@ -32,6 +32,8 @@ export function judging(
     isPhased,
     isOneTransaction: false,
     judge(failure) {
+      // Without the connection everything else fails, too.
+      if (isOfLostConnection(failure)) return "stop";
       if (absence.explains(failure)) {
         if (!verdict.isOneTransaction) return "go on";
         verdict.again ??= { failure, how: "without it" };
