@@ -154,8 +154,8 @@ export interface RestoreOptions {
    */
   readonly isDifferenceAccepted: boolean;
   /**
-   * Go on after statements that fail and list them. A database that was restored beside is then
-   * never swapped in: it stays under its own name, and is one of {@link RestoreResult.left}.
+   * Go on after statements that fail and list them. A database of which something failed then takes
+   * no other's place: restored beside one, it stays there, and is one of {@link RestoreResult.left}.
    */
   readonly isKeepGoing: boolean;
   /** Parallel restore workers, where the tool has them; default 1. */

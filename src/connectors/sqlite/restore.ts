@@ -56,9 +56,12 @@ export async function restore(
     const done = { steps: [step], failures: [], left: [], differences: [], warnings };
     if (problems.length > 0 && !isTaken) {
       if (!options.isKeepGoing) throw damaged(problems);
-      isLeft = true;
       const failures = problems.map((message) => ({ database: step.to, message, leaves }));
-      return { ...done, failures, left, followUps: [] };
+      // In the place of nothing, a part is better than none.
+      isLeft = step.mode === "swap";
+      if (isLeft) return { ...done, failures, left, followUps: [] };
+      await install(beside, step, { ...o, backupId: options.backupId });
+      return { ...done, failures, followUps: await followUps(step) };
     }
     if (problems.length === 0) {
       const pages = await openDatabase(beside, "ro", o);

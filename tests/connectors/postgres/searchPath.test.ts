@@ -170,9 +170,10 @@ for (const version of [15, 18] as const) {
               isKeepGoing: true,
               isOverwrite: true,
             });
-            const name = `${target}_restore_k3v9x2ma`;
-            assert.deepEqual(result.left, [{ from: source, to: target, name }]);
-            assert.equal((await databasesOf(server)).includes(target), target === precious);
+            // In the place of nothing, what there is is better than nothing.
+            const isBeside = target === precious;
+            const name = isBeside ? `${target}_restore_k3v9x2ma` : target;
+            assert.deepEqual(result.left, isBeside ? [{ from: source, to: target, name }] : []);
             const failed = result.failures.map(({ object }) => object).sort();
             assert.deepEqual(failed, [
               "comment public.INDEX t_two",
@@ -190,6 +191,7 @@ for (const version of [15, 18] as const) {
                 .sort(),
               ["public.t_two"],
             );
+            if (!isBeside) continue;
             // And is taken when it is mended.
             const taken = await restoreTo(optionsOf(server, target), backup, {
               isDifferenceAccepted: true,
@@ -236,9 +238,11 @@ for (const version of [15, 18] as const) {
           restoreTo(options, backup, { restoreArgs }),
           code("restore/failed", /extension postgres_fdw|extension earthdistance/),
         );
-        const { result } = await restoreTo(options, backup, { restoreArgs, isKeepGoing: true });
-        const [{ name } = { name: "" }] = result.left;
-        assert.equal(await server.psql(name, "SELECT count(*) FROM plain"), "7");
+        const { plan, result } = await restoreTo(options, backup, {
+          restoreArgs,
+          isKeepGoing: true,
+        });
+        assert.equal(await server.psql(plan.steps[0]!.to, "SELECT count(*) FROM plain"), "7");
         const failed = result.failures.map(({ object }) => object);
         assert.ok(
           failed.includes("extension postgres_fdw") || failed.includes("extension earthdistance"),
@@ -263,6 +267,6 @@ needs("postgres15", "postgres18").describe("PostgreSQL 15 and 18", () => {
     );
     const { result } = await restoreTo(optionsOf(young, target), backup, { isKeepGoing: true });
     assert.equal(result.failures.length, 1);
-    assert.equal(await young.psql(result.left[0]!.name, "SELECT n FROM names"), "é");
+    assert.equal(await young.psql(target, "SELECT n FROM names"), "é");
   });
 });

@@ -394,6 +394,13 @@ describe("sqlite restore", () => {
     assert.ok(result.failures.length > 0);
     assert.deepEqual(result.left, [{ from: "app.db", to: target, name: target + beside }]);
     assert.deepEqual(contentOf(target), old);
+    // In the place of nothing, what can be read is better than nothing.
+    const elsewhere = join(tempDir(), "new.db");
+    const made = await restoreInto(await connectorOf(elsewhere), chain, { isKeepGoing: true });
+    assert.deepEqual([made.result.failures.length > 0, made.result.left], [true, []]);
+    const found = new DatabaseSync(elsewhere, { readOnly: true });
+    assert.equal(found.prepare("SELECT count(*) AS n FROM rowless").get()?.["n"], 2);
+    found.close();
     const taken = await restoreInto(connector, chain, {
       isOverwrite: true,
       isDifferenceAccepted: true,
