@@ -158,13 +158,17 @@ function messageOf(said: string): string {
     .map((part) => part.replace(/\.$/, "")).join("; ");
 }
 
-/** Whether a statement failed because its connection ended: what comes after it fails by that alone. */
+/**
+ * Whether a statement failed because its connection ended: what comes after it fails by that alone.
+ * Details do not count, nor what a foreign server did: that is an answer of this one.
+ */
 export function isOfLostConnection({ message }: Pick<ToolFailure, "message">): boolean {
-  return new RegExp(
+  const [first = ""] = message.split("; ");
+  return !message.includes("remote SQL command") && new RegExp(
     "server closed the connection|terminating connection|no connection to the server|" +
       "connection to server .* failed|SSL connection has been closed|could not (send|receive) data|" +
       "SYSCALL error|PQputCopy(Data|End)",
-  ).test(message);
+  ).test(first);
 }
 
 /** What to do then. */
