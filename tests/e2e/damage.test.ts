@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
 import { dbbackup, fails, filesBelow, type Place, place, succeeds } from "./support/cli.ts";
 import { editManifest } from "./support/manifest.ts";
 import { makeSqlite, ordersOf } from "./support/sqlite.ts";
@@ -221,6 +222,8 @@ describe("a manifest", () => {
 describe("an older backup", () => {
   async function two(name: string) {
     const { at, folder } = await backedUp(name);
+    // Names of folders tell only the second, and what cannot be read tells no more.
+    await pause(1_100);
     await succeeds(at, ["backup", "--from", "sqlite:shop.db", "--to", "./backups"]);
     const folders = readdirSync(join(folder, "..")).map((one) => join(folder, "..", one));
     const newer = folders.find((one) => one !== folder && !one.endsWith(basename(folder)))!;
