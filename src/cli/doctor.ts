@@ -6,7 +6,7 @@ import type { SourceInfo } from "../contracts/connector.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
 import { briefPatience } from "../core/retry.ts";
 import { formatBytes } from "../core/text.ts";
-import { type IdentifiedSource, identifySource } from "../jobs/source.ts";
+import { type IdentifiedSource, identifySource } from "../jobs/shared/source.ts";
 import { probeStorage } from "../storage/probe.ts";
 import { type ErrorJson, errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";

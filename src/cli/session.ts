@@ -18,7 +18,7 @@ import type { Runtime } from "../core/runtime.ts";
 import type { Secrets } from "../core/secret.ts";
 import { sweepTempDirs } from "../core/temp.ts";
 import { connectorKinds, storageKinds, withPlugins } from "../registry.ts";
-import type { JobContext } from "../jobs/types.ts";
+import type { JobContext } from "../jobs/shared/types.ts";
 
 /** What a command works with. */
 export interface Session {

@@ -9,7 +9,7 @@ import type { Omission } from "../../src/contracts/manifest.ts";
 import type { Storage } from "../../src/contracts/storage.ts";
 import type { Bytes } from "../../src/core/bytes.ts";
 import { BackupError } from "../../src/core/errors.ts";
-import { runBackup } from "../../src/jobs/backup.ts";
+import { runBackup } from "../../src/jobs/backup/run.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
 import { contextOf, destinationOf } from "./support.ts";
 

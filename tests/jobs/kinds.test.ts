@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { readCatalog } from "../../src/catalog/catalog.ts";
 import { applyRetention } from "../../src/catalog/retention.ts";
-import { pruneBackups } from "../../src/jobs/prune.ts";
+import { pruneBackups } from "../../src/jobs/prune/prune.ts";
 import { idOf, refOf } from "../catalog/refs.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
 import { never } from "../support/runtime.ts";

@@ -4,9 +4,9 @@ import { describe, test } from "node:test";
 import { backupPrefix } from "../../src/catalog/names.ts";
 import { parseSealName } from "../../src/catalog/seal.ts";
 import type { Manifest } from "../../src/contracts/manifest.ts";
-import { copyBackups } from "../../src/jobs/copy.ts";
-import type { JobContext } from "../../src/jobs/types.ts";
-import { verifyBackups } from "../../src/jobs/verify.ts";
+import { copyBackups } from "../../src/jobs/copy/copy.ts";
+import type { JobContext } from "../../src/jobs/shared/types.ts";
+import { verifyBackups } from "../../src/jobs/verify/verify.ts";
 import { connectorKinds } from "../../src/registry.ts";
 import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";
 import {

@@ -5,15 +5,15 @@ import { describe, test } from "node:test";
 import type { JobDefinition } from "../../src/config/model.ts";
 import type { Connector, SourceInfo } from "../../src/contracts/connector.ts";
 import { BackupError } from "../../src/core/errors.ts";
-import { runBackup } from "../../src/jobs/backup.ts";
+import { runBackup } from "../../src/jobs/backup/run.ts";
 import {
   backupHolds,
   type DatabaseHold,
   restoreHolds,
   withDatabases,
-} from "../../src/jobs/database-lock.ts";
-import { prepareRestore } from "../../src/jobs/restore.ts";
-import type { RestoreRequest } from "../../src/jobs/types.ts";
+} from "../../src/jobs/shared/database-lock.ts";
+import { prepareRestore } from "../../src/jobs/restore/restore.ts";
+import type { RestoreRequest } from "../../src/jobs/shared/types.ts";
 import { makeSqlite } from "../e2e/support/sqlite.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
 import { tempDir } from "../support/workspace.ts";

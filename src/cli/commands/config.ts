@@ -11,7 +11,7 @@ import { showConfig } from "../../config/show.ts";
 import { typescriptTemplate, yamlTemplate } from "../../config/template.ts";
 import { BackupError, type ErrorCode, systemCode, toBackupError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
-import { resolveEncryption } from "../../jobs/encryption.ts";
+import { resolveEncryption } from "../../jobs/backup/encryption.ts";
 import { connectorKinds, storageKinds, withPlugins } from "../../registry.ts";
 import { commonFlags, defineCommand, merge, object, textOption, toggle } from "../command.ts";
 import { resolveIdentities } from "../encryption.ts";

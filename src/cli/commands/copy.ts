@@ -3,8 +3,8 @@ import { resolve } from "node:path";
 import type { Config, DestinationDefinition } from "../../config/model.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { formatBytes, suggestion } from "../../core/text.ts";
-import { copyBackups } from "../../jobs/copy.ts";
-import type { CopyResult } from "../../jobs/types.ts";
+import { copyBackups } from "../../jobs/copy/copy.ts";
+import type { CopyResult } from "../../jobs/shared/types.ts";
 import {
   commonFlags,
   defineCommand,

@@ -1,5 +1,5 @@
-import type { DeletedCopy, DeletePlan, PruneOutcome } from "../../jobs/types.ts";
-import { deleteBackup } from "../../jobs/delete.ts";
+import type { DeletedCopy, DeletePlan, PruneOutcome } from "../../jobs/shared/types.ts";
+import { deleteBackup } from "../../jobs/prune/delete.ts";
 import { BackupError } from "../../core/errors.ts";
 import { formatBytes } from "../../core/text.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument, toggle } from "../command.ts";

@@ -1,4 +1,4 @@
-import { setHold } from "../../jobs/hold.ts";
+import { setHold } from "../../jobs/prune/hold.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument } from "../command.ts";
 import { errorJson } from "../errors.ts";
 import { fromOption } from "../from.ts";

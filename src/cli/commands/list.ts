@@ -1,10 +1,10 @@
 import { fromOption } from "../from.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import { momentOf } from "../../catalog/moment.ts";
-import { aheadWarning } from "../../jobs/clock.ts";
-import type { FailedDestination } from "../../jobs/destinations.ts";
-import { listBackups, listJobs } from "../../jobs/list.ts";
-import type { ListedBackup } from "../../jobs/types.ts";
+import { aheadWarning } from "../../jobs/shared/clock.ts";
+import type { FailedDestination } from "../../jobs/shared/destinations.ts";
+import { listBackups, listJobs } from "../../jobs/shared/list.ts";
+import type { ListedBackup } from "../../jobs/shared/types.ts";
 import type { Config } from "../../config/model.ts";
 import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";

@@ -6,10 +6,10 @@ import { defaultAbandonedAfterMs } from "../../config/model.ts";
 import { parseDuration } from "../../config/units.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { counted, formatBytes, suggestion } from "../../core/text.ts";
-import { aheadWarning } from "../../jobs/clock.ts";
-import { listJobs } from "../../jobs/list.ts";
-import { pruneBackups } from "../../jobs/prune.ts";
-import type { PruneOutcome, PruneRequest, PruneResult } from "../../jobs/types.ts";
+import { aheadWarning } from "../../jobs/shared/clock.ts";
+import { listJobs } from "../../jobs/shared/list.ts";
+import { pruneBackups } from "../../jobs/prune/prune.ts";
+import type { PruneOutcome, PruneRequest, PruneResult } from "../../jobs/shared/types.ts";
 import {
   commonFlags,
   countOption,

@@ -1,9 +1,9 @@
 import { BackupError, type ErrorCode } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
-import { verifyBackups } from "../../jobs/verify.ts";
-import type { Stray, VerifyResult } from "../../jobs/types.ts";
+import { verifyBackups } from "../../jobs/verify/verify.ts";
+import type { Stray, VerifyResult } from "../../jobs/shared/types.ts";
 import type { DestinationDefinition } from "../../config/model.ts";
-import type { FailedDestination } from "../../jobs/destinations.ts";
+import type { FailedDestination } from "../../jobs/shared/destinations.ts";
 import { jobOrBackup } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, restArguments, toggle } from "../command.ts";
 import { keyFlags } from "../encryption.ts";

@@ -1,0 +1,84 @@
+import type { JobDefinition } from "../../config/model.ts";
+import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
+import type { OpenDestination } from "../shared/destinations.ts";
+import { assertServerClock } from "../shared/clock.ts";
+import { pruneOpen } from "../prune/prune.ts";
+import type { JobContext, PruneResult, RunResult } from "../shared/types.ts";
+import { counted } from "../../core/text.ts";
+
+/**
+ * Prunes where a run has just committed its backup. The backup stands whatever comes of it: what
+ * cannot be deleted makes the run `partial`, so that a disk that fills up is told in time.
+ */
+export async function pruneAfter(
+  result: RunResult,
+  job: JobDefinition,
+  open: readonly OpenDestination[],
+  o: JobContext,
+): Promise<RunResult> {
+  const committed = new Set(
+    result.destinations.filter(({ status }) => status === "committed").map(({ name }) => name),
+  );
+  const request = {
+    job: job.name,
+    destinations: job.destinations,
+    retention: job.retention,
+    timezone: job.timezone,
+    abandonedAfterMs: job.abandonedAfterMs,
+    isDryRun: false,
+  };
+  try {
+    const { trusted, untold } = byClock(open.filter(({ name }) => committed.has(name)), result);
+    const pruned = await pruneOpen(request, trusted, o);
+    for (const one of pruned) logPruned(one, o);
+    const whole = withFailures(result, pruned);
+    return untold === undefined ? whole : withFailure(whole, untold.location, untold.error);
+  } catch (error) {
+    const reason = toBackupError(o.signal.aborted ? o.signal.reason : error);
+    return withFailure(result, "its destinations", reason);
+  }
+}
+
+/**
+ * A store with a clock of its own is asked by the prune itself. A local disk has none: there the
+ * database server's is the witness against this machine's.
+ */
+function byClock(open: readonly OpenDestination[], { manifest }: RunResult) {
+  const hasClock = ({ storage }: OpenDestination) => storage.hasOwnClock === true;
+  try {
+    assertServerClock(manifest?.clockOffsetMs ?? null);
+    return { trusted: open, untold: undefined };
+  } catch (error) {
+    const trusted = open.filter(hasClock);
+    const other = open.find((one) => !hasClock(one));
+    if (other === undefined) return { trusted, untold: undefined };
+    return { trusted, untold: { location: other.storage.location, error: toBackupError(error) } };
+  }
+}
+
+function logPruned({ backups, abandoned, location }: PruneResult, o: JobContext): void {
+  const dropped = [...backups, ...abandoned].filter(({ outcome }) => outcome.status === "dropped");
+  if (dropped.length === 0) return;
+  o.runtime.log.info("Pruned {dropped} at {location}", {
+    dropped: counted(dropped.length, "folder"),
+    location,
+  });
+}
+
+function withFailures(result: RunResult, pruned: readonly PruneResult[]): RunResult {
+  return pruned.reduce((whole, { error, location }) => {
+    if (error === undefined) return whole;
+    if (!hasCode(error, "locked/backups")) return withFailure(whole, location, error);
+    // Somebody restores or checks a backup just now; the next run prunes.
+    return { ...whole, warnings: [...whole.warnings, `Nothing was pruned: ${error.message}`] };
+  }, result);
+}
+
+function withFailure(result: RunResult, location: string, cause: BackupError): RunResult {
+  const message = `Backup ${result.run} is complete, but old ones could not be pruned at ` +
+    `${location}: ${cause.message}`;
+  const error = new BackupError("partial/prune", message, { cause, hint: cause.hint });
+  return result.error === undefined
+    ? { ...result, status: "partial", error }
+    : { ...result, warnings: [...result.warnings, message] };
+}

@@ -1,0 +1,193 @@
+import { surveyCatalog } from "../../catalog/catalog.ts";
+import type { DestinationDefinition } from "../../config/model.ts";
+import type { BackupRef } from "../../contracts/strategy.ts";
+import { momentOf } from "../../catalog/moment.ts";
+import { toBackupError } from "../../core/errors.ts";
+import { mapSome } from "../../core/map-some.ts";
+import { withoutAhead } from "./clock.ts";
+import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
+import { type ManifestCache, openManifestCache } from "./manifest-cache.ts";
+import { resolveReached } from "./resolve-reached.ts";
+import type { JobContext, ListBackups, ListedBackup, ShowBackup } from "./types.ts";
+
+// Small objects over a network: the round trip is what costs, so many are under way at once.
+const manifestsAtOnce = 16;
+
+/** Lists the backups of several destinations as one list. See {@link ListBackups}. */
+export const listBackups: ListBackups = (definitions, o) =>
+  withFound(definitions, o, async ({ found, warnings, unreached }, open) => {
+    const backups = await withManifests(found, open, o);
+    backups.sort((a, b) => momentOf(b).getTime() - momentOf(a).getTime() || (a.id < b.id ? 1 : -1));
+    const { ahead } = withoutAhead(backups, (one) => one, o.runtime.now());
+    const places = open.map(({ name }) => name);
+    return { backups, warnings, unreached, ahead: ahead.map(({ id }) => id), places };
+  });
+
+/** Every backup as its folder's name tells it, oldest first. Reads no manifest. */
+export const listRefs = (
+  definitions: readonly DestinationDefinition[],
+  o: JobContext,
+): Promise<{ refs: BackupRef[]; unreached: readonly FailedDestination[] }> =>
+  withFound(
+    definitions,
+    o,
+    ({ found, unreached }) => Promise.resolve({ refs: found.map(({ ref }) => ref), unreached }),
+  );
+
+/** One backup, and what it builds on. See {@link ShowBackup}. */
+export const showBackup: ShowBackup = (definitions, id, o) =>
+  withFound(definitions, o, async ({ found, unreached }) => {
+    const refs = found.map(({ ref }) => ref);
+    const { prefix } = resolveReached(refs, id, unreached);
+    const cache = await openManifestCache(o);
+    try {
+      const one = found.find(({ ref }) => ref.prefix === prefix)!;
+      return { backup: await listed(one, cache, o), chain: linksOf(one.ref, refs), unreached };
+    } finally {
+      cache.close();
+    }
+  });
+
+/** From the full backup to this one; shorter where a link is missing. */
+function linksOf(ref: BackupRef, all: readonly BackupRef[]): BackupRef[] {
+  const chain = [ref];
+  while (chain[0]!.parentId !== undefined && chain.length <= all.length) {
+    const { parentId, job, sourceTag } = chain[0]!;
+    const parent = all.find((one) =>
+      one.id === parentId && one.job === job && one.sourceTag === sourceTag
+    );
+    if (parent === undefined) break;
+    chain.unshift(parent);
+  }
+  return chain;
+}
+
+/** Destinations that cannot be read are warnings, and an error only where all are. */
+function withFound<T>(
+  definitions: readonly DestinationDefinition[],
+  o: JobContext & { job?: string },
+  use: (
+    listing: {
+      readonly found: readonly FoundBackup[];
+      readonly warnings: string[];
+      readonly unreached: readonly FailedDestination[];
+    },
+    open: readonly OpenDestination[],
+  ) => Promise<T>,
+): Promise<T> {
+  return withDestinations(definitions, o, async (open, unopened) => {
+    const { found, warnings, failed } = await findBackups(open, o, o.job);
+    const unreached = [...unopened, ...failed];
+    if (unreached.length > 0 && unreached.length === definitions.length) {
+      throw unreached[0]!.error;
+    }
+    const unopenedWarnings = unopened.map(({ name, error }) =>
+      `Destination "${name}" is left out: ${error.message}`
+    );
+    return await use({ found, warnings: [...unopenedWarnings, ...warnings], unreached }, open);
+  });
+}
+
+/** The names of the jobs that have backups at these destinations, sorted. Reads no manifest. */
+export const listJobs = (
+  definitions: readonly DestinationDefinition[],
+  o: JobContext,
+): Promise<string[]> =>
+  withDestinations(definitions, o, async (open, unopened) => {
+    const { found, failed } = await findBackups(open, o);
+    const [unreached] = [...unopened, ...failed];
+    if (unreached !== undefined) throw unreached.error;
+    return [...new Set(found.map(({ ref }) => ref.job))].sort();
+  });
+
+async function withManifests(
+  found: readonly FoundBackup[],
+  open: readonly OpenDestination[],
+  o: JobContext & { job?: string },
+): Promise<ListedBackup[]> {
+  const cache = await openManifestCache(o);
+  try {
+    const backups = await mapSome(found, manifestsAtOnce, (backup) => listed(backup, cache, o));
+    for (const { storage } of o.job === undefined ? open : []) {
+      const here = found.filter(({ copies }) =>
+        copies.some(({ destination }) => destination.storage === storage)
+      );
+      // An empty list may be a disk that is not mounted.
+      if (here.length > 0) {
+        cache.keepOnly(storage.location, new Set(here.map(({ ref }) => ref.prefix)));
+      }
+    }
+    return backups;
+  } finally {
+    cache.close();
+  }
+}
+
+/** A backup with the destinations that have it. */
+export interface FoundBackup {
+  readonly ref: BackupRef;
+  /** In the order given; never empty. Each with the marks and files as they are there. */
+  readonly copies: readonly { readonly destination: OpenDestination; readonly ref: BackupRef }[];
+}
+
+/** Reads the catalogs of destinations and joins the copies of each backup, oldest first. */
+export async function findBackups(
+  open: readonly OpenDestination[],
+  o: JobContext,
+  job?: string,
+): Promise<
+  {
+    found: FoundBackup[];
+    warnings: string[];
+    failed: FailedDestination[];
+    /** Folders with a manifest and a name that is no backup's. */
+    strays: { readonly destination: OpenDestination; readonly prefix: string }[];
+  }
+> {
+  const byPrefix = new Map<string, { destination: OpenDestination; ref: BackupRef }[]>();
+  const warnings: string[] = [];
+  const failed: FailedDestination[] = [];
+  const strays: { destination: OpenDestination; prefix: string }[] = [];
+  for (const destination of open) {
+    try {
+      const survey = await surveyCatalog(destination.storage, { ...o, job });
+      strays.push(...survey.strays.map((prefix) => ({ destination, prefix })));
+      for (const ref of survey.backups) {
+        const copies = byPrefix.get(ref.prefix) ?? [];
+        copies.push({ destination, ref });
+        byPrefix.set(ref.prefix, copies);
+      }
+    } catch (reason) {
+      o.signal.throwIfAborted();
+      const error = toBackupError(reason);
+      failed.push({ name: destination.name, error });
+      warnings.push(`Destination "${destination.name}" is left out: ${error.message}`);
+    }
+  }
+  const found = [...byPrefix.values()].map((copies) => ({ ref: copies[0]!.ref, copies }));
+  found.sort((a, b) => a.ref.createdAt.getTime() - b.ref.createdAt.getTime());
+  return { found, warnings, failed, strays };
+}
+
+async function listed(
+  { ref, copies }: FoundBackup,
+  cache: ManifestCache,
+  o: JobContext,
+): Promise<ListedBackup> {
+  const destinations = copies.map(({ destination }) => destination.name);
+  const marks = copies.flatMap((copy) => copy.ref.marks);
+  const base = { ...ref, marks, destinations };
+  let failure: unknown;
+  for (const copy of copies) {
+    try {
+      const manifest = await cache.read(copy.destination.storage, copy.ref, o);
+      // A folder's name tells the start only to the second.
+      const createdAt = new Date(manifest.startedAt);
+      return { ...base, job: manifest.job, createdAt, manifest };
+    } catch (error) {
+      o.signal.throwIfAborted();
+      failure = error;
+    }
+  }
+  return { ...base, manifest: undefined, error: toBackupError(failure) };
+}

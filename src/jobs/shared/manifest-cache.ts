@@ -1,0 +1,103 @@
+import { join } from "node:path";
+import type { DatabaseSync } from "node:sqlite";
+import { parseManifest, readManifest } from "../../catalog/manifest.ts";
+import { sealedDigest } from "../../catalog/seal.ts";
+import { type Manifest, manifestName } from "../../contracts/manifest.ts";
+import type { Storage } from "../../contracts/storage.ts";
+import type { BackupRef } from "../../contracts/strategy.ts";
+import { openStateDatabase, type StateDatabase } from "./state-database.ts";
+import type { JobContext } from "./types.ts";
+
+/**
+ * Remembers manifests, which never change, between runs. It lies in the state folder; losing it costs
+ * time and nothing else, so nothing here fails because of it.
+ */
+export interface ManifestCache {
+  /** As {@link readManifest}, from the cache where it is there. */
+  read(storage: Storage, ref: BackupRef, o: JobContext): Promise<Manifest>;
+  /** Forgets the backups of a location that are not among these. */
+  keepOnly(location: string, prefixes: ReadonlySet<string>): void;
+  close(): void;
+}
+
+/** Opens the cache; where that cannot be done, every manifest is read from its destination. */
+export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
+  let database = await openDatabase(o);
+
+  /** A cache that fails once is not asked again. */
+  function attempt<T>(use: (database: DatabaseSync) => T): T | undefined {
+    if (database === undefined) return undefined;
+    try {
+      return database.use(use);
+    } catch (error) {
+      o.runtime.log.debug("The cache of manifests fails: {error}", { error: String(error) });
+      database.close();
+      database = undefined;
+      return undefined;
+    }
+  }
+
+  function remembered(location: string, ref: BackupRef, sha256: string): Manifest | undefined {
+    const row = attempt((db) =>
+      db.prepare("SELECT text FROM sealed WHERE location = ? AND prefix = ? AND sha256 = ?")
+        .get(location, ref.prefix, sha256)
+    );
+    if (row === undefined) return undefined;
+    try {
+      const text = new TextEncoder().encode(String(row["text"]));
+      const manifest = parseManifest(text, ref.prefix + manifestName);
+      return manifest.id === ref.id ? manifest : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  return {
+    async read(storage, ref, context) {
+      const { location } = storage;
+      const sha256 = sealedDigest(ref.files);
+      const known = sha256 === undefined ? undefined : remembered(location, ref, sha256);
+      if (known !== undefined) return known;
+      const manifest = await readManifest(storage, ref, context);
+      // Only what a seal proves, and tells apart from what somebody put in its place, is kept.
+      if (sha256 === undefined) return manifest;
+      attempt((db) =>
+        db.prepare(
+          "INSERT OR REPLACE INTO sealed (location, prefix, sha256, text) VALUES (?, ?, ?, ?)",
+        ).run(location, ref.prefix, sha256, JSON.stringify(manifest))
+      );
+      return manifest;
+    },
+    keepOnly(location, prefixes) {
+      attempt((db) => {
+        const rows = db.prepare("SELECT prefix FROM sealed WHERE location = ?").all(location);
+        const gone = rows.map((row) => String(row["prefix"])).filter((one) => !prefixes.has(one));
+        const remove = db.prepare("DELETE FROM sealed WHERE location = ? AND prefix = ?");
+        for (const prefix of gone) remove.run(location, prefix);
+      });
+    },
+    close: () => database?.close(),
+  };
+}
+
+const tables = `
+  PRAGMA journal_mode = WAL;
+  PRAGMA synchronous = OFF;
+  PRAGMA busy_timeout = 1000;
+  CREATE TABLE IF NOT EXISTS sealed (
+    location TEXT NOT NULL, prefix TEXT NOT NULL, sha256 TEXT NOT NULL, text TEXT NOT NULL,
+    PRIMARY KEY (location, prefix)
+  ) WITHOUT ROWID;
+`;
+
+async function openDatabase(o: JobContext): Promise<StateDatabase | undefined> {
+  try {
+    return await openStateDatabase(join(o.stateDir, "manifests.db"), {
+      tables,
+      onDamaged: (aside) =>
+        o.runtime.log.debug("The cache of manifests was damaged: it is now {aside}", { aside }),
+    });
+  } catch {
+    return undefined;
+  }
+}

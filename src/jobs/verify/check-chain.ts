@@ -1,0 +1,121 @@
+import { chainOf } from "../../catalog/catalog.ts";
+import { type ManifestFile, readManifest, readManifestFile } from "../../catalog/manifest.ts";
+import type { Manifest } from "../../contracts/manifest.ts";
+import type { BackupRef } from "../../contracts/strategy.ts";
+import { BackupError, hasCode } from "../../core/errors.ts";
+import type { Copy } from "../shared/damaged-copy.ts";
+import type { FoundBackup } from "../shared/list.ts";
+import type { JobContext } from "../shared/types.ts";
+
+/** What all destinations together have. */
+export interface Everything {
+  readonly found: readonly FoundBackup[];
+  /** False when some destination could not be looked at. */
+  readonly isWhole: boolean;
+}
+
+/**
+ * Makes sure that what a copy builds on is there, as it was when the backup was made. A restore takes
+ * each link from wherever it is, so another destination's copy will do.
+ *
+ * @returns notes on what lies elsewhere
+ * @throws BackupError `verification/broken-chain`, `storage/unreadable` when that cannot be told;
+ * those of the storage
+ */
+export async function checkChain(
+  { destination, ref }: Copy,
+  { parent }: Manifest,
+  { found, isWhole }: Everything,
+  o: JobContext,
+): Promise<string[]> {
+  if (parent === null) return [];
+  const notes: string[] = [];
+  const links = ancestorsOf(ref, found, isWhole);
+  for (const { ref: { id }, copies } of links) {
+    if (copies.some((copy) => copy.destination === destination)) continue;
+    notes.push(`${id}, which it builds on, is not here; a restore reads it at ${namesOf(copies)}`);
+  }
+  const { copies } = links.at(-1)!;
+  const isHere = (copy: Copy) => copy.destination === destination;
+  for (const copy of [...copies].sort((a, b) => Number(isHere(b)) - Number(isHere(a)))) {
+    if (await hasManifest(copy, parent.manifestSha256, o)) return notes;
+    const where = isHere(copy) ? "here" : `at "${copy.destination.name}"`;
+    notes.push(`${parent.id}, which it builds on, is not ${where} what it was`);
+  }
+  if (!isWhole) throw untold(ref.id);
+  throw new BackupError(
+    "verification/broken-chain",
+    `Backup ${ref.id} cannot be restored: ${parent.id} is not what it was when ${ref.id} was made`,
+    { hint: "Restore an older backup, and take a new full one." },
+  );
+}
+
+/**
+ * Makes sure that what builds on a copy was made with the manifest that it has now.
+ *
+ * @throws BackupError `verification/broken-chain`; those of the storage
+ */
+export async function checkChildren(
+  { destination, ref }: Copy,
+  { sha256 }: ManifestFile,
+  { found }: Everything,
+  o: JobContext,
+): Promise<void> {
+  const isChild = ({ ref: { parentId, job, sourceTag } }: FoundBackup) =>
+    parentId === ref.id && job === ref.job && sourceTag === ref.sourceTag;
+  const copies = found.filter(isChild).flatMap((one) => one.copies);
+  for (const child of copies.filter((copy) => copy.destination === destination)) {
+    const said = await parentDigest(child, o);
+    if (said === undefined || said === sha256) continue;
+    throw new BackupError(
+      "verification/broken-chain",
+      `Backup ${ref.id} is not what it was when ${child.ref.id}, which builds on it, was made`,
+      { hint: "Use another copy of it, or an older backup, and take a new full one." },
+    );
+  }
+}
+
+/** Undefined where the child's manifest is damaged, which its own check tells. */
+async function parentDigest({ destination, ref }: Copy, o: JobContext) {
+  try {
+    return (await readManifest(destination.storage, ref, o)).parent?.manifestSha256;
+  } catch (error) {
+    if (hasCode(error, "verification/") || hasCode(error, "storage/not-found")) return undefined;
+    throw error;
+  }
+}
+
+/** The full one first; without the backup itself. */
+function ancestorsOf(
+  ref: BackupRef,
+  found: readonly FoundBackup[],
+  isWhole: boolean,
+): FoundBackup[] {
+  try {
+    const refs = chainOf(found.map((one) => one.ref), ref).slice(0, -1);
+    return refs.map(({ prefix }) => found.find((one) => one.ref.prefix === prefix)!);
+  } catch (error) {
+    throw !isWhole && hasCode(error, "verification/broken-chain") ? untold(ref.id) : error;
+  }
+}
+
+async function hasManifest({ destination, ref }: Copy, sha256: string, o: JobContext) {
+  try {
+    return (await readManifestFile(destination.storage, ref, o)).sha256 === sha256;
+  } catch (error) {
+    if (hasCode(error, "verification/")) return false;
+    throw error;
+  }
+}
+
+function namesOf(copies: readonly Copy[]): string {
+  return copies.map(({ destination }) => `"${destination.name}"`).join(", ");
+}
+
+function untold(id: string): BackupError {
+  return new BackupError(
+    "storage/unreadable",
+    `What ${id} builds on may be at a destination that could not be looked at`,
+    { hint: "Verify again when every destination can be reached." },
+  );
+}

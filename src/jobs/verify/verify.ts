@@ -1,0 +1,166 @@
+import { homeOf } from "../../catalog/manifest.ts";
+import { momentOf } from "../../catalog/moment.ts";
+import { markName } from "../../catalog/mark-names.ts";
+import { addMark, removeMark } from "../../catalog/marks.ts";
+import { isDamaged } from "../../catalog/standing.ts";
+import type { ConnectorKind } from "../../contracts/connector.ts";
+import type { BackupRef, Mark } from "../../contracts/strategy.ts";
+import { toBackupError } from "../../core/errors.ts";
+import type { Everything } from "./check-chain.ts";
+import { checkCopy } from "./check-copy.ts";
+import { withoutAhead } from "../shared/clock.ts";
+import { type Copy, isDamage } from "../shared/damaged-copy.ts";
+import {
+  type FailedDestination,
+  type OpenDestination,
+  withDestinations,
+} from "../shared/destinations.ts";
+import { checksOf, type Findings } from "./findings.ts";
+import { findBackups, type FoundBackup } from "../shared/list.ts";
+import { withBackupsKept } from "../shared/lock.ts";
+import { createMeter, type Meter } from "../shared/progress.ts";
+import { resolveReached } from "../shared/resolve-reached.ts";
+import type { JobContext, VerifyBackups, VerifyResult } from "../shared/types.ts";
+
+/** Checks backups at every destination that has them. See {@link VerifyBackups}. */
+export const verifyBackups: VerifyBackups = (request, o) =>
+  withDestinations(request.destinations, o, async (open, unopened) => {
+    const { found, failed, strays } = await findBackups(open, o, request.job);
+    const unreached = [...unopened, ...failed];
+    if (unreached.length === request.destinations.length) throw unreached[0]!.error;
+    for (const one of unreached) o.onUnreached?.(one);
+    for (const { destination: { name, storage }, prefix } of strays) {
+      const right = await homeOf(storage, prefix, o);
+      if (right !== undefined) o.onStray?.({ destination: name, prefix, right });
+    }
+    const chosen = choose(found, unreached, request, o);
+    const meter = createMeter(o);
+    const results: VerifyResult[] = [];
+    const everything = { found, isWhole: unreached.length === 0 };
+    for (const { copies } of chosen) {
+      for (const copy of copies) {
+        const scope = { job: copy.ref.job, locations: [copy.destination.storage.location] };
+        const result = await withBackupsKept(
+          scope,
+          o,
+          () => verifyCopy(copy, everything, request, meter, o),
+        );
+        if (result === undefined) continue;
+        results.push(result);
+        o.onResult?.(result);
+      }
+    }
+    return results;
+  });
+
+function choose(
+  found: readonly FoundBackup[],
+  unreached: readonly FailedDestination[],
+  { backups: ids, isLatestOnly }: Parameters<VerifyBackups>[0],
+  o: JobContext,
+): FoundBackup[] {
+  if (ids.length > 0) {
+    const refs = found.map(({ ref }) => ref);
+    const prefixes = new Set(ids.map((id) => resolveReached(refs, id, unreached).prefix));
+    return found.filter(({ ref }) => prefixes.has(ref.prefix));
+  }
+  if (isLatestOnly !== true) return [...found].reverse();
+  const groups = Map.groupBy(found, ({ ref }) => `${ref.job}\0${ref.sourceTag}`);
+  const newest: FoundBackup[] = [];
+  for (const group of groups.values()) {
+    const { current } = withoutAhead(group, ({ ref }) => ref, o.runtime.now());
+    newest.push(
+      ...current.toSorted((a, b) => momentOf(a.ref).getTime() - momentOf(b.ref).getTime()).slice(
+        -1,
+      ),
+    );
+  }
+  return newest;
+}
+
+/** Undefined when it was pruned since it was listed. */
+async function verifyCopy(
+  copy: Copy,
+  everything: Everything,
+  request: { readonly isDeep: boolean; readonly kinds: readonly ConnectorKind[] },
+  meter: Meter,
+  o: JobContext,
+): Promise<VerifyResult | undefined> {
+  const checked = await checkCopy(copy, everything, request, meter, o);
+  if (checked === undefined) return undefined;
+  const { ref, job, findings } = checked;
+  const status = statusOf(findings);
+  const mark = await leaveMark(copy.destination, ref, status, request.isDeep, findings, o);
+  return {
+    id: ref.id,
+    job,
+    destination: copy.destination.name,
+    status,
+    checks: checksOf(findings),
+    problems: [...findings.problems, ...findings.flaws].map(({ code, message }) => ({
+      code,
+      message,
+    })),
+    notes: findings.notes,
+    ...(mark === undefined ? {} : { mark }),
+  };
+}
+
+function statusOf({ problems, flaws, isUnread }: Findings): VerifyResult["status"] {
+  if (problems.length > 0) return "damaged";
+  if (isUnread) return "unchecked";
+  return flaws.length > 0 ? "flawed" : "good";
+}
+
+/**
+ * Damage is marked however it was found; `verified` says that every byte was read, and lifts an
+ * earlier `damaged` that turned out wrong (a failing cable, not a failing disk). What a restore does
+ * without makes the copy `suspect`, so that `copy` looks into it.
+ */
+async function leaveMark(
+  { storage }: OpenDestination,
+  ref: BackupRef,
+  status: VerifyResult["status"],
+  isDeep: boolean,
+  findings: Findings,
+  o: JobContext,
+): Promise<Mark | undefined> {
+  const type = markType(status, isDeep, findings);
+  if (type === undefined) return undefined;
+  const wasDamaged = isDamaged(ref);
+  if (type !== "damaged" && wasDamaged && (findings.isClosed || !isDeep)) {
+    const what = findings.isClosed ? "with the key, a deep check" : "a deep check";
+    findings.notes.push(`It stays marked as damaged: ${what} could lift that.`);
+    return undefined;
+  }
+  const mark: Mark = { type, at: o.runtime.now() };
+  try {
+    await addMark(storage, ref, mark, o);
+    // Two checks in one second leave the same name, which must not be taken away again.
+    const others = ref.marks.filter((old) => markName(old) !== markName(mark));
+    for (const old of others) if (old.type !== "hold") await removeMark(storage, ref, old, o);
+    return mark;
+  } catch (error) {
+    o.signal.throwIfAborted();
+    findings.notes.push(`The mark could not be written: ${toBackupError(error).message}`);
+    return undefined;
+  }
+}
+
+function markType(
+  status: VerifyResult["status"],
+  isDeep: boolean,
+  { problems }: Findings,
+): "verified" | "suspect" | "damaged" | undefined {
+  switch (status) {
+    case "damaged":
+      // What is wrong with the backups that it builds on is no damage of its own.
+      return problems.some(isDamage) ? "damaged" : undefined;
+    case "flawed":
+      return "suspect";
+    case "good":
+      return isDeep ? "verified" : undefined;
+    case "unchecked":
+      return undefined;
+  }
+}
