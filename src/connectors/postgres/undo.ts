@@ -19,7 +19,10 @@ const withoutSchema = [
   "pg_cast",
 ];
 
-/** Everything that can be dropped by itself: all else goes with its table, type, schema or extension. */
+/**
+ * Everything that can be dropped by itself: all else goes with its table, type, schema or extension,
+ * such as the cast from a range to its multirange, which the server makes with the type.
+ */
 const objectsQuery = `
   SELECT i.type, i.identity, o.classid::text || ' ' || o.objid::text AS key
     FROM (
@@ -27,9 +30,6 @@ const objectsQuery = `
         FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_namespace n ON n.oid = d.refobjid
        WHERE d.refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
          AND d.deptype = 'n' AND d.objsubid = 0 AND ${isOwnSchema}
-         AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend p WHERE p.deptype IN ('i', 'e')
-           AND p.classid = d.classid AND p.objid = d.objid
-           AND p.objsubid = 0)
       UNION
       SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid
         FROM pg_catalog.pg_namespace n WHERE ${isOwnSchema}
@@ -42,7 +42,9 @@ const objectsQuery = `
     `FROM pg_catalog.${catalog} WHERE oid >= 16384`
   ).join("\n      ")
 }
-    ) o, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i`;
+    ) o, LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
+   WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend p WHERE p.deptype IN ('i', 'e')
+     AND p.classid = o.classid AND p.objid = o.objid AND p.objsubid = 0)`;
 
 /** How DROP calls what `pg_identify_object` calls otherwise. */
 const dropWords: Readonly<Record<string, string>> = {
