@@ -1,5 +1,6 @@
 import type { Config, DestinationDefinition } from "../config/model.ts";
 import { age } from "../codecs/age.ts";
+import { standingOf } from "../catalog/standing.ts";
 import type { CodecParameters } from "../contracts/codec.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import type { Mark } from "../contracts/strategy.ts";
@@ -50,13 +51,22 @@ export function backupJson(backup: ListedBackup, session: Session): Record<strin
     databases: manifest === undefined ? null : databasesOf(manifest),
     destinations: backup.destinations,
     prefix: backup.prefix,
-    marks: marksOf(backup.marks).map((mark) =>
-      mark.type === "hold" ? { type: mark.type } : { type: mark.type, at: mark.at.toISOString() }
-    ),
+    marks: marksJson(backup.marks),
+    copies: backup.copies.map(({ destination, marks }) => ({
+      destination,
+      standing: standingOf(marks),
+      marks: marksJson(marks),
+    })),
     omitted: manifest?.omitted ?? null,
     warnings: manifest?.warnings ?? null,
     error: backup.error === undefined ? null : errorJson(backup.error, session.secrets),
   };
+}
+
+function marksJson(marks: readonly Mark[]): { type: Mark["type"]; at?: string }[] {
+  return marksOf(marks).map((mark) =>
+    mark.type === "hold" ? { type: mark.type } : { type: mark.type, at: mark.at.toISOString() }
+  );
 }
 
 /** The databases inside a backup, by name. */

@@ -1,11 +1,18 @@
 import { Buffer } from "node:buffer";
 import { access, constants, mkdir, statfs } from "node:fs/promises";
 import { settingsOf } from "../config/build.ts";
-import type { DatabaseDefinition, DestinationDefinition, JobDefinition } from "../config/model.ts";
+import {
+  type DatabaseDefinition,
+  defaultStallTimeoutMs,
+  type DestinationDefinition,
+  type JobDefinition,
+} from "../config/model.ts";
+import { openWithLimits } from "../connectors/limits.ts";
 import type { SourceInfo } from "../contracts/connector.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
 import { briefPatience } from "../core/retry.ts";
 import { formatBytes } from "../core/text.ts";
+import { openDestination } from "../jobs/shared/destinations.ts";
 import { type IdentifiedSource, identifySource } from "../jobs/shared/source.ts";
 import { probeStorage } from "../storage/probe.ts";
 import { type ErrorJson, errorJson } from "./errors.ts";
@@ -45,7 +52,7 @@ export async function examineDatabase(
   const o = { signal: session.host.signal, runtime: session.runtime() };
   const base = { what: "database", name: database.name } as const;
   try {
-    const connector = await database.kind.open(database.options, o);
+    const connector = await openWithLimits(database, { answerMs: defaultStallTimeoutMs }, o);
     try {
       const [job] = jobs;
       const settings = job === undefined ? {} : settingsOf(job.settings, database.kind);
@@ -59,7 +66,8 @@ export async function examineDatabase(
       findings.push(ok(`databases: ${names.join(", ") || "none"}`));
       return { ...base, findings, codes, facts: { ...info, source, databases: names } };
     } finally {
-      await connector.close();
+      // What it said stands, whether the server hears the farewell or not.
+      await connector.close().catch(() => {});
     }
   } catch (error) {
     session.host.signal.throwIfAborted();
@@ -79,7 +87,7 @@ export async function examineDestination(
   };
   const base = { what: "destination", name: destination.name } as const;
   try {
-    const storage = await destination.kind.open(destination.options, o);
+    const storage = await openDestination(destination, o);
     try {
       const id = Buffer.from(session.host.random(6)).toString("hex");
       const probed = await probeStorage(storage, `dbbackup-doctor-${id}/`, o);

@@ -36,7 +36,7 @@ export function describePlan(
       session.paint("yellow", `  The backup does not have ${name}: ${reason}${which}`),
     );
   }
-  if (isDamaged(backup)) {
+  if (backup.copies.every(isDamaged)) {
     lines.push(session.paint("red", "  warning: this backup is marked as damaged"));
   }
   for (const warning of plan.warnings) {

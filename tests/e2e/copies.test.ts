@@ -52,6 +52,37 @@ describe("copies", () => {
     assert.deepEqual([marks(at, "one"), marks(at, "two")], [["damaged"], []]);
   });
 
+  test("list, show and the plan of a restore say which copy is damaged", async () => {
+    const at = await twoCopies("which-copy");
+    damage(dumpIn(at, "one"));
+    await fails(at, ["verify", "--deep"], "verification/damaged", 7);
+    const list = await succeeds(at, ["list"]);
+    assert.match(list.stdout, /damaged at one, verified at two/);
+    const [backup] = (await succeeds(at, ["list", "--json"])).json() as {
+      id: string;
+      copies: { destination: string; standing: string; marks: { type: string }[] }[];
+    }[];
+    assert.deepEqual(
+      backup!.copies.map(({ destination, standing, marks }) => [
+        destination,
+        standing,
+        ...marks.map(({ type }) => type),
+      ]),
+      [["one", "damaged", "damaged"], ["two", "verified", "verified"]],
+    );
+    const show = await succeeds(at, ["show", backup!.id]);
+    assert.match(show.stdout, /^marks +one: damaged [^;]+; two: verified [^;]+$/m);
+    const to = ["restore", "shop", "--to", "sqlite:back.db", "--dry-run"];
+    const plan = await succeeds(at, to);
+    assert.match(plan.stdout + plan.stderr, /from +two:/);
+    assert.doesNotMatch(plan.stdout + plan.stderr, /marked as damaged/);
+    damage(dumpIn(at, "two"));
+    await fails(at, ["verify", "--deep"], "verification/damaged", 7);
+    assert.match((await succeeds(at, ["list"])).stdout, / damaged *\n/);
+    const both = await succeeds(at, to.with(1, backup!.id));
+    assert.match(both.stdout + both.stderr, /this backup is marked as damaged/);
+  });
+
   test("restore takes an id or a time, not both", async () => {
     const at = await twoCopies("at-with-id");
     const [{ id } = { id: "" }] = await listed(at, "one");

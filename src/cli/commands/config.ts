@@ -4,14 +4,16 @@ import { kindsOf } from "../../config/build.ts";
 import { declarationFile } from "../../config/declaration.ts";
 import { configNames } from "../../config/find.ts";
 import { configJsonSchema } from "../../config/json-schema.ts";
-import type { Config } from "../../config/model.ts";
+import { type Config, defaultStallTimeoutMs } from "../../config/model.ts";
 import { formatPath } from "../../config/problems.ts";
 import { referencesIn } from "../../config/references.ts";
 import { showConfig } from "../../config/show.ts";
 import { typescriptTemplate, yamlTemplate } from "../../config/template.ts";
+import { openWithLimits } from "../../connectors/limits.ts";
 import { BackupError, type ErrorCode, systemCode, toBackupError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import { resolveEncryption } from "../../jobs/backup/encryption.ts";
+import { openDestination } from "../../jobs/shared/destinations.ts";
 import { connectorKinds, storageKinds, withPlugins } from "../../registry.ts";
 import { commonFlags, defineCommand, merge, object, textOption, toggle } from "../command.ts";
 import { resolveIdentities } from "../encryption.ts";
@@ -186,11 +188,20 @@ async function resolveAll(
   const problems: { key: string; error: BackupError }[] = [];
   const places = new Map<string, string>();
   const o = { signal: session.host.signal, runtime: session.runtime() };
+  const limits = { answerMs: defaultStallTimeoutMs };
   const entries = [
-    ...[...config.databases.values()].map((one) => ["databases", one] as const),
-    ...[...config.destinations.values()].map((one) => ["destinations", one] as const),
+    ...[...config.databases.values()].map((one) => ({
+      section: "databases",
+      ...one,
+      open: () => openWithLimits(one, limits, o),
+    })),
+    ...[...config.destinations.values()].map((one) => ({
+      section: "destinations",
+      ...one,
+      open: () => openDestination(one, o),
+    })),
   ];
-  for (const [section, { name, kind, options }] of entries) {
+  for (const { section, name, options, open } of entries) {
     const before = problems.length;
     for (const { path, secret } of referencesIn(options, [section, name])) {
       // Whether it is there; the kind that opens it knows what in it is secret.
@@ -200,12 +211,11 @@ async function resolveAll(
     }
     if (problems.length > before) continue;
     try {
-      const opened = await kind.open(options, o);
-      if (section === "destinations" && "place" in opened && opened.place !== undefined) {
-        places.set(name, opened.place);
-      }
+      const opened = await open();
+      if ("place" in opened && opened.place !== undefined) places.set(name, opened.place);
       await opened.close();
     } catch (error) {
+      session.host.signal.throwIfAborted();
       problems.push({ key: formatPath([section, name]), error: toBackupError(error) });
     }
   }

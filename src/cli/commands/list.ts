@@ -4,7 +4,7 @@ import { momentOf } from "../../catalog/moment.ts";
 import { aheadWarning } from "../../jobs/shared/clock.ts";
 import type { FailedDestination } from "../../jobs/shared/destinations.ts";
 import { listBackups, listJobs } from "../../jobs/shared/list.ts";
-import type { ListedBackup } from "../../jobs/shared/types.ts";
+import type { ListedBackup, ListedCopy } from "../../jobs/shared/types.ts";
 import type { Config } from "../../config/model.ts";
 import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
@@ -164,12 +164,26 @@ const kindWords: Readonly<Record<string, string>> = {
   incremental: "incr",
 };
 
-function notes({ manifest, marks, error }: ListedBackup): string[] {
-  const standing = standingOf(marks);
-  const words: string[] = standing === "unknown" ? [] : [standing];
-  if (marks.some(({ type }) => type === "hold")) words.push("hold");
+function notes({ manifest, copies, error }: ListedBackup): string[] {
+  const words = [
+    ...standings.flatMap((word) => noted(word, copies, ({ marks }) => standingOf(marks) === word)),
+    ...noted("hold", copies, ({ marks }) => marks.some(({ type }) => type === "hold")),
+  ];
   if (error !== undefined) words.unshift("unreadable");
   const omitted = manifest?.omitted.map(({ name }) => name) ?? [];
   if (omitted.length > 0) words.push(`without ${omitted.join(", ")}`);
   return words;
+}
+
+const standings = ["damaged", "suspect", "verified"] as const;
+
+/** A word, with where it holds when that is not everywhere. */
+function noted(
+  word: string,
+  copies: readonly ListedCopy[],
+  holds: (copy: ListedCopy) => boolean,
+): string[] {
+  const where = copies.filter(holds).map(({ destination }) => destination);
+  if (where.length === 0) return [];
+  return [where.length === copies.length ? word : `${word} at ${where.join(" and ")}`];
 }

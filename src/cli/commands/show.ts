@@ -128,10 +128,15 @@ function chainText(chain: readonly BackupRef[]): string {
   return chain[0]!.parentId === undefined ? ids : `${chain[0]!.parentId} (missing) → ${ids}`;
 }
 
-function marksText({ marks }: ListedBackup): string {
-  return marksOf(marks).map((mark) =>
-    mark.type === "hold" ? "hold" : `${mark.type} ${formatTime(mark.at)}`
-  ).join(", ") || "none";
+/** Those of each destination, where they are not the same at all. */
+function marksText({ copies }: ListedBackup): string {
+  const texts = copies.map(({ marks }) =>
+    marksOf(marks).map((mark) =>
+      mark.type === "hold" ? "hold" : `${mark.type} ${formatTime(mark.at)}`
+    ).join(", ") || "none"
+  );
+  if (new Set(texts).size === 1) return texts[0]!;
+  return copies.map(({ destination }, index) => `${destination}: ${texts[index]}`).join("; ");
 }
 
 /** `lsn 0/1ECB830, timeline 1`. */

@@ -75,7 +75,9 @@ export function connectionError(address: MongoAddress, error: unknown): unknown 
       hint: "Name the authority that signed the server's certificate with tls.ca.",
     });
   }
-  return new BackupError("connection/unreachable", `Cannot reach ${label}: ${error.message}`, {
+  const [, lateMs] = /^Server selection timed out after (\d+) ms$/.exec(error.message) ?? [];
+  const why = lateMs === undefined ? error.message : `no answer within ${Number(lateMs) / 1000} s`;
+  return new BackupError("connection/unreachable", `Cannot reach ${label}: ${why}`, {
     cause: error,
     hint: "Check host, port, firewall and, in a replica set, its name and its members' names.",
   });

@@ -114,9 +114,11 @@ function networkError(label: string, error: Error): BackupError | undefined {
   }
   const isFull = serverCode(error) === 1040 || serverCode(error) === codes.hostBlocked;
   if (!isNetworkError(error) && !isFull) return undefined;
+  // The driver's word for its own limit as well as the system's.
+  const why = code === "ETIMEDOUT" ? "no answer" : error.message || code;
   return new BackupError(
     "connection/unreachable",
-    `Cannot reach ${label}: ${error.message || code}`,
+    `Cannot reach ${label}: ${why}`,
     {
       cause: error,
       hint: "Check that the server runs, and host, port or socket, and firewall.",

@@ -17,7 +17,7 @@ import type { Lock } from "../../core/lock.ts";
 import { type ChainSource, chainSource } from "./chain-source.ts";
 import { chooseBackup } from "./choose-backup.ts";
 import { closeDestinations, openDestinations } from "../shared/destinations.ts";
-import { findBackups, type FoundBackup } from "../shared/list.ts";
+import { findBackups, type FoundBackup, listedCopies } from "../shared/list.ts";
 import { backupHolds, restoreHolds, withDatabases } from "../shared/database-lock.ts";
 import { keepBackups } from "../shared/lock.ts";
 import { createMeter, type Meter } from "../shared/progress.ts";
@@ -291,6 +291,5 @@ function totalBytes(chain: RestorableChain): number {
 }
 
 function asListed({ ref, copies }: FoundBackup, manifest: Manifest): ListedBackup {
-  const destinations = copies.map(({ destination }) => destination.name);
-  return { ...ref, job: manifest.job, destinations, manifest };
+  return { ...ref, ...listedCopies(copies), job: manifest.job, manifest };
 }

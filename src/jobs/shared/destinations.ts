@@ -5,9 +5,12 @@ import { timed } from "../../core/retry.ts";
 import { withStallLimit } from "../../storage/stall-limit.ts";
 import type { JobContext } from "./types.ts";
 
+// Somebody sits before the terminal; a mount that hangs does so for ever.
+const briefStallMs = 60_000;
+
 /** How destinations are opened. */
 export interface OpenOptions extends JobContext {
-  /** The longest that a call may take without a sign of life, default 10 minutes. */
+  /** The longest that a call may take without a sign of life; default 10 minutes, 1 for who is brief. */
   readonly stallMs?: number;
   /** Two that lead to one place are an error of the second; default false: the second is left out. */
   readonly isEachItsOwn?: boolean;
@@ -29,7 +32,7 @@ export interface FailedDestination {
  * Opens destinations for the time of `use`, and closes them in any case. Those that cannot be opened
  * are handed over as failed: whether that matters is for the caller to say.
  *
- * No call of theirs takes longer than `o.stallMs`, default 10 minutes; see {@link withStallLimit}.
+ * No call of theirs takes longer than `o.stallMs`; see {@link withStallLimit}.
  */
 export async function withDestinations<T>(
   definitions: readonly DestinationDefinition[],
@@ -54,7 +57,7 @@ export async function openDestinations(
   for (const definition of definitions) {
     const { name } = definition;
     try {
-      const storage = await openLimited(definition, o);
+      const storage = await openDestination(definition, o);
       const same = open.find((one) => isSamePlace(one.storage, storage));
       if (same === undefined) {
         open.push({ name, storage });
@@ -70,11 +73,17 @@ export async function openDestinations(
   return { open, failed };
 }
 
-async function openLimited(
+/**
+ * Opens one destination, no call of which takes longer than `o.stallMs`; who calls it closes it.
+ *
+ * @throws BackupError `storage/stalled`, and those of the kind's `open`
+ */
+export async function openDestination(
   { name, kind, options }: DestinationDefinition,
-  o: OpenOptions,
+  o: Pick<OpenOptions, "signal" | "runtime" | "patience" | "stallMs">,
 ): Promise<Storage> {
-  const limitMs = o.stallMs ?? defaultStallTimeoutMs;
+  const limitMs = o.stallMs ??
+    (o.patience?.isBrief === true ? briefStallMs : defaultStallTimeoutMs);
   const opening = (async () => await kind.open(options, o))();
   const late = (ms: number) =>
     new BackupError("storage/stalled", `Destination "${name}" did not open within ${ms / 1000} s`, {

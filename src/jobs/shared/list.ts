@@ -169,14 +169,26 @@ export async function findBackups(
   return { found, warnings, failed, strays };
 }
 
+/** Where a backup lies, and what is marked there, as {@link ListedBackup} tells it. */
+export function listedCopies(
+  copies: FoundBackup["copies"],
+): Pick<ListedBackup, "destinations" | "copies" | "marks"> {
+  return {
+    destinations: copies.map(({ destination }) => destination.name),
+    copies: copies.map(({ destination, ref }) => ({
+      destination: destination.name,
+      marks: ref.marks,
+    })),
+    marks: copies.flatMap(({ ref }) => ref.marks),
+  };
+}
+
 async function listed(
   { ref, copies }: FoundBackup,
   cache: ManifestCache,
   o: JobContext,
 ): Promise<ListedBackup> {
-  const destinations = copies.map(({ destination }) => destination.name);
-  const marks = copies.flatMap((copy) => copy.ref.marks);
-  const base = { ...ref, marks, destinations };
+  const base = { ...ref, ...listedCopies(copies) };
   let failure: unknown;
   for (const copy of copies) {
     try {

@@ -68,10 +68,18 @@ export interface RunResult {
   readonly error?: BackupError;
 }
 
-/** One backup as `list` and `show` tell it. */
+/** What lies of a backup at one destination. */
+export interface ListedCopy {
+  readonly destination: string;
+  readonly marks: readonly Mark[];
+}
+
+/** One backup as `list` and `show` tell it; its `marks` are those of all its copies. */
 export interface ListedBackup extends BackupRef {
   /** The names of the destinations that have it, in the order given. */
   readonly destinations: readonly string[];
+  /** The same with what is marked at each: one may be damaged and the other not. */
+  readonly copies: readonly ListedCopy[];
   /** Undefined when it cannot be read; `error` says why. */
   readonly manifest: Manifest | undefined;
   readonly error?: BackupError;
