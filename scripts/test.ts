@@ -3,7 +3,7 @@
  *
  *   bun scripts/test.ts [PATH …]     arguments go to `bun test`
  *
- * Prints last `N passed, N failed, N skipped`.
+ * Prints last each test that failed, with its error, and `N passed, N failed, N skipped`.
  */
 import { Buffer } from "node:buffer";
 import { spawn, spawnSync } from "node:child_process";
@@ -12,9 +12,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { failuresOf } from "./failures.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bun = process.execPath;
+// Ten times what the longest takes on a machine with two cores.
+const groupLimitMs = 60 * 60_000;
 
 step("format", "deno", ["fmt", "--check"]);
 step("lint", "deno", ["lint"]);
@@ -26,18 +29,22 @@ const folder = mkdtempSync(join(tmpdir(), "dbbackup-report-"));
 const given = process.argv.slice(2);
 const groups = given.length > 0 ? [given] : testGroups();
 const totals = { tests: 0, failures: 0, skipped: 0 };
+const failures: string[] = [];
 let isGood = true;
 // Two at a time: most tests wait for a server or a disk half of the time.
 await Promise.all([work(), work()]);
 rmSync(folder, { recursive: true, force: true });
+// The end of a log is what is kept, and looked at.
+if (failures.length > 0) console.log(`\n== what failed\n\n${failures.join("\n\n")}\n`);
 const passed = totals.tests - totals.failures - totals.skipped;
 console.log(`${passed} passed, ${totals.failures} failed, ${totals.skipped} skipped`);
 process.exit(isGood && totals.failures === 0 && totals.tests > 0 ? 0 : 1);
 
 async function work(): Promise<void> {
   for (let group = groups.shift(); group !== undefined; group = groups.shift()) {
-    const { status, output, counts } = await runTests(group);
+    const { status, output, counts, failed } = await runTests(group);
     process.stdout.write(output);
+    failures.push(...failed);
     totals.tests += counts.tests;
     totals.failures += counts.failures;
     totals.skipped += counts.skipped;
@@ -80,11 +87,29 @@ async function runTests(paths: readonly string[]) {
   const chunks: Buffer[] = [];
   child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
   child.stderr.on("data", (chunk: Buffer) => chunks.push(chunk));
-  const status = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  let isLate = false;
+  const status = await new Promise<number | undefined>((resolve) => {
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill("SIGKILL");
+      // What it started may hold its output open.
+      resolve(undefined);
+    }, groupLimitMs);
+    child.once("close", (code) => {
+      clearTimeout(timer);
+      resolve(code ?? undefined);
+    });
+  });
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
-  const title = paths.length === 1 ? paths[0] : dirname(paths[0]!);
-  const output = `\n== ${title} (${seconds} s)\n${Buffer.concat(chunks).toString()}`;
-  return { status, output, counts: readCounts(report) };
+  const title = paths.length === 1 ? paths[0]! : dirname(paths[0]!);
+  const output = Buffer.concat(chunks).toString();
+  const text = readReport(report);
+  return {
+    status,
+    output: `\n== ${title} (${seconds} s)\n${output}`,
+    counts: readCounts(text),
+    failed: failuresOf({ title, status, isLate, output, report: text }),
+  };
 }
 
 function step(name: string, command: string, args: readonly string[]): void {
@@ -101,15 +126,19 @@ function step(name: string, command: string, args: readonly string[]): void {
   process.exit(1);
 }
 
-/** The totals of a JUnit report: those of its root element. */
-function readCounts(path: string): { tests: number; failures: number; skipped: number } {
-  let text = "";
+/** Undefined where a process ended before it wrote one. */
+function readReport(path: string): string | undefined {
   try {
-    text = readFileSync(path, "utf8");
+    return readFileSync(path, "utf8");
   } catch {
-    return { tests: 0, failures: 1, skipped: 0 };
+    return undefined;
   }
-  const head = /<testsuites\b[^>]*>/.exec(text)?.[0] ?? "";
+}
+
+/** The totals of a JUnit report: those of its root element. */
+function readCounts(report: string | undefined) {
+  if (report === undefined) return { tests: 0, failures: 1, skipped: 0 };
+  const head = /<testsuites\b[^>]*>/.exec(report)?.[0] ?? "";
   const read = (name: string) => Number(new RegExp(`\\b${name}="(\\d+)"`).exec(head)?.[1] ?? 0);
   return {
     tests: read("tests"),
