@@ -4,7 +4,8 @@
  *   core ← contracts ← catalog, connectors, storage, codecs, strategies, notifiers ← registry
  *        ← config ← jobs ← scheduler ← cli ← main
  *
- * Siblings never import each other: neither the folders of one layer, nor two kinds of connector.
+ * Siblings never import each other: neither the folders of one layer, nor two kinds of connector. No
+ * files import each other in a circle, not even types.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
@@ -25,7 +26,8 @@ const layers: readonly (readonly string[])[] = [
   ["cli"],
   ["main"],
 ];
-const problems = sourceFiles().flatMap(check);
+const imports = new Map(sourceFiles().map((file) => [file, importsOf(file)]));
+const problems = [...[...imports.keys()].flatMap(check), ...circles()];
 for (const problem of problems) console.error(problem);
 if (problems.length > 0) process.exit(1);
 console.log("imports point one way");
@@ -37,15 +39,42 @@ function sourceFiles(): string[] {
   return [...all, "main.ts"];
 }
 
-function check(file: string): string[] {
+/** The files of this program that a file imports. */
+function importsOf(file: string): string[] {
   const source = readFileSync(join(root, file), "utf8");
-  const imports = source.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g);
-  return [...imports].flatMap((match) => {
-    const target = relative(root, join(root, dirname(file), match[1]!));
-    if (!target.startsWith("src")) return [];
+  const found = source.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)"/g);
+  return [...found].map((match) => relative(root, join(root, dirname(file), match[1]!)))
+    .filter((target) => target.startsWith("src"));
+}
+
+function check(file: string): string[] {
+  return imports.get(file)!.flatMap((target) => {
     const problem = forbidden(file, target);
     return problem === undefined ? [] : [`${file} imports ${target}: ${problem}`];
   });
+}
+
+/** Each circle of files once, as the path around it. */
+function circles(): string[] {
+  const found: string[] = [];
+  const done = new Set<string>();
+  const path: string[] = [];
+
+  function visit(file: string): void {
+    if (done.has(file)) return;
+    const start = path.indexOf(file);
+    if (start >= 0) {
+      found.push(`a circle: ${[...path.slice(start), file].join(" -> ")}`);
+      return;
+    }
+    path.push(file);
+    for (const target of imports.get(file) ?? []) visit(target);
+    path.pop();
+    done.add(file);
+  }
+
+  for (const file of imports.keys()) visit(file);
+  return found;
 }
 
 function forbidden(from: string, to: string): string | undefined {

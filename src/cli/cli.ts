@@ -28,7 +28,7 @@ import { errorJson, errorText } from "./errors.ts";
 import { helpEnd } from "./help.ts";
 import { type Host, isColourful } from "./host.ts";
 import { closeLog } from "./log.ts";
-import { openSession } from "./session.ts";
+import { openSession } from "./open-session.ts";
 import { usageError } from "./usage.ts";
 import {
   type BackupError,

@@ -7,6 +7,7 @@ import type { NonEmptyString } from "@optique/core/nonempty";
 import type { OptionName, Usage, UsageTerm } from "@optique/core/usage";
 import { choice, integer, string, type ValueParser } from "@optique/core/valueparser";
 import type { ErrorCode } from "../core/errors.ts";
+import type { CommonFlags } from "./flags.ts";
 import type { Session } from "./session.ts";
 
 /** How a command ended, when it did not throw. */
@@ -15,15 +16,6 @@ export interface Outcome {
   readonly json: unknown;
   /** What went wrong on the way; the worst decides the exit status. */
   readonly codes?: readonly ErrorCode[];
-}
-
-/** The flags that every command has. */
-export interface CommonFlags {
-  readonly config: string | undefined;
-  readonly json: boolean;
-  readonly logLevel: "debug" | "info" | "warning" | "error" | undefined;
-  readonly logFormat: "text" | "json" | undefined;
-  readonly logFile: string | undefined;
 }
 
 /** A command line that was understood, ready to be carried out. */

@@ -7,6 +7,7 @@ import type { Keyring } from "../contracts/codec.ts";
 import { BackupError, toBackupError } from "../core/errors.ts";
 import { env, file, type Secret } from "../core/secret.ts";
 import { listOption, object, textOption } from "./command.ts";
+import type { KeyFlags } from "./flags.ts";
 import type { Session } from "./session.ts";
 
 /** The variable with an identity, or the path of a file with identities. */
@@ -43,9 +44,6 @@ export const keyFlags = object({
   ),
   ...passphraseOptions,
 });
-
-/** What {@link keyFlags} give. */
-export type KeyFlags = InferValue<typeof keyFlags>;
 
 /**
  * For whom the flags say to encrypt; undefined when they say nothing.

@@ -1,5 +1,5 @@
 import { formatBytes, formatDuration } from "../core/text.ts";
-import type { Progress } from "../jobs/shared/types.ts";
+import type { Progress } from "../jobs/shared/context.ts";
 import type { Output } from "./host.ts";
 
 /** One line on the terminal that is rewritten as the work goes on. */

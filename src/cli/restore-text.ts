@@ -2,7 +2,7 @@ import { isDamaged } from "../catalog/standing.ts";
 import type { RestoreResult, RestoreStep } from "../contracts/connector.ts";
 import type { InventoryDifference } from "../contracts/inventory.ts";
 import { formatBytes, formatDuration } from "../core/text.ts";
-import type { PreparedRestore } from "../jobs/shared/types.ts";
+import type { PreparedRestore } from "../jobs/restore/types.ts";
 import { rawBytesOf } from "./backups.ts";
 import type { Session } from "./session.ts";
 import { formatTime } from "./times.ts";

@@ -1,6 +1,6 @@
 import type { JobDefinition } from "../config/model.ts";
 import { runBackup } from "../jobs/backup/run.ts";
-import type { RunResult } from "../jobs/shared/types.ts";
+import type { RunResult } from "../jobs/backup/types.ts";
 import { BackupError, type ErrorCode, exitStatusOf } from "../core/errors.ts";
 import { formatBytes, formatDuration } from "../core/text.ts";
 import { rawBytesOf, storedBytesOf } from "./backups.ts";

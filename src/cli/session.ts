@@ -1,24 +1,12 @@
-import { getLogger } from "@logtape/logtape";
-import { adHocDestinations } from "./given.ts";
-import { givenKeyring, type KeyFlags } from "./encryption.ts";
-import { errorText } from "./errors.ts";
-import { type Host, isColourful } from "./host.ts";
-import { openLog } from "./log.ts";
-import { createProgressLine, type ProgressLine } from "./progress.ts";
-import type { CommonFlags } from "./command.ts";
-import { resolve } from "node:path";
-import { kindsOf } from "../config/build.ts";
-import { defaultStateDir, loadConfig } from "../config/load.ts";
-import type { Config, DestinationDefinition, LogSettings } from "../config/model.ts";
+import type { Config, DestinationDefinition } from "../config/model.ts";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import type { BackupError } from "../core/errors.ts";
-import { thisMachine } from "../core/machine.ts";
 import type { Runtime } from "../core/runtime.ts";
 import type { Secrets } from "../core/secret.ts";
-import { sweepTempDirs } from "../core/temp.ts";
-import { connectorKinds, storageKinds, withPlugins } from "../registry.ts";
-import type { JobContext } from "../jobs/shared/types.ts";
+import type { JobContext } from "../jobs/shared/context.ts";
+import type { CommonFlags, KeyFlags } from "./flags.ts";
+import type { Host } from "./host.ts";
 
 /** What a command works with. */
 export interface Session {
@@ -61,128 +49,3 @@ export interface Session {
 
 /** The colours that output uses. */
 export type Colour = "red" | "green" | "yellow" | "dim" | "bold";
-
-const colourCodes: Readonly<Record<Colour, number>> = {
-  red: 31,
-  green: 32,
-  yellow: 33,
-  dim: 2,
-  bold: 1,
-};
-
-/** Opens the session of one command: sets the log up. */
-export async function openSession(
-  flags: CommonFlags,
-  secrets: Secrets,
-  host: Host,
-): Promise<Session> {
-  let loaded: Config | undefined;
-  let loading: Promise<Config> | undefined;
-  let progress: ProgressLine | undefined;
-  const log = getLogger(["dbbackup"]);
-  const writeLog = (line: string) => {
-    progress?.clear();
-    host.stderr.write(line);
-  };
-  // Where the log on standard error is JSON, every line there is.
-  let isJsonLog = false;
-  const setLog = async (written: LogSettings) => {
-    const settings = withFlags(written, flags, host.cwd);
-    isJsonLog = settings.format === "json" && settings.file === undefined;
-    const isOutcomeShown = host.stdout.isTerminal && host.stderr.isTerminal && !isJsonLog &&
-      !flags.json;
-    await openLog({ settings, secrets, write: writeLog, isOutcomeShown });
-  };
-  // To a person, progress and the result tell what a log at level info would say again.
-  await setLog({ level: host.stderr.isTerminal ? "warning" : "info", format: "text" });
-
-  // Whatever a killed one left is gone with the next command, whichever that is.
-  await sweepTempDirs(host);
-
-  async function load(): Promise<Config> {
-    const moduleExports = async () => await import("../mod.ts");
-    const { withDefaultSignals = async (use) => await use() } = host;
-    loaded = await withDefaultSignals(() =>
-      loadConfig({ ...host, named: flags.config, moduleExports })
-    );
-    // It may have caught what it was told: that it cannot end the process.
-    host.signal.throwIfAborted();
-    await setLog(loaded.log);
-    if (loaded.tempDir !== host.tempDir) await sweepTempDirs({ ...host, tempDir: loaded.tempDir });
-    return loaded;
-  }
-
-  const session: Session = {
-    host,
-    flags,
-    secrets,
-    config: () => loading ??= load(),
-    loadedConfig: () => loaded,
-    async namedConfig() {
-      return flags.config === undefined ? undefined : await session.config();
-    },
-    async destinations(from) {
-      if (from.length === 0) return [...(await session.config()).destinations.values()];
-      return await adHocDestinations(from, session);
-    },
-    connectors: () =>
-      withPlugins(connectorKinds, loaded === undefined ? [] : kindsOf(loaded).connectors),
-    storages: () => withPlugins(storageKinds, loaded === undefined ? [] : kindsOf(loaded).storages),
-    runtime: () => ({
-      env: host.env,
-      now: host.now,
-      random: host.random,
-      log,
-      secrets,
-      machine: () => thisMachine(host.env),
-      tempDir: loaded?.tempDir ?? host.tempDir,
-    }),
-    job(label, keys) {
-      progress?.clear();
-      const line = createProgressLine(host.stderr, label);
-      progress = line;
-      return {
-        runtime: session.runtime(),
-        signal: host.signal,
-        stateDir: loaded?.stateDir ?? defaultStateDir(host),
-        ...(flags.config === undefined ? {} : { configFlags: ["--config", flags.config] }),
-        keyring: givenKeyring(keys, session),
-        onProgress: (state) => line.update(state),
-      };
-    },
-    print(text) {
-      if (flags.json) return;
-      progress?.clear();
-      host.stdout.write(secrets.redact(`${text}\n`));
-    },
-    warn(text) {
-      log.warn("{text}", { text });
-    },
-    complain(error, o) {
-      const { code, message, hint } = error;
-      if (isJsonLog && o?.isLogged === true) return;
-      if (isJsonLog) return log.error("{code}: {reason}", { code, reason: message, hint });
-      progress?.clear();
-      host.stderr.write(errorText(error, secrets, isColourful(host.stderr, host.env)));
-    },
-    paint(colour, text) {
-      if (!isColourful(host.stdout, host.env)) return text;
-      return `\x1b[${colourCodes[colour]}m${text}\x1b[0m`;
-    },
-    clearProgress: () => progress?.clear(),
-  };
-  return session;
-}
-
-/** What the command line says about the log wins. */
-function withFlags(settings: LogSettings, flags: CommonFlags, cwd: string): LogSettings {
-  const common = {
-    level: flags.logLevel ?? settings.level,
-    format: flags.logFormat ?? settings.format,
-  };
-  if (flags.logFile !== undefined) {
-    const path = resolve(cwd, flags.logFile);
-    return { ...common, file: { maxBytes: 10 * 1024 ** 2, keep: 5, ...settings.file, path } };
-  }
-  return settings.file === undefined ? common : { ...common, file: settings.file };
-}

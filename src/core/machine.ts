@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import type { Environment } from "./runtime.ts";
+import type { Environment } from "./environment.ts";
 
 /** What is known of the machine that this program runs on. */
 export interface Machine {

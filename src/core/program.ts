@@ -1,6 +1,6 @@
 import { access, constants } from "node:fs/promises";
 import { delimiter, isAbsolute, join, sep } from "node:path";
-import type { Environment } from "./runtime.ts";
+import type { Environment } from "./environment.ts";
 
 /**
  * The first executable of this name in PATH, or undefined: the look-up that a shell does. A name

@@ -1,9 +1,9 @@
 import type { Logger } from "@logtape/logtape";
+import type { Environment } from "./environment.ts";
 import type { Machine } from "./machine.ts";
 import type { Secrets } from "./secret.ts";
 
-/** Environment variables, as passed in by main: nothing else reads the process's own. */
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type { Environment } from "./environment.ts";
 
 /**
  * What comes from outside the program: clock, randomness, environment, log. Made once by main (or by

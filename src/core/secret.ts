@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { inspect } from "node:util";
 import { BackupError } from "./errors.ts";
-import type { Environment } from "./runtime.ts";
+import type { Environment } from "./environment.ts";
 
 /** One piece of a {@link Secret}: plain text, an environment variable or a file's content. */
 export type SecretPart =

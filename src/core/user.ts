@@ -1,6 +1,6 @@
 import { homedir, userInfo } from "node:os";
 import process from "node:process";
-import type { Environment } from "./runtime.ts";
+import type { Environment } from "./environment.ts";
 
 /** The number of the user that this process acts as; undefined on Windows. */
 export function ownUid(): number | undefined {

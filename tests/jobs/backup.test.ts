@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import type { Storage } from "../../src/contracts/storage.ts";
 import { BackupError } from "../../src/core/errors.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
-import type { JobContext } from "../../src/jobs/shared/types.ts";
+import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { verifyBackups } from "../../src/jobs/verify/verify.ts";
 import { connectorKinds } from "../../src/registry.ts";
 import { withFaults } from "../../src/storage/faults.ts";

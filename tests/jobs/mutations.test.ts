@@ -5,7 +5,7 @@ import { backupPrefix } from "../../src/catalog/names.ts";
 import { parseSealName } from "../../src/catalog/seal.ts";
 import type { Manifest } from "../../src/contracts/manifest.ts";
 import { copyBackups } from "../../src/jobs/copy/copy.ts";
-import type { JobContext } from "../../src/jobs/shared/types.ts";
+import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { verifyBackups } from "../../src/jobs/verify/verify.ts";
 import { connectorKinds } from "../../src/registry.ts";
 import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";

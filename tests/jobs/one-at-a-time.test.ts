@@ -13,7 +13,7 @@ import {
   withDatabases,
 } from "../../src/jobs/shared/database-lock.ts";
 import { prepareRestore } from "../../src/jobs/restore/restore.ts";
-import type { RestoreRequest } from "../../src/jobs/shared/types.ts";
+import type { RestoreRequest } from "../../src/jobs/restore/types.ts";
 import { makeSqlite } from "../e2e/support/sqlite.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
 import { tempDir } from "../support/workspace.ts";

@@ -6,7 +6,7 @@ import { connectorKinds } from "../../src/registry.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
 import { copyBackups } from "../../src/jobs/copy/copy.ts";
 import { openHistory } from "../../src/jobs/shared/history.ts";
-import { listBackups } from "../../src/jobs/shared/list.ts";
+import { listBackups } from "../../src/jobs/list/list.ts";
 import { verifyBackups } from "../../src/jobs/verify/verify.ts";
 import { local } from "../../src/storage/local/mod.ts";
 import { tempDir } from "../support/workspace.ts";

@@ -10,7 +10,7 @@ import { env } from "../../src/core/secret.ts";
 import type { Machine } from "../../src/core/machine.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
 import { identifySource } from "../../src/jobs/shared/source.ts";
-import type { JobContext } from "../../src/jobs/shared/types.ts";
+import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { connectorKinds } from "../../src/registry.ts";
 import { makeSqlite } from "../e2e/support/sqlite.ts";
 import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";

@@ -11,7 +11,7 @@ import type { DestinationDefinition, JobDefinition } from "../../src/config/mode
 import type { Storage } from "../../src/contracts/storage.ts";
 import type { BackupRef } from "../../src/contracts/strategy.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
-import type { JobContext } from "../../src/jobs/shared/types.ts";
+import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { connectorKinds } from "../../src/registry.ts";
 import { makeSqlite } from "../e2e/support/sqlite.ts";
 import type { MemoryStorage } from "../support/memoryStorage.ts";

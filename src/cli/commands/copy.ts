@@ -4,7 +4,7 @@ import type { Config, DestinationDefinition } from "../../config/model.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { formatBytes, suggestion } from "../../core/text.ts";
 import { copyBackups } from "../../jobs/copy/copy.ts";
-import type { CopyResult } from "../../jobs/shared/types.ts";
+import type { CopyResult } from "../../jobs/copy/types.ts";
 import {
   commonFlags,
   defineCommand,

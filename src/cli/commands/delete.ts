@@ -1,4 +1,4 @@
-import type { DeletedCopy, DeletePlan, PruneOutcome } from "../../jobs/shared/types.ts";
+import type { DeletedCopy, DeletePlan, PruneOutcome } from "../../jobs/prune/types.ts";
 import { deleteBackup } from "../../jobs/prune/delete.ts";
 import { BackupError } from "../../core/errors.ts";
 import { formatBytes } from "../../core/text.ts";

@@ -7,9 +7,9 @@ import { parseDuration } from "../../config/units.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { counted, formatBytes, suggestion } from "../../core/text.ts";
 import { aheadWarning } from "../../jobs/shared/clock.ts";
-import { listJobs } from "../../jobs/shared/list.ts";
+import { listJobs } from "../../jobs/list/list.ts";
 import { pruneBackups } from "../../jobs/prune/prune.ts";
-import type { PruneOutcome, PruneRequest, PruneResult } from "../../jobs/shared/types.ts";
+import type { PruneOutcome, PruneRequest, PruneResult } from "../../jobs/prune/types.ts";
 import {
   commonFlags,
   countOption,

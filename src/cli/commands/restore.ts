@@ -1,9 +1,9 @@
 import type { Config, DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
 import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
-import { listRefs } from "../../jobs/shared/list.ts";
+import { listRefs } from "../../jobs/list/list.ts";
 import { resolveReached } from "../../jobs/shared/resolve-reached.ts";
 import { prepareRestore } from "../../jobs/restore/restore.ts";
-import type { PreparedRestore, RestoreRequest } from "../../jobs/shared/types.ts";
+import type { PreparedRestore, RestoreRequest } from "../../jobs/restore/types.ts";
 import { jobOrBackup, type Wanted } from "../backups.ts";
 import {
   commonFlags,

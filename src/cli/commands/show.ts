@@ -1,8 +1,8 @@
 import { recipientsIn } from "../../codecs/age-keys.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
-import type { ListedBackup } from "../../jobs/shared/types.ts";
-import { showBackup } from "../../jobs/shared/list.ts";
+import type { ListedBackup } from "../../jobs/list/types.ts";
+import { showBackup } from "../../jobs/list/list.ts";
 import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration } from "../../core/text.ts";

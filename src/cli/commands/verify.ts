@@ -1,7 +1,7 @@
 import { BackupError, type ErrorCode } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import { verifyBackups } from "../../jobs/verify/verify.ts";
-import type { Stray, VerifyResult } from "../../jobs/shared/types.ts";
+import type { Stray, VerifyResult } from "../../jobs/verify/types.ts";
 import type { DestinationDefinition } from "../../config/model.ts";
 import type { FailedDestination } from "../../jobs/shared/destinations.ts";
 import { jobOrBackup } from "../backups.ts";

@@ -11,15 +11,9 @@ import { BackupError } from "../../core/errors.ts";
 import type { Environment, Runtime } from "../../core/runtime.ts";
 import { suggestion } from "../../core/text.ts";
 import { ownHome, ownName, ownUid } from "../../core/user.ts";
+import type { Host } from "./host.ts";
 import { type PostgresOptions, schemes } from "./options.ts";
 import { findPassword, passFileOf } from "./passfile.ts";
-
-/** One server to try; several stand for one cluster. */
-export interface Host {
-  /** A name or address, or the folder of a Unix socket. */
-  readonly host: string;
-  readonly port: number;
-}
 
 /** Where a server is and how to log in: one object for the driver and for the tools. */
 export interface Address {

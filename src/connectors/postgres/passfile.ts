@@ -2,7 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Environment } from "../../core/runtime.ts";
 import { ownHome } from "../../core/user.ts";
-import type { Host } from "./address.ts";
+import type { Host } from "./host.ts";
 
 /** The entries of a password file: host, port, database, user, password. */
 export interface PassFile {

@@ -4,7 +4,7 @@ import { isAhead } from "../../catalog/moment.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { hasCode, toBackupError } from "../../core/errors.ts";
 import type { OpenDestination } from "../shared/destinations.ts";
-import type { JobContext } from "../shared/types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /**
  * What a next backup may build on: the good backups of a job and source, none from the future, whose whole chain is on every

@@ -5,7 +5,7 @@ import type { BackupRef } from "../../contracts/strategy.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
 import type { FailedDestination, OpenDestination } from "../shared/destinations.ts";
 import type { IdentifiedSource } from "../shared/source.ts";
-import type { JobContext } from "../shared/types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** Who writes a backup, as its manifest tells. */
 export type Writer = NonNullable<Manifest["writer"]>;

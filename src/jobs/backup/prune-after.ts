@@ -3,7 +3,9 @@ import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import type { OpenDestination } from "../shared/destinations.ts";
 import { assertServerClock } from "../shared/clock.ts";
 import { pruneOpen } from "../prune/prune.ts";
-import type { JobContext, PruneResult, RunResult } from "../shared/types.ts";
+import type { RunResult } from "./types.ts";
+import type { PruneResult } from "../prune/types.ts";
+import type { JobContext } from "../shared/context.ts";
 import { counted } from "../../core/text.ts";
 
 /**

@@ -2,7 +2,8 @@ import type { JobDefinition } from "../../config/model.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
 import { shellQuote } from "../../core/text.ts";
-import type { DestinationOutcome, JobContext, RunResult } from "../shared/types.ts";
+import type { DestinationOutcome, RunResult } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** A run, as far as its result tells of it. */
 export interface EndedRun {

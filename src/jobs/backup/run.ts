@@ -32,7 +32,8 @@ import { thisWriter, withOneWriter, type Writer } from "./one-writer.ts";
 import { pruneAfter } from "./prune-after.ts";
 import { type IdentifiedSource, identifySource } from "../shared/source.ts";
 import { committedResult, failedResult, logResult, withWarning } from "./run-result.ts";
-import type { DestinationOutcome, JobContext, RunBackup, RunResult } from "../shared/types.ts";
+import type { DestinationOutcome, RunBackup, RunResult } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** One run of one job, from the lock to the run record. See {@link RunBackup}. */
 export const runBackup: RunBackup = async (job, o) => {

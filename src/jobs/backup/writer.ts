@@ -22,7 +22,8 @@ import { cleanUpRun } from "../shared/clean-up.ts";
 import type { FailedDestination, OpenDestination } from "../shared/destinations.ts";
 import type { History } from "../shared/history.ts";
 import type { Meter } from "../shared/progress.ts";
-import type { DestinationOutcome, JobContext } from "../shared/types.ts";
+import type { DestinationOutcome } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** What a backup's writer needs to know. */
 export interface BackupOrder {

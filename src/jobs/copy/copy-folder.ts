@@ -12,7 +12,7 @@ import type { BackupRef } from "../../contracts/strategy.ts";
 import { type Bytes, collect, drain, tapped } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import type { Meter } from "../shared/progress.ts";
-import type { JobContext } from "../shared/types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** Wraps what went wrong with the copy that is read, so that another one can be tried. */
 export class SourceFailure extends Error {

@@ -9,7 +9,7 @@ import { cleanUpAfterCrash, cleanUpRun } from "../shared/clean-up.ts";
 import { SourceFailure, transfer } from "./copy-folder.ts";
 import { isSamePlace, type OpenDestination, withDestinations } from "../shared/destinations.ts";
 import { type History, openHistory } from "../shared/history.ts";
-import { findBackups, type FoundBackup } from "../shared/list.ts";
+import { findBackups, type FoundBackup } from "../shared/find.ts";
 import { withBackupsKept } from "../shared/lock.ts";
 import {
   type Copy,
@@ -19,7 +19,8 @@ import {
   undamagedFirst,
 } from "../shared/damaged-copy.ts";
 import { createMeter, type Meter } from "../shared/progress.ts";
-import type { CopyBackups, CopyResult, JobContext } from "../shared/types.ts";
+import type { CopyBackups, CopyResult } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** Copies backups to a destination that lacks them. See {@link CopyBackups}. */
 export const copyBackups: CopyBackups = (request, o) =>

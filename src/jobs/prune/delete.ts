@@ -11,13 +11,8 @@ import { dropFolder } from "./drop-folder.ts";
 import { type History, openHistory } from "../shared/history.ts";
 import { withPruneLock } from "../shared/lock.ts";
 import { resolveReached } from "../shared/resolve-reached.ts";
-import type {
-  DeleteBackup,
-  DeletedCopy,
-  DeletePlan,
-  JobContext,
-  PruneOutcome,
-} from "../shared/types.ts";
+import type { DeleteBackup, DeletedCopy, DeletePlan, PruneOutcome } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 interface Place {
   readonly destination: OpenDestination;

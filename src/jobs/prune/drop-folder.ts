@@ -3,7 +3,8 @@ import type { ObjectInfo, Storage } from "../../contracts/storage.ts";
 import { hasCode } from "../../core/errors.ts";
 import { mapSome } from "../../core/map-some.ts";
 import type { History } from "../shared/history.ts";
-import type { JobContext, PruneOutcome } from "../shared/types.ts";
+import type { PruneOutcome } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 const requestsAtOnce = 8;
 

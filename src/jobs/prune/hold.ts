@@ -1,10 +1,11 @@
 import { addMark, removeMark } from "../../catalog/marks.ts";
 import { type BackupError, toBackupError } from "../../core/errors.ts";
 import { withDestinations } from "../shared/destinations.ts";
-import { findBackups } from "../shared/list.ts";
+import { findBackups } from "../shared/find.ts";
 import { withBackupsKept } from "../shared/lock.ts";
 import { resolveReached } from "../shared/resolve-reached.ts";
-import type { HoldResult, JobContext, SetHold } from "../shared/types.ts";
+import type { HoldResult, SetHold } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** Sets or lifts the hold mark on every copy of a backup. See {@link SetHold}. */
 export const setHold: SetHold = ({ destinations, backup, isHeld }, o) =>

@@ -18,14 +18,14 @@ import { type History, openHistory } from "../shared/history.ts";
 import { withPruneLock } from "../shared/lock.ts";
 import { openManifestCache } from "../shared/manifest-cache.ts";
 import type {
-  JobContext,
   PruneBackups,
   PrunedBackup,
   PrunedFolder,
   PruneOutcome,
   PruneRequest,
   PruneResult,
-} from "../shared/types.ts";
+} from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** Prunes a job's backups at each of its destinations. See {@link PruneBackups}. */
 export const pruneBackups: PruneBackups = (request, o) =>

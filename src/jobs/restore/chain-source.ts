@@ -21,9 +21,10 @@ import {
   readOnceMore,
   undamagedFirst,
 } from "../shared/damaged-copy.ts";
-import type { FoundBackup } from "../shared/list.ts";
+import type { FoundBackup } from "../shared/find.ts";
 import type { Meter } from "../shared/progress.ts";
-import type { JobContext, RestoreRequest } from "../shared/types.ts";
+import type { RestoreRequest } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** A backup's chain, read from whichever destinations have whole copies of its links. */
 export interface ChainSource {

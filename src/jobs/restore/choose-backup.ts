@@ -7,9 +7,10 @@ import { suggestion } from "../../core/text.ts";
 import { aheadWarning, withoutAhead } from "../shared/clock.ts";
 import { undamagedFirst } from "../shared/damaged-copy.ts";
 import type { FailedDestination } from "../shared/destinations.ts";
-import type { FoundBackup } from "../shared/list.ts";
+import type { FoundBackup } from "../shared/find.ts";
 import { resolveReached, unreachedError } from "../shared/resolve-reached.ts";
-import type { JobContext, RestoreRequest } from "../shared/types.ts";
+import type { RestoreRequest } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /**
  * Which backup is meant: by id, or the newest good one of the one job and server there is.

@@ -17,17 +17,14 @@ import type { Lock } from "../../core/lock.ts";
 import { type ChainSource, chainSource } from "./chain-source.ts";
 import { chooseBackup } from "./choose-backup.ts";
 import { closeDestinations, openDestinations } from "../shared/destinations.ts";
-import { findBackups, type FoundBackup, listedCopies } from "../shared/list.ts";
+import { findBackups, type FoundBackup } from "../shared/find.ts";
+import { listedCopies } from "../list/list.ts";
 import { backupHolds, restoreHolds, withDatabases } from "../shared/database-lock.ts";
 import { keepBackups } from "../shared/lock.ts";
 import { createMeter, type Meter } from "../shared/progress.ts";
-import type {
-  JobContext,
-  ListedBackup,
-  PreparedRestore,
-  PrepareRestore,
-  RestoreRequest,
-} from "../shared/types.ts";
+import type { ListedBackup } from "../list/types.ts";
+import type { PreparedRestore, PrepareRestore, RestoreRequest } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** Finds a backup and plans its restore, touching nothing. See {@link PrepareRestore}. */
 export const prepareRestore: PrepareRestore = async (request, o) => {

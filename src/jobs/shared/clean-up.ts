@@ -5,7 +5,7 @@ import { counted } from "../../core/text.ts";
 import type { OpenDestination } from "./destinations.ts";
 import type { History } from "./history.ts";
 import { withPruneLock } from "./lock.ts";
-import type { JobContext } from "./types.ts";
+import type { JobContext } from "./context.ts";
 
 // Cleaning goes on after an interrupt, so it has a limit of its own.
 const cleanUpTimeoutMs = 30_000;

@@ -3,7 +3,7 @@ import { type Dated, isAhead, mostSkewMs } from "../../catalog/moment.ts";
 import type { Storage } from "../../contracts/storage.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
 import { formatDuration } from "../../core/text.ts";
-import type { JobContext } from "./types.ts";
+import type { JobContext } from "./context.ts";
 
 /** True for moments that two clocks may call the same. */
 export function isNear(one: Date, other: Date): boolean {

@@ -1,8 +1,8 @@
 import { addMark } from "../../catalog/marks.ts";
 import { standingOf } from "../../catalog/standing.ts";
 import { type BackupError, hasCode, toBackupError } from "../../core/errors.ts";
-import type { FoundBackup } from "./list.ts";
-import type { JobContext } from "./types.ts";
+import type { FoundBackup } from "./find.ts";
+import type { JobContext } from "./context.ts";
 
 /** One backup at one destination. */
 export type Copy = FoundBackup["copies"][number];

@@ -4,7 +4,7 @@ import { BackupError } from "../../core/errors.ts";
 import { type Lock, tryShare } from "../../core/lock.ts";
 import { sleep } from "../../core/retry.ts";
 import { type Holder, type HolderNote, holderText, lockSomewhere, takeNoted } from "./lock.ts";
-import type { JobContext } from "./types.ts";
+import type { JobContext } from "./context.ts";
 
 /** One thing to hold while a database is used. */
 export interface DatabaseHold {

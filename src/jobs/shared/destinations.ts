@@ -3,7 +3,7 @@ import { defaultStallTimeoutMs, type DestinationDefinition } from "../../config/
 import { BackupError, toBackupError } from "../../core/errors.ts";
 import { timed } from "../../core/retry.ts";
 import { withStallLimit } from "../../storage/stall-limit.ts";
-import type { JobContext } from "./types.ts";
+import type { JobContext } from "./context.ts";
 
 // Somebody sits before the terminal; a mount that hangs does so for ever.
 const briefStallMs = 60_000;

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { openStateDatabase, type StateDatabase } from "./state-database.ts";
-import type { RunResult } from "./types.ts";
-import type { JobContext } from "./types.ts";
+import type { RunResult } from "../backup/types.ts";
+import type { JobContext } from "./context.ts";
 
 /** A run that began and never ended: its process was killed, or the machine went down. */
 export interface UnfinishedRun {

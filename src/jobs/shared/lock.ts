@@ -10,7 +10,7 @@ import { type Lock, tryLock, tryShare } from "../../core/lock.ts";
 import { makeOwnFolder } from "../../core/own-folder.ts";
 import { sleep } from "../../core/retry.ts";
 import { ownUid } from "../../core/user.ts";
-import type { JobContext } from "./types.ts";
+import type { JobContext } from "./context.ts";
 
 /** What a lock is about. */
 export interface LockScope {

@@ -6,7 +6,7 @@ import { type Manifest, manifestName } from "../../contracts/manifest.ts";
 import type { Storage } from "../../contracts/storage.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { openStateDatabase, type StateDatabase } from "./state-database.ts";
-import type { JobContext } from "./types.ts";
+import type { JobContext } from "./context.ts";
 
 /**
  * Remembers manifests, which never change, between runs. It lies in the state folder; losing it costs

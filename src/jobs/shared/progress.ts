@@ -1,4 +1,4 @@
-import type { JobContext, Progress } from "./types.ts";
+import type { JobContext, Progress } from "./context.ts";
 
 const reportEveryMs = 200;
 

@@ -13,7 +13,7 @@ import { tee } from "../../core/pipeline/tee.ts";
 import type { Copy } from "../shared/damaged-copy.ts";
 import { type Findings, lookTwice, sortFinding } from "./findings.ts";
 import type { Meter } from "../shared/progress.ts";
-import type { JobContext } from "../shared/types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** Reads every byte of a copy's artifacts, and compares the manifest with what they record of it. */
 export async function checkArtifacts(

@@ -4,8 +4,8 @@ import type { Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import type { Copy } from "../shared/damaged-copy.ts";
-import type { FoundBackup } from "../shared/list.ts";
-import type { JobContext } from "../shared/types.ts";
+import type { FoundBackup } from "../shared/find.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** What all destinations together have. */
 export interface Everything {

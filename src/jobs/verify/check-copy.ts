@@ -10,7 +10,7 @@ import { checkChain, checkChildren, type Everything } from "./check-chain.ts";
 import { type Copy, isDamage } from "../shared/damaged-copy.ts";
 import { type Findings, noFindings, noteOnce, sortFinding } from "./findings.ts";
 import type { Meter } from "../shared/progress.ts";
-import type { JobContext } from "../shared/types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 /** One copy with what was found of it. */
 export interface CheckedCopy {

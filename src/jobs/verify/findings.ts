@@ -1,6 +1,6 @@
 import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import { isDamage } from "../shared/damaged-copy.ts";
-import type { JobContext } from "../shared/types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 // From the quickest to the most thorough, in whatever order they came to an end.
 const checkOrder = ["sizes", "digests", "structure", "native-tool"] as const;

@@ -16,11 +16,12 @@ import {
   withDestinations,
 } from "../shared/destinations.ts";
 import { checksOf, type Findings } from "./findings.ts";
-import { findBackups, type FoundBackup } from "../shared/list.ts";
+import { findBackups, type FoundBackup } from "../shared/find.ts";
 import { withBackupsKept } from "../shared/lock.ts";
 import { createMeter, type Meter } from "../shared/progress.ts";
 import { resolveReached } from "../shared/resolve-reached.ts";
-import type { JobContext, VerifyBackups, VerifyResult } from "../shared/types.ts";
+import type { JobContext } from "../shared/context.ts";
+import type { VerifyBackups, VerifyResult } from "./types.ts";
 
 /** Checks backups at every destination that has them. See {@link VerifyBackups}. */
 export const verifyBackups: VerifyBackups = (request, o) =>

@@ -3,7 +3,7 @@ import { BackupError } from "../../core/errors.ts";
 import type { Environment, Runtime } from "../../core/runtime.ts";
 import { checkedEndpoint, checkedKey } from "../checks.ts";
 import { fetchHandler } from "./http.ts";
-import type { S3Options } from "./mod.ts";
+import type { S3Options } from "./options.ts";
 
 /**
  * How the SDK's client is set up. Credentials are the static ones of the options; else those of the

@@ -1,6 +1,6 @@
 import { damaged } from "./damage.ts";
 import { typeOf } from "./inventory.ts";
-import type { ArchiveHead, TocEntry } from "./toc.ts";
+import type { ArchiveHead, TocEntry } from "./entries.ts";
 
 /**
  * Checks what pg_restore needs of a table of contents, by what it does with one that was changed

@@ -3,8 +3,7 @@ import type {
   InventoryObject,
   ObjectType,
 } from "../../../contracts/inventory.ts";
-import type { ArchiveHead, TocEntry } from "./toc.ts";
-import type { BlockCounts } from "./walker.ts";
+import type { ArchiveHead, TocEntry } from "./entries.ts";
 
 /** The kinds of entries that are objects of the inventory, by pg_dump's words. */
 const objectTypes: Readonly<Record<string, ObjectType>> = {
@@ -26,6 +25,12 @@ const objectTypes: Readonly<Record<string, ObjectType>> = {
 
 /** The name under which large objects are counted. */
 export const largeObjectsName = "large objects";
+
+/** What the data blocks held, by dump id. */
+export interface BlockCounts {
+  /** Rows of a COPY, or large objects; undefined where they cannot be counted. */
+  readonly items: number | undefined;
+}
 
 /** What an archive holds, in the terms of a live database's inventory. */
 export function inventoryOf(

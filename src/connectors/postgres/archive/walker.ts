@@ -2,14 +2,8 @@ import { Buffer } from "node:buffer";
 import type { ArtifactContents, Walker } from "../../../contracts/format.ts";
 import { nameOf } from "./contents.ts";
 import { damaged, truncated } from "./damage.ts";
-import { inventoryOf } from "./inventory.ts";
+import { type BlockCounts, inventoryOf } from "./inventory.ts";
 import { type ArchiveHead, type TocEntry, tocReader } from "./toc.ts";
-
-/** What the data blocks held, by dump id. */
-export interface BlockCounts {
-  /** Rows of a COPY, or large objects; undefined where they cannot be counted. */
-  readonly items: number | undefined;
-}
 
 const dataBlock = 1;
 const largeObjectsBlock = 3;

@@ -1,14 +1,19 @@
-import { surveyCatalog } from "../../catalog/catalog.ts";
 import type { DestinationDefinition } from "../../config/model.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { toBackupError } from "../../core/errors.ts";
 import { mapSome } from "../../core/map-some.ts";
-import { withoutAhead } from "./clock.ts";
-import { type FailedDestination, type OpenDestination, withDestinations } from "./destinations.ts";
-import { type ManifestCache, openManifestCache } from "./manifest-cache.ts";
-import { resolveReached } from "./resolve-reached.ts";
-import type { JobContext, ListBackups, ListedBackup, ShowBackup } from "./types.ts";
+import { withoutAhead } from "../shared/clock.ts";
+import {
+  type FailedDestination,
+  type OpenDestination,
+  withDestinations,
+} from "../shared/destinations.ts";
+import { type ManifestCache, openManifestCache } from "../shared/manifest-cache.ts";
+import { findBackups, type FoundBackup } from "../shared/find.ts";
+import { resolveReached } from "../shared/resolve-reached.ts";
+import type { ListBackups, ListedBackup, ShowBackup } from "./types.ts";
+import type { JobContext } from "../shared/context.ts";
 
 // Small objects over a network: the round trip is what costs, so many are under way at once.
 const manifestsAtOnce = 16;
@@ -121,52 +126,6 @@ async function withManifests(
   } finally {
     cache.close();
   }
-}
-
-/** A backup with the destinations that have it. */
-export interface FoundBackup {
-  readonly ref: BackupRef;
-  /** In the order given; never empty. Each with the marks and files as they are there. */
-  readonly copies: readonly { readonly destination: OpenDestination; readonly ref: BackupRef }[];
-}
-
-/** Reads the catalogs of destinations and joins the copies of each backup, oldest first. */
-export async function findBackups(
-  open: readonly OpenDestination[],
-  o: JobContext,
-  job?: string,
-): Promise<
-  {
-    found: FoundBackup[];
-    warnings: string[];
-    failed: FailedDestination[];
-    /** Folders with a manifest and a name that is no backup's. */
-    strays: { readonly destination: OpenDestination; readonly prefix: string }[];
-  }
-> {
-  const byPrefix = new Map<string, { destination: OpenDestination; ref: BackupRef }[]>();
-  const warnings: string[] = [];
-  const failed: FailedDestination[] = [];
-  const strays: { destination: OpenDestination; prefix: string }[] = [];
-  for (const destination of open) {
-    try {
-      const survey = await surveyCatalog(destination.storage, { ...o, job });
-      strays.push(...survey.strays.map((prefix) => ({ destination, prefix })));
-      for (const ref of survey.backups) {
-        const copies = byPrefix.get(ref.prefix) ?? [];
-        copies.push({ destination, ref });
-        byPrefix.set(ref.prefix, copies);
-      }
-    } catch (reason) {
-      o.signal.throwIfAborted();
-      const error = toBackupError(reason);
-      failed.push({ name: destination.name, error });
-      warnings.push(`Destination "${destination.name}" is left out: ${error.message}`);
-    }
-  }
-  const found = [...byPrefix.values()].map((copies) => ({ ref: copies[0]!.ref, copies }));
-  found.sort((a, b) => a.ref.createdAt.getTime() - b.ref.createdAt.getTime());
-  return { found, warnings, failed, strays };
 }
 
 /** Where a backup lies, and what is marked there, as {@link ListedBackup} tells it. */

@@ -1,0 +1,48 @@
+import type { DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
+import type { RestorePlan, RestoreResult } from "../../contracts/connector.ts";
+import type { Manifest } from "../../contracts/manifest.ts";
+import type { ListedBackup } from "../list/types.ts";
+import type { JobContext } from "../shared/context.ts";
+
+/** What to restore, where to. */
+export interface RestoreRequest {
+  /** Where to look for it, in this order. */
+  readonly destinations: readonly DestinationDefinition[];
+  /** An id, shortened while unique; the latest of `job` when absent. */
+  readonly backup?: string;
+  /** Only backups of this job; needed when a destination has several and no id is given. */
+  readonly job?: string;
+  /** Not after this moment. */
+  readonly at?: Date;
+  readonly target: DatabaseDefinition;
+  readonly databases?: readonly string[];
+  readonly only: readonly string[];
+  readonly isOverwrite: boolean;
+  readonly isWithAccounts: boolean;
+  readonly isDifferenceAccepted: boolean;
+  readonly isKeepGoing: boolean;
+  readonly jobs: number;
+  readonly restoreArgs: readonly string[];
+}
+
+/** A restore that is planned and not begun. `close` it in any case. */
+export interface PreparedRestore {
+  readonly backup: ListedBackup;
+  readonly manifest: Manifest;
+  /** The destination it is read from; several where no single one has its whole chain. */
+  readonly from: string;
+  readonly plan: RestorePlan;
+  /**
+   * Does it, when no other run uses the databases, and what there is to do is still the same.
+   *
+   * @throws BackupError `locked/database`, `restore/changed`, those of the connector
+   */
+  run(): Promise<RestoreResult>;
+  close(): Promise<void>;
+}
+
+/**
+ * Finds the backup, checks that every object is there, looks at the target. It changes nothing, but
+ * marks copies that turn out damaged. A copy that cannot be read gives way to another destination's.
+ */
+export type PrepareRestore = (request: RestoreRequest, o: JobContext) => Promise<PreparedRestore>;
