@@ -165,11 +165,11 @@ function judge(
     if (isGranted) findings.push(ok(`privilege ${name}`));
     else findings.push({ status: "warning", text: `privilege ${name} is missing` });
   }
-  for (const { name, reason, objects } of info.omissions) {
+  for (const { name, reason, objects, hint } of info.omissions) {
     const which = objects === undefined || objects.length === 0 ? "" : ` (${objects.join(", ")})`;
     const text = `a dump leaves out ${name}: ${reason}${which}`;
     if (accepted.has(name)) findings.push({ status: "ok", text: `${text}; accepted` });
-    else complain("dump/would-omit", text);
+    else complain("dump/would-omit", hint === undefined ? text : `${text}. ${hint}`);
   }
   const { clockOffsetMs } = info;
   if (clockOffsetMs !== null) {

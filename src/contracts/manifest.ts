@@ -38,6 +38,8 @@ const omissionSchema = z.looseObject({
   reason: z.string(),
   /** The objects concerned, where they can be named. */
   objects: z.array(z.string()).optional(),
+  /** What to do about it, as a sentence, where that is not granting a right. */
+  hint: z.string().optional(),
 });
 /** Something that the dump leaves out. */
 export type Omission = z.infer<typeof omissionSchema>;

@@ -207,7 +207,21 @@ describe("what a dump reports as left out", () => {
     const run = await runBackup(pluginJob({ a }, dump), contextOf());
     assert.equal(run.error?.code, "dump/omitted");
     assert.match(run.error!.message, /"shop" has left out: routines \(the user may not see them\)/);
+    assert.match(run.error!.hint!, /^Grant what is missing\. Or accept it by name: /);
     assert.deepEqual([...a.objects.keys()], []);
+  });
+
+  test("says itself what to do about it, where that is not granting a right", async () => {
+    const { a } = two();
+    const digits = { name: "routines", reason: "they are old", hint: "Make them anew." };
+    const run = await runBackup(
+      pluginJob({ a }, async (_plan, emit) => {
+        await put(emit, "one");
+        return { ...result, omitted: [digits, { ...digits, name: "tables" }] };
+      }),
+      contextOf(),
+    );
+    assert.match(run.error!.hint!, /^Make them anew\. Or accept it by name: /);
   });
 
   test("goes into the manifest where it is accepted", async () => {

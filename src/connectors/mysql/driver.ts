@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { connect as connectSocket, type Socket } from "node:net";
-import type { Connection, ConnectionOptions } from "mysql2/promise";
+import type { Connection } from "mysql2/promise";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError, systemCode } from "../../core/errors.ts";
 import type { MysqlAddress } from "./address.ts";
@@ -66,16 +66,26 @@ async function connect(
   }
 }
 
-function openSocket({ socket, host, port }: MysqlAddress): Socket {
+/** The way to a server, being opened. */
+export function openSocket({ socket, host, port }: MysqlAddress): Socket {
   if (socket !== undefined) return connectSocket(socket);
   const opened = connectSocket(port, host);
   opened.on("connect", () => opened.setKeepAlive(true));
   return opened.setNoDelay(true);
 }
 
-async function sslOptions(
-  { tls }: MysqlAddress,
-): Promise<Exclude<ConnectionOptions["ssl"], string | undefined>> {
+/** TLS in the driver's words; PEM texts. */
+export interface DriverTls {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly rejectUnauthorized: boolean;
+  /** Whether the certificate has to name the host. */
+  readonly verifyIdentity: boolean;
+}
+
+/** What the address says of TLS, for `tls.connect`. @throws BackupError `connection/tls` */
+export async function sslOptions({ tls }: MysqlAddress): Promise<DriverTls> {
   const read = async (path: string | undefined) =>
     path === undefined ? undefined : await readPem(path);
   const [ca, cert, key] = await Promise.all([tls.ca, tls.cert, tls.key].map(read));

@@ -1,6 +1,5 @@
 import { Buffer } from "node:buffer";
 import { type Abortable, type Bytes, bytesOf } from "../../core/bytes.ts";
-import { ChildError, childOutput, type ChildSpec } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
@@ -11,21 +10,17 @@ import { accountsFormat, readAccounts } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
 import { askSchema, listDatabases, type Program, type Relation } from "./databases.ts";
-import { look, lookClosely, orphanWarnings } from "./inspect.ts";
-import {
-  closedRoutines,
-  omissionsOf,
-  type Sight,
-  tablesWithoutSelect,
-  viewsWithoutShow,
-} from "./omissions.ts";
+import { dumpArgs, emptied, hasIgnoreData, leftOut } from "./dump-args.ts";
+import { withDumpOutput } from "./dump-output.ts";
+import { createFloatReader, type FloatReader, listFloats } from "./floats.ts";
+import { look, orphanWarnings } from "./inspect.ts";
+import { omissionsOf, roundedFloats, type Sight } from "./omissions.ts";
 import { orderViews } from "./order-views.ts";
-import { matching } from "./patterns.ts";
-import { positionArgs, positionFromDump } from "./position.ts";
+import { positionFromDump } from "./position.ts";
 import { rewriteDump } from "./rewrite.ts";
 import { keepDates } from "./settings.ts";
-import { compareVersions, readServer, type Server } from "./server.ts";
-import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
+import { readServer, type Server } from "./server.ts";
+import { type ClientTool, requireTool } from "./tools.ts";
 import { dumpFormat } from "./walker.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
@@ -48,7 +43,7 @@ export async function dump(
   }
   const server = await readServer(client, o);
   const tool = await requireTool("dump", server, address, o);
-  const sight = await lookClosely(client, server, address, plan.settings, o);
+  const sight = await look(client, server, address, plan.settings, o);
   const { databases } = sight;
   await assertTool(client, server, tool, databases, o);
   const omitted = omissionsOf(server, address, sight);
@@ -62,7 +57,9 @@ export async function dump(
   } else {
     const args = dumpArgs(server, tool, sight, omitted, plan.settings);
     const isEncrypted = await client.isEncrypted(o);
-    const spec = { ...toolSpec(tool, address, isEncrypted, args), stallMs: plan.stallMs };
+    const command = { tool, address, isEncrypted, args, stallMs: plan.stallMs };
+    const floats = await floatTables(client, sight, plan.settings, o);
+    const reader = floats.length === 0 ? undefined : createFloatReader(floats, server);
     const head = {
       role: "dump",
       databases,
@@ -71,11 +68,13 @@ export async function dump(
     } as const;
     // The first bytes come after the snapshot was taken.
     const onFirst = () => consistentAt = o.runtime.now();
-    const bytes = ends.watch(output(tool, spec, o), onFirst);
-    const kept = keepDates(withoutRows(bytes, tool, sight, plan.settings));
-    const whole = sight.hasCheckedViews ? orderViews(kept) : kept;
-    const { databases: seen } = await emit(head, whole);
+    const { databases: seen } = await withDumpOutput(command, reader, (output) => {
+      const bytes = ends.watch(output, onFirst);
+      const kept = keepDates(withoutRows(bytes, tool, sight, plan.settings));
+      return emit(head, sight.hasCheckedViews ? orderViews(kept) : kept);
+    }, o);
     inventories.push(...seen);
+    omitted.push(...await lostDigits(client, sight, plan.settings, reader, seen, o));
     await assertWhole(client, address, server, sight, omitted, plan.settings, seen, tool, o);
     warnings.push(...await newDatabases(client, address, databases, o));
   }
@@ -103,51 +102,37 @@ export async function dump(
   };
 }
 
-function dumpArgs(
-  server: Server,
-  tool: ClientTool,
-  sight: Sight,
-  omitted: readonly Omission[],
-  settings: DumpSettings,
-): string[] {
-  const isOmitted = (name: string) => omitted.some((omission) => omission.name === name);
-  // What is accepted as missing must not make the tool fail.
-  const hasRoutines = !(isOmitted("routines") && closedRoutines(sight).length > 0);
-  const left = leftOut(server, sight);
-  return [
-    "--single-transaction",
-    "--quick",
-    "--hex-blob",
-    "--no-tablespaces",
-    "--comments",
-    ...hasRoutines ? ["--routines"] : ["--skip-routines"],
-    ...isOmitted("events") ? ["--skip-events"] : ["--events"],
-    "--triggers",
-    // Under LOCK TABLES, a table whose default is a sequence's next value cannot be filled (ERROR
-    // 1100), nor, where GTIDs are consistent, one whose foreign key's triggers write to MyISAM (1785).
-    "--skip-add-locks",
-    ...positionArgs(server, tool),
-    ...statisticsArgs(server, tool),
-    ...keepsHistory(server, tool, sight) ? ["--dump-history"] : [],
-    ...settings.schemaOnly === true ? ["--no-data"] : [],
-    ...left.map(({ database, name }) => `--ignore-table=${database}.${name}`),
-    ...hasIgnoreData(tool)
-      ? emptied(sight, settings).map(({ database, name }) =>
-        `--ignore-table-data=${database}.${name}`
-      )
-      : [],
-    ...settings.dumpArgs ?? [],
-    "--databases",
-    "--",
-    ...sight.databases,
-  ];
+/** What of FLOAT the tool has to be helped with. */
+async function floatTables(client: Client, sight: Sight, settings: DumpSettings, o: Abortable) {
+  if (settings.schemaOnly === true) return [];
+  const rowless = emptied(sight, settings);
+  const dumped = sight.relations.filter((relation) => !rowless.includes(relation));
+  return await listFloats(client, sight.databases, dumped, o);
 }
 
-/** Histograms: who made them wants them back. */
-function statisticsArgs(server: Server, tool: ClientTool): string[] {
-  if (tool.flavour !== "MySQL" || compareVersions(tool.version, "8.0", 2) < 0) return [];
-  const isKnown = server.flavour === "MySQL" && compareVersions(server.version, "8.0", 2) >= 0;
-  return [`--column-statistics=${isKnown ? 1 : 0}`];
+/** What of FLOAT is in the dump as the tool itself writes it, with 6 digits. */
+async function lostDigits(
+  client: Client,
+  sight: Sight,
+  settings: DumpSettings,
+  reader: FloatReader | undefined,
+  dumped: readonly DatabaseInventory[],
+  o: Abortable,
+): Promise<Omission[]> {
+  const filled = new Set(
+    dumped.flatMap(({ database, objects }) =>
+      objects.filter(({ type, count }) => type === "table" && count !== 0)
+        .map(({ name }) => JSON.stringify([database, name]))
+    ),
+  );
+  // Asked again: a column may have become a FLOAT meanwhile.
+  const tables = (await floatTables(client, sight, settings, o)).filter(({ database, name }) =>
+    filled.has(JSON.stringify([database, name]))
+  );
+  const missed = reader === undefined
+    ? createFloatReader([], await readServer(client, o)).missed(tables)
+    : reader.missed(tables);
+  return roundedFloats(missed);
 }
 
 /**
@@ -180,32 +165,6 @@ async function assertTool(
   );
 }
 
-/** Rows of the past, which MariaDB's tool gives from 10.11 on. */
-function keepsHistory(server: Server, tool: ClientTool, { relations }: Sight): boolean {
-  return relations.some(({ isVersioned }) => isVersioned) && tool.flavour === "MariaDB" &&
-    compareVersions(tool.version, "10.11", 2) >= 0 &&
-    compareVersions(server.version, "10.11", 2) >= 0;
-}
-
-function leftOut(server: Server, sight: Sight): readonly Relation[] {
-  const closed = new Set([
-    ...tablesWithoutSelect(server, sight),
-    ...viewsWithoutShow(server, sight),
-  ]);
-  return [...closed, ...sight.excluded];
-}
-
-function emptied(sight: Sight, settings: DumpSettings): readonly Relation[] {
-  return matching(sight.databases, sight.relations, settings.excludeData).filter(({ type }) =>
-    type === "table"
-  );
-}
-
-/** MySQL's tool cannot leave out rows of some tables, so they are taken out of what it prints. */
-function hasIgnoreData({ flavour }: ClientTool): boolean {
-  return flavour === "MariaDB";
-}
-
 function withoutRows(bytes: Bytes, tool: ClientTool, sight: Sight, settings: DumpSettings): Bytes {
   const tables = hasIgnoreData(tool) ? [] : emptied(sight, settings);
   if (tables.length === 0) return bytes;
@@ -216,20 +175,6 @@ function withoutRows(bytes: Bytes, tool: ClientTool, sight: Sight, settings: Dum
     keepsRows: (database, table) => !names.has(JSON.stringify([database, table])),
     keepsServerLines: true,
   });
-}
-
-/** The tool's output, with its failure as ours. */
-async function* output({ name }: ClientTool, spec: ChildSpec, o: Context): Bytes {
-  try {
-    yield* childOutput(spec, o);
-  } catch (error) {
-    if (!(error instanceof ChildError)) throw error;
-    throw new BackupError("dump/failed", `${name} failed: ${complaint(error)}`, {
-      cause: error,
-      details: { stderr: error.exit.stderr },
-      hint: "Its whole output is in the log at --log-level debug.",
-    });
-  }
 }
 
 /**

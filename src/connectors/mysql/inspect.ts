@@ -13,7 +13,6 @@ import {
   listRelations,
   type Relation,
 } from "./databases.ts";
-import { findRounded } from "./floats.ts";
 import { omissionsOf, type Sight } from "./omissions.ts";
 import { matching } from "./patterns.ts";
 import { readPosition } from "./position.ts";
@@ -34,7 +33,7 @@ export async function inspect(
   await client.query("SELECT 1", o);
   const askedAt = o.runtime.now().getTime();
   const server = await readServer(client, o);
-  const sight = await lookClosely(client, server, address, settings, o);
+  const sight = await look(client, server, address, settings, o);
   const [dump, restore] = [
     await findTool("dump", server.flavour, address, o),
     await findTool("restore", server.flavour, address, o),
@@ -91,26 +90,10 @@ export async function look(
     excluded,
     orphans,
     hasCheckedViews: views.some(({ isChecked }) => isChecked),
-    rounded: [],
     programs: await listPrograms(client, databases, o),
     hasAccounts: await mayReadAccounts(client, server, o),
     serverObjects: await listServerObjects(client, o),
   };
-}
-
-/** What there is to dump, and what of it a dump would round: that reads tables. */
-export async function lookClosely(
-  client: Client,
-  server: Server,
-  address: MysqlAddress,
-  settings: DumpSettings,
-  o: Abortable,
-): Promise<Sight> {
-  const sight = await look(client, server, address, settings, o);
-  const { databases, relations } = sight;
-  const emptied = matching(databases, relations, settings.excludeData);
-  const dumped = relations.filter((relation) => !emptied.includes(relation));
-  return { ...sight, rounded: await findRounded(client, databases, dumped, settings, o) };
 }
 
 async function listServerObjects(client: Client, o: Abortable): Promise<string[]> {

@@ -1,8 +1,7 @@
 import type { Omission } from "../../contracts/manifest.ts";
 import type { MysqlAddress } from "./address.ts";
-import { quoteName } from "./client.ts";
 import type { Program, Relation } from "./databases.ts";
-import type { RoundedFloats } from "./floats.ts";
+import type { MissedFloat } from "./floats.ts";
 import type { Server } from "./server.ts";
 import type { View } from "./views.ts";
 
@@ -36,8 +35,6 @@ export interface Sight {
   readonly hasAccounts: boolean;
   /** Loadable functions and servers of remote tables, which belong to no database. */
   readonly serverObjects: readonly string[];
-  /** FLOAT columns whose values a dump rounds; only where it was asked for. */
-  readonly rounded: readonly RoundedFloats[];
 }
 
 /** What a dump would leave out, because this user may not see it or may not read it. */
@@ -63,39 +60,28 @@ export function omissionsOf(server: Server, { selected }: MysqlAddress, sight: S
         name: "server-objects",
         reason:
           "loadable functions (CREATE FUNCTION … SONAME) and remote servers (CREATE SERVER) " +
-          "are in no database; keep their statements elsewhere",
+          "are in no database",
+        hint: "Keep their statements elsewhere.",
         objects: [...sight.serverObjects],
       }]
-      : [],
-    ...sight.rounded.length > 0
-      ? [omission(
-        "float-digits",
-        roundedReason(sight.rounded),
-        sight.rounded.map(({ database, name, column }) => ({
-          database,
-          name: `${name}.${column}`,
-        })),
-      )]
       : [],
   ];
 }
 
-function roundedReason(rounded: readonly RoundedFloats[]): string {
-  const { database, name, column } = rounded[0]!;
-  const place = `${quoteName(database)}.${quoteName(name)}`;
-  const unique = rounded.filter(({ isUnique }) => isUnique).map((one) =>
-    `${one.name}.${one.column}`
-  );
-  return "the dump tools write FLOAT with 6 digits, and these columns hold more. DOUBLE keeps every " +
-    `digit: ALTER TABLE ${place} MODIFY ${
-      quoteName(column)
-    } DOUBLE, with the rest of the column's ` +
-    "definition" +
-    (unique.length === 0
-      ? ""
-      : `. ${unique.join(", ")} ${
-        unique.length === 1 ? "is" : "are"
-      } UNIQUE: values that become equal make the restore fail`);
+/** FLOAT columns that the tool could not be helped with. */
+export function roundedFloats(missed: readonly MissedFloat[]): Omission[] {
+  if (missed.length === 0) return [];
+  const columns = missed.map(({ database, name, column }) => ({
+    database,
+    name: `${name}.${column}`,
+  }));
+  const reason = "the dump tools write FLOAT with 6 digits, and these columns could not be read " +
+    "with all of theirs";
+  return [{
+    ...omission("float-digits", reason, columns),
+    hint: "Run it again: they may have been altered meanwhile, or dumpArgs changes how the tool " +
+      "connects or reads rows. DOUBLE needs no such help.",
+  }];
 }
 
 /** Tables and views that are seen but whose rows may not be read, as `database.name`. */

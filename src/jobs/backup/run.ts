@@ -232,11 +232,16 @@ function assertAccepted(
     `A dump of "${job.database.name}" ${verb}: ` +
       unaccepted.map(({ name, reason }) => `${name} (${reason})`).join("; "),
     {
-      hint: `Grant what is missing, or accept it by name: accept: ${JSON.stringify(names)}` +
+      hint: `${remedies(unaccepted)} Or accept it by name: accept: ${JSON.stringify(names)}` +
         ` (--accept ${names.join(" --accept ")}).`,
       details: { omissions: unaccepted },
     },
   );
+}
+
+/** What can be done about omissions, each thing once. */
+function remedies(omissions: readonly Omission[]): string {
+  return [...new Set(omissions.map(({ hint }) => hint ?? "Grant what is missing."))].join(" ");
 }
 
 async function dumpInto(
