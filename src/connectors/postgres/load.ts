@@ -16,6 +16,7 @@ import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
 import { type PhasedRun, runInPhases } from "./phases.ts";
 import type { SelectedDatabase } from "./selection.ts";
 import {
+  isOfContention,
   isOfLostConnection,
   lostConnectionHint,
   objectOf,
@@ -68,6 +69,10 @@ type Context = Abortable & { readonly runtime: Runtime };
  * of the archive by itself, anything else by beginning again. So it is with rows that are refused
  * because others are not there yet: see {@link runInPhases}.
  *
+ * Several workers always restore in phases. By themselves they make what stands on rows as soon as
+ * its own table is loaded, and that of a partitioned table, which has no rows of its own, at once:
+ * its triggers would change the rows of partitions that come later.
+ *
  * @throws BackupError `restore/failed`
  */
 export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded> {
@@ -82,11 +87,12 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
     o,
   );
   const absence = absenceOf(order.head, there);
-  let isPhased = false;
+  let jobs = order.mode === "replace" ? 1 : order.options.jobs;
+  let isPhased = jobs > 1;
   let turn = 0;
   for (let isAgain = false;; isAgain = true) {
-    const verdict = judging(order, absence, turn + 1 < paths.length, isPhased);
-    const isOneTransaction = isInOneTransaction(order, isAgain || bare.length > 0);
+    const verdict = judging(order, absence, turn + 1 < paths.length, { isPhased, jobs });
+    const isOneTransaction = jobs === 1 && isInOneTransaction(order, isAgain || bare.length > 0);
     const loaded = await orAsBefore(order, isOneTransaction, async () => {
       const schemas = bare.map((name) => `CREATE SCHEMA ${quoteName(name)}`);
       if (bare.length > 0) await runInside(order.client, order.database, schemas, o);
@@ -110,7 +116,13 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
     }
     const { failure, how } = verdict.again!;
     if (how === "in phases") isPhased = true;
-    else if (how === "other path") warnings.push(pathWarning([failure], paths[++turn]!));
+    else if (how === "one worker") {
+      jobs = 1;
+      warnings.push(
+        `The server has no connections for several workers (${failure.message}): one restored ` +
+          `"${order.to}" alone`,
+      );
+    } else if (how === "other path") warnings.push(pathWarning([failure], paths[++turn]!));
   }
 }
 
@@ -120,12 +132,8 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
  */
 function isInOneTransaction(order: LoadOrder, isAgain: boolean): boolean {
   const { mode, options, tools, serverMajor } = order;
-  return (mode === "fill" || mode === "replace") && !isParallel(order) && !options.isKeepGoing &&
+  return (mode === "fill" || mode === "replace") && !options.isKeepGoing &&
     !(tools.major >= 17 && serverMajor < 17) && (!isAgain || mode === "replace");
-}
-
-function isParallel({ options, mode }: LoadOrder): boolean {
-  return options.jobs > 1 && mode !== "replace";
 }
 
 async function loadOnce(
@@ -147,7 +155,7 @@ async function loadOnce(
       archive: path === undefined ? archive : withSearchPath(archive, path),
       archiveBytes: bytes?.byteLength ?? source.artifact.rawBytes,
       ids,
-      jobs: what === "rows" || !isParallel(order) ? 1 : options.jobs,
+      jobs: what === "rows" ? 1 : verdict.jobs,
       isReplacing: mode === "replace",
       isOneTransaction,
     }, o);
@@ -237,7 +245,10 @@ async function mend(
   for (const path of paths) {
     const kindOf = kindReader(order.head);
     const isCurable = rest.map((failure) => kindOf(failure) === "curable");
-    const again = rest.filter(({ entry }, at) => isMadeAlone(entry) && isCurable[at]);
+    const again = rest.filter((failure, at) =>
+      isMadeAlone(failure.entry) &&
+      (isCurable[at] || path === paths[0] && isOfContention(failure))
+    );
     if (again.length === 0) return rest;
     const bytes = await readHeadBytes(order.source.artifact, o);
     const archive = bytesOf(bytes);

@@ -5,7 +5,7 @@ import type { Client } from "./client.ts";
 import { sqlState } from "./failure.ts";
 import { quoteName } from "./names.ts";
 import type { ToolRun } from "./pg-restore.ts";
-import { isOfOtherLanguage, objectOf, type ToolFailure } from "./tool-failure.ts";
+import { isOfContention, isOfOtherLanguage, objectOf, type ToolFailure } from "./tool-failure.ts";
 
 // A table may have one after another in its way.
 const mostTries = 20;
@@ -33,11 +33,12 @@ export interface PhasedRun extends ToolRun {
 
 /**
  * Whether rows were refused by what is asked of each: a CHECK, or a function in one. When that looks
- * into other tables, it may only be that their rows come later.
+ * into other tables, it may only be that their rows come later, or at the same moment.
  */
-export function areRowsRefused({ entry, message }: ToolFailure): boolean {
+export function areRowsRefused(failure: ToolFailure): boolean {
+  const { entry, message } = failure;
   return entry?.description === "TABLE DATA" &&
-    (/violates check constraint|(^|; )(SQL|PL\/\w+)[ -]/.test(message) ||
+    (isOfContention(failure) || /violates check constraint|(^|; )(SQL|PL\/\w+)[ -]/.test(message) ||
       isOfOtherLanguage(message));
 }
 
@@ -99,6 +100,7 @@ async function relax(order: PhasedOrder, failures: readonly ToolFailure[], o: Ab
     let last: ToolFailure | undefined = failure;
     let message = failure.message;
     for (let tries = 0; last !== undefined && tries < mostTries; tries++) {
+      if (isOfContention(last)) break;
       const inTheWay = await dropInTheWay(order, last, o);
       if (inTheWay.length === 0) break;
       dropped.push(...inTheWay);

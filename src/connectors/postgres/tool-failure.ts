@@ -171,7 +171,20 @@ export function isOfLostConnection({ message }: Pick<ToolFailure, "message">): b
   ).test(first);
 }
 
-/** What to do then. */
+/**
+ * Whether a statement failed by what others did at the same moment, such as other workers: it may
+ * come good by itself.
+ */
+export function isOfContention({ message }: Pick<ToolFailure, "message">): boolean {
+  return /deadlock detected|tuple concurrently (updated|deleted)|due to lock timeout/.test(message);
+}
+
+/** Whether a login failed because server, database or user has no more connections for it. */
+export function isOfTooManyConnections({ message }: Pick<ToolFailure, "message">): boolean {
+  return /too many (clients|connections)|remaining connection slots are reserved/.test(message);
+}
+
+/** What to do where {@link isOfLostConnection}. */
 export const lostConnectionHint =
   "The server ended the connection: look into its log for why, and run the same restore again once " +
   "it is up. What was there before still is.";

@@ -2,18 +2,29 @@ import type { RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
 import type { Absence } from "./absence.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import { areRowsRefused } from "./phases.ts";
-import { isOfLostConnection, isOfOtherLanguage, type ToolFailure } from "./tool-failure.ts";
+import {
+  isOfContention,
+  isOfLostConnection,
+  isOfOtherLanguage,
+  isOfTooManyConnections,
+  type ToolFailure,
+} from "./tool-failure.ts";
 
 /** What to do about failures while they come. */
-export interface Verdict {
-  readonly isPhased: boolean;
+export interface Verdict extends Manner {
   isOneTransaction: boolean;
   /** The failure for which all begins again. */
   again?: {
     readonly failure: ToolFailure;
-    readonly how: "other path" | "in phases" | "without it";
+    readonly how: "other path" | "in phases" | "without it" | "one worker";
   };
   judge(failure: ToolFailure): "stop" | "go on";
+}
+
+/** How a run restores. */
+interface Manner {
+  readonly isPhased: boolean;
+  readonly jobs: number;
 }
 
 /** Judges the failures of one run. */
@@ -25,13 +36,17 @@ export function judging(
   },
   absence: Absence,
   hasOtherPath: boolean,
-  isPhased: boolean,
+  manner: Manner,
 ): Verdict {
   const kindOf = kindReader(head);
   const verdict: Verdict = {
-    isPhased,
+    ...manner,
     isOneTransaction: false,
     judge(failure) {
+      if (manner.jobs > 1 && isOfTooManyConnections(failure)) {
+        verdict.again ??= { failure, how: "one worker" };
+        return "stop";
+      }
       // Without the connection everything else fails, too.
       if (isOfLostConnection(failure)) return "stop";
       if (absence.explains(failure)) {
@@ -41,7 +56,7 @@ export function judging(
       }
       const isCurable = kindOf(failure) === "curable";
       const isAlone = isMadeAlone(failure.entry) && !verdict.isOneTransaction;
-      if (isCurable && isAlone) return "go on";
+      if ((isCurable || isOfContention(failure)) && isAlone) return "go on";
       if (isCurable && hasOtherPath) {
         verdict.again ??= { failure, how: "other path" };
         return "stop";
@@ -49,7 +64,7 @@ export function judging(
       // Of what is replaced, nothing is put back; and no order of rows finds a name.
       const isOfRows = areRowsRefused(failure) && (!isCurable || options.isKeepGoing);
       if (isOfRows && mode !== "replace") {
-        if (isPhased) return "go on";
+        if (manner.isPhased) return "go on";
         verdict.again ??= { failure, how: "in phases" };
         return "stop";
       }
