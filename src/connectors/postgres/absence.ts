@@ -1,4 +1,6 @@
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
+import { archived, worthTelling } from "./lost.ts";
+import { schemaOfExtension } from "./schemas.ts";
 import { objectOf, type ToolFailure } from "./tool-failure.ts";
 
 /**
@@ -18,43 +20,60 @@ export interface Absence {
   warnings(): string[];
 }
 
-/** These hold rows, or others that do need them: without them the backup would not be restored. */
+/** What others need, and what holds rows: without them the backup would not be restored. */
 const needed = [
-  ...["TABLE", "TABLE DATA", "FOREIGN TABLE", "SEQUENCE", "SEQUENCE SET", "BLOB", "BLOBS"],
-  ...["BLOB METADATA", "SCHEMA", "EXTENSION", "TYPE", "SHELL TYPE", "DOMAIN"],
+  ...["TABLE DATA", "SEQUENCE", "SEQUENCE SET", "BLOB", "BLOBS", "BLOB METADATA", "SCHEMA"],
 ];
 
-/**
- * Makes an {@link Absence} for one restore of an archive.
- *
- * @param there dump ids of what the database has already
- */
-export function absenceOf({ entries }: ArchiveHead, there: ReadonlySet<number>): Absence {
+/** What a restore may leave out, and what need not be made. */
+export interface AbsenceTerms {
+  /** Dump ids of what the database has already. */
+  readonly there: ReadonlySet<number>;
+  /** Tables, dotted, that the job accepted to be lost with their rows. */
+  readonly unrestorable: ReadonlySet<string>;
+}
+
+/** Makes an {@link Absence} for one restore of an archive. */
+export function absenceOf(
+  { entries }: ArchiveHead,
+  { there, unrestorable }: AbsenceTerms,
+): Absence {
   const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
   const names = new Set(entries.flatMap(namesOf));
-  const withRows = new Set(
-    entries.filter(({ hasData }) => hasData).map(({ schema, tag }) =>
-      JSON.stringify([schema, tag])
-    ),
-  );
+  const { users, hasRows } = archived(entries);
   const causes = new Map<string, TocEntry[]>();
   const left = new Set<number>();
   const unchecked = new Set<TocEntry>();
+  const leftNames = new Set<string>();
+  const extensions = entries.filter(({ description }) => description === "EXTENSION");
   let isExtensionMissing = false;
 
   function leave(entry: TocEntry): void {
     left.add(entry.dumpId);
-    for (const other of entries) {
-      if (left.has(other.dumpId) || needed.includes(other.description)) continue;
-      if (other.dependencies.includes(entry.dumpId)) leave(other);
+    namesOf(entry).forEach((name) => leftNames.add(name));
+    for (const other of users(entry)) {
+      if (left.has(other.dumpId) || !goesWith(other, entry)) continue;
+      leave(other);
     }
+  }
+
+  /** What may be made all the same fails by itself where it cannot. */
+  function goesWith(other: TocEntry, { description }: TocEntry): boolean {
+    if (other.description === "TABLE DATA" || other.description === "SEQUENCE SET") return true;
+    if (other.description === "SEQUENCE") return description === "TABLE";
+    return !isKept(other) && !foundations.includes(other.description);
+  }
+
+  function isKept(entry: TocEntry): boolean {
+    if (needed.includes(entry.description)) return true;
+    return entry.description === "TABLE" && hasRows(entry) && !unrestorable.has(dotted(entry));
   }
 
   function isUnchecked({ description, dependencies }: TocEntry, message: string): boolean {
     return description === "FK CONSTRAINT" && / violates foreign key constraint /.test(message) &&
       dependencies.some((id) => {
         const one = byId.get(id);
-        return one?.description === "TABLE" && !withRows.has(JSON.stringify([one.schema, one.tag]));
+        return one?.description === "TABLE" && !hasRows(one);
       });
   }
 
@@ -67,25 +86,35 @@ export function absenceOf({ entries }: ArchiveHead, there: ReadonlySet<number>):
     });
   }
 
+  /** Whether nothing in the archive makes it: nor an extension, whose objects have no names here. */
+  function isAbsent({ kind, name }: MissingName): boolean {
+    if (leftNames.has(name)) return true;
+    if (kind === "extension") return !extensions.some(({ tag }) => tag === name);
+    return !names.has(name) &&
+      !extensions.some((one) =>
+        !left.has(one.dumpId) && name.startsWith(`${schemaOfExtension(one) ?? "public"}.`)
+      );
+  }
+
   return {
     left,
     unchecked,
     explains({ entry, message }) {
       // Several workers do not say that an owner is given to what could not be made.
       if (entry === undefined) {
-        return isOfLeft(message) || causes.has(missingName(message) ?? "");
+        return isOfLeft(message) || causes.has(missingName(message)?.name ?? "");
       }
       if (left.has(entry.dumpId)) return true;
       if (isUnchecked(entry, message)) {
         unchecked.add(entry);
         return true;
       }
+      const missing = missingName(message);
+      const isExplained = missing !== undefined && isAbsent(missing);
       // Its relations and types are in no archive.
-      if (entry.description === "EXTENSION") isExtensionMissing = true;
-      if (isExtensionMissing || needed.includes(entry.description)) return false;
-      const name = missingName(message);
-      if (name === undefined || !name.includes(".") || names.has(name)) return false;
-      causes.set(name, [...causes.get(name) ?? [], entry]);
+      if (entry.description === "EXTENSION" && !isExplained) isExtensionMissing = true;
+      if (isExtensionMissing || isKept(entry) || !isExplained) return false;
+      causes.set(missing.name, [...causes.get(missing.name) ?? [], entry]);
       leave(entry);
       return true;
     },
@@ -100,39 +129,75 @@ export function absenceOf({ entries }: ArchiveHead, there: ReadonlySet<number>):
     warnings() {
       const direct = [...causes].map(([name, users]) =>
         `${name} is not in the backup, and so what uses it is left out: ` +
-        users.map(objectOf).join(", ")
+        worthTelling(new Set(users)).map(toldAs).join(", ")
       );
       const known = new Set([...causes.values()].flat());
-      const others = [...left].map((id) => byId.get(id)!).filter((one) =>
-        !known.has(one) && isTold(one)
-      );
+      const all = new Set([...left].map((id) => byId.get(id)!));
+      const others = worthTelling(all).filter((one) => !known.has(one));
       return others.length === 0
         ? direct
-        : [...direct, `What needs those is left out, too: ${others.map(objectOf).join(", ")}`];
+        : [...direct, `What needs those is left out, too: ${others.map(toldAs).join(", ")}`];
     },
   };
+
+  function toldAs(entry: TocEntry): string {
+    const isWithRows = entry.description === "TABLE" && hasRows(entry);
+    return isWithRows ? `${objectOf(entry)} with its rows` : objectOf(entry);
+  }
 }
 
-/** What the server did not find, with its schema. */
-function missingName(message: string): string | undefined {
-  const [, quoted, plain] =
-    /\b(?:relation|type) (?:"([^"]+(?:"[^ ]+)*)"|(\S+)) does not exist/.exec(message) ?? [];
-  return (quoted ?? plain)?.replace(/(\[\])+$/, "").replaceAll('"', "");
+/** What tables are made of; they tell by failing that they cannot be made without one. */
+const foundations = ["TABLE", "FOREIGN TABLE", "TYPE", "SHELL TYPE", "DOMAIN"];
+
+function dotted({ schema, tag }: TocEntry): string {
+  return `${schema}.${tag}`;
 }
 
-/** What has no name of its own goes without saying. */
-function isTold({ description }: TocEntry): boolean {
-  return !["COMMENT", "ACL", "SECURITY LABEL", "MATERIALIZED VIEW DATA", "STATISTICS DATA"]
-    .includes(description);
+interface MissingName {
+  readonly kind: "extension" | "plain" | "dotted";
+  /** Quotes left out; a function without its arguments. */
+  readonly name: string;
+}
+
+/** The server's words for what it does not find; what could have a schema is told with it. */
+const missingKinds: readonly { readonly kind: MissingName["kind"]; readonly is: RegExp }[] = [
+  { kind: "extension", is: /required extension "(.+?)" is not installed/ },
+  {
+    kind: "dotted",
+    is: new RegExp(
+      "\\b(?:relation|type|operator class|operator family|collation|text search \\w+) " +
+        '"(.+?)"(?: for [^;]+?)? does not exist',
+    ),
+  },
+  { kind: "dotted", is: /\btype (\S+) does not exist/ },
+  { kind: "dotted", is: /\b(?:function|procedure|aggregate) ([^;]+?)\([^;]*?\) does not exist/ },
+  { kind: "dotted", is: /\boperator does not exist: [^;]*?(\S+\.[-+*/<>=~!@#%^&|`?]+)(?: |$|;)/ },
+  {
+    kind: "plain",
+    is: /\b(?:schema|language|server|access method|foreign-data wrapper) "(.+?)" does not exist/,
+  },
+];
+
+/** What the server did not find. */
+function missingName(message: string): MissingName | undefined {
+  for (const { kind, is } of missingKinds) {
+    const name = is.exec(message)?.[1]?.replace(/(\[\])+$/, "").replaceAll('"', "");
+    if (name === undefined || kind === "dotted" && !name.includes(".")) continue;
+    return { kind, name };
+  }
+  return undefined;
 }
 
 /** The names that the server may call an entry by, quotes left out. */
 function namesOf({ schema, tag, description }: TocEntry): string[] {
-  if (schema === undefined) return [];
   const plain = tag.replaceAll('"', "");
+  if (schema === undefined) return [plain];
   // `TABLE CONSTRAINT`: either may hold spaces.
   const parts = description === "CONSTRAINT"
     ? [...plain.matchAll(/ /g)].map(({ index }) => plain.slice(index + 1))
     : [];
-  return [plain, ...parts].map((name) => `${schema.replaceAll('"', "")}.${name}`);
+  const routine = ["FUNCTION", "PROCEDURE", "AGGREGATE"].includes(description)
+    ? [plain.replace(/\([^(]*$/, "")]
+    : [];
+  return [plain, ...parts, ...routine].map((name) => `${schema.replaceAll('"', "")}.${name}`);
 }

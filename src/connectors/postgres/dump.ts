@@ -1,8 +1,7 @@
-import { type Abortable, type Bytes, bytesOf } from "../../core/bytes.ts";
-import { ChildError, childOutput, type ChildSpec } from "../../core/child.ts";
+import { type Abortable, bytesOf } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { DumpPlan, DumpResult, DumpSettings, Emit } from "../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../contracts/connector.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Omission, Position } from "../../contracts/manifest.ts";
 import { accountsFormat, readAccounts } from "./accounts.ts";
@@ -11,17 +10,12 @@ import { archiveFormat } from "./archive/format.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { assertDumpArgs } from "./dump-args.ts";
+import { isPartial, readLosses, unreadableOf } from "./losses.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
+import { dumpArchive, watchHead } from "./pg-dump.ts";
 import { readServer, type Server } from "./server.ts";
 import { openSnapshot } from "./snapshot.ts";
-import {
-  complaint,
-  findToolSets,
-  newerTools,
-  type ToolSet,
-  toolsForDump,
-  toolSpec,
-} from "./tools.ts";
+import { findToolSets, newerTools, type ToolSet, toolsForDump } from "./tools.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -64,18 +58,29 @@ export async function dump(
     try {
       consistentAt = snapshot.takenAt;
       if (snapshot.position !== undefined) positions.push(snapshot.position);
-      const args = dumpArgs(plan.settings, left.dumpArgs, snapshot.name);
-      const spec = {
-        ...toolSpec(tools, "pg_dump", address, database, args),
-        stallMs: plan.stallMs,
+      const order = {
+        ...{ tools, address, database, snapshot: snapshot.name },
+        ...{ settings: plan.settings, omissionArgs: left.dumpArgs, stallMs: plan.stallMs },
       };
+      // What is left out is looked up as the snapshot shows it.
+      const bytes = isPartial(plan.settings, left.dumpArgs)
+        ? watchHead(dumpArchive(order, () => Promise.resolve(), o), async (head) => {
+          const losses = await readLosses(client, database, head, {
+            major: server.major,
+            unreadable: unreadableOf(left.omissions),
+          }, o);
+          omitted.push(...losses.omissions);
+          warnings.push(...losses.warnings);
+          await snapshot.close();
+        })
+        : dumpArchive(order, snapshot.close, o);
       const head = {
         role: "dump",
         databases: [database],
         format: archiveFormat.id,
         slug: database,
       } as const;
-      const { databases } = await emit(head, output(spec, snapshot.close, o));
+      const { databases } = await emit(head, bytes);
       inventories.push(...databases.map((one) => ({ ...one, database })));
     } finally {
       await snapshot.close();
@@ -94,57 +99,6 @@ export async function dump(
     omitted: mergeOmissions(omitted),
     warnings,
   };
-}
-
-function dumpArgs(
-  settings: DumpSettings,
-  omissionArgs: readonly string[],
-  snapshot: string | undefined,
-): string[] {
-  return [
-    "--format=custom",
-    // Compression is ours, and only uncompressed data can be checked and counted as it passes.
-    "--compress=0",
-    ...snapshot === undefined ? [] : [`--snapshot=${snapshot}`],
-    ...settings.schemaOnly === true ? ["--schema-only"] : [],
-    ...(settings.exclude ?? []).map((pattern) => `--exclude-table=${pattern}`),
-    ...(settings.excludeData ?? []).map((pattern) => `--exclude-table-data=${pattern}`),
-    ...omissionArgs,
-    ...settings.dumpArgs ?? [],
-  ];
-}
-
-/** pg_dump's output, with its failure as ours. */
-async function* output(spec: ChildSpec, onStart: () => Promise<void>, o: Context): Bytes {
-  let isStarted = false;
-  try {
-    for await (const chunk of childOutput(spec, o)) {
-      // With its first byte out, pg_dump has long taken the snapshot over.
-      if (!isStarted) await onStart();
-      isStarted = true;
-      yield chunk;
-    }
-  } catch (error) {
-    if (!(error instanceof ChildError)) throw error;
-    const { stderr } = error.exit;
-    const isConnecting = !isStarted && /connection to server .* failed:/.test(stderr);
-    throw new BackupError(
-      isConnecting ? "connection/unreachable" : "dump/failed",
-      `pg_dump failed: ${complaint(error)}`,
-      { cause: error, details: { stderr }, hint: hintFor(stderr) },
-    );
-  }
-}
-
-function hintFor(stderr: string): string {
-  if (/permission denied/.test(stderr)) {
-    return "Grant the user what is missing; the role pg_read_all_data covers all tables.";
-  }
-  if (/row-level security/.test(stderr)) return "Give the user BYPASSRLS, or dump as the owner.";
-  if (/connection to server .* failed:|server closed the connection/.test(stderr)) {
-    return "Look into the server's log for why it let pg_dump go, then run again.";
-  }
-  return "Its whole output is in the log at --log-level debug.";
 }
 
 /** @returns warnings */

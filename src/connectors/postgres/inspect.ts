@@ -7,7 +7,9 @@ import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { assertDumpArgs } from "./dump-args.ts";
+import { isPartial, readLosses, unreadableOf } from "./losses.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
+import { previewArchive } from "./pg-dump.ts";
 import { searchPathWarnings } from "./search-path.ts";
 import { readPosition, readServer, type Server } from "./server.ts";
 import { describeTools, findToolSets, newerTools, type ToolSet, toolsForDump } from "./tools.ts";
@@ -25,12 +27,23 @@ export async function inspect(
   const askedAt = o.runtime.now().getTime();
   const server = await readServer(client, address, place, o);
   const answeredAt = o.runtime.now().getTime();
+  const { tools, isFitting } = await dumpTools(server, address, o);
   const omissions: Omission[] = serverOmissions(server, address, list);
   const warnings: string[] = [];
   for (const database of list.names) {
     const found = await databaseOmissions(client, database, server, settings, o);
     omissions.push(...found.omissions);
     warnings.push(...found.warnings, ...await searchPathWarnings(client, database, server, o));
+    if (tools !== undefined && isFitting && isPartial(settings, found.dumpArgs)) {
+      const order = { tools, address, database, settings, omissionArgs: found.dumpArgs };
+      const head = await previewArchive(order, o);
+      const losses = await readLosses(client, database, head, {
+        major: server.major,
+        unreadable: unreadableOf(found.omissions),
+      }, o);
+      omissions.push(...losses.omissions);
+      warnings.push(...losses.warnings);
+    }
     // One session at a time, and none that keeps others from copying a template.
     if (database !== place) await client.release(database);
   }
@@ -39,7 +52,6 @@ export async function inspect(
       "This user may not read the server's system identifier; its address stands for it",
     );
   }
-  const tools = await dumpTools(server, address, o);
   const mismatch = newerTools(tools, server);
   if (mismatch !== undefined) warnings.push(mismatch);
   const position = await readPosition(client, place, server, o);
@@ -63,13 +75,13 @@ async function dumpTools(
   server: Server,
   { toolsDir }: Address,
   o: Abortable & { runtime: Runtime },
-): Promise<ToolSet | undefined> {
+): Promise<{ readonly tools: ToolSet | undefined; readonly isFitting: boolean }> {
   const sets = await findToolSets(toolsDir, o);
   try {
-    return toolsForDump(sets, server, toolsDir);
+    return { tools: toolsForDump(sets, server, toolsDir), isFitting: true };
   } catch (error) {
     if (!hasCode(error, "dump/")) throw error;
-    return sets.sort((a, b) => b.major - a.major)[0];
+    return { tools: sets.sort((a, b) => b.major - a.major)[0], isFitting: false };
   }
 }
 

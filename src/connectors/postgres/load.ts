@@ -12,6 +12,7 @@ import type { Client } from "./client.ts";
 import { runInside } from "./create.ts";
 import { sqlState } from "./failure.ts";
 import { quoteName } from "./names.ts";
+import { isLeftOut } from "./owners.ts";
 import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
 import { type PhasedRun, runInPhases } from "./phases.ts";
 import type { SelectedDatabase } from "./selection.ts";
@@ -24,7 +25,14 @@ import {
   type ToolFailure,
 } from "./tool-failure.ts";
 import type { ToolSet } from "./tools.ts";
-import { readSchemaNeeds } from "./schemas.ts";
+import { giveSchemas, readSchemaNeeds } from "./schemas.ts";
+import {
+  missingSequences,
+  type SequenceName,
+  sequenceStatement,
+  settleSequences,
+  unvaluedSequences,
+} from "./sequences.ts";
 import { noteObjects } from "./undo.ts";
 import { isMadeAlone, judging, kindReader, type Verdict } from "./verdict.ts";
 
@@ -45,6 +53,8 @@ export interface LoadOrder {
   readonly to: string;
   readonly mode: RestoreStep["mode"];
   readonly options: RestoreOptions;
+  /** Tables, dotted, that the job accepted to be lost with their rows. */
+  readonly unrestorable: ReadonlySet<string>;
   /** Makes a database that this restore made as new as it was. */
   renew(): Promise<void>;
 }
@@ -56,6 +66,8 @@ export interface Loaded {
   readonly warnings: readonly string[];
   /** Dump ids of what needs something that is not in the archive. */
   readonly leftOut: ReadonlySet<number>;
+  /** What was made in the place of something that is not in the archive. */
+  readonly made: readonly SequenceName[];
 }
 
 type Context = Abortable & { readonly runtime: Runtime };
@@ -79,23 +91,25 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
   // First the archive's own.
   const paths = [undefined, ...searchPathsOf(order.head)];
   const warnings: string[] = [];
-  const { there, bare } = await readSchemaNeeds(
-    order.client,
-    order.database,
-    order.head,
-    order.ids,
-    o,
-  );
-  const absence = absenceOf(order.head, there);
+  const { client, database, head, ids, unrestorable } = order;
+  const made = await missingSequences(client, database, head, ids, o);
+  const { there, bare, owners } = await readSchemaNeeds(client, database, head, {
+    ids,
+    early: made.map(({ schema }) => schema),
+  }, o);
+  const before = [
+    ...bare.map((name) => `CREATE SCHEMA ${quoteName(name)}`),
+    ...made.map(sequenceStatement),
+  ];
+  const absence = absenceOf(head, { there, unrestorable });
   let jobs = order.mode === "replace" ? 1 : order.options.jobs;
   let isPhased = jobs > 1;
   let turn = 0;
   for (let isAgain = false;; isAgain = true) {
     const verdict = judging(order, absence, turn + 1 < paths.length, { isPhased, jobs });
-    const isOneTransaction = jobs === 1 && isInOneTransaction(order, isAgain || bare.length > 0);
+    const isOneTransaction = jobs === 1 && isInOneTransaction(order, isAgain || before.length > 0);
     const loaded = await orAsBefore(order, isOneTransaction, async () => {
-      const schemas = bare.map((name) => `CREATE SCHEMA ${quoteName(name)}`);
-      if (bare.length > 0) await runInside(order.client, order.database, schemas, o);
+      if (before.length > 0) await runInside(client, database, before, o);
       const run = await loadOnce(order, absence, paths[turn], verdict, isOneTransaction, o);
       if (verdict.again !== undefined) return undefined;
       if (run.isStopped) throw failed(run.failures.at(-1)!, order);
@@ -103,7 +117,18 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
       const own = run.failures.filter((failure) => !absence.explains(failure));
       const mended = await mend(order, own, paths.slice(turn), warnings, o);
       const rest = mended.filter((failure) => !absence.explains(failure));
-      warnings.push(...await makeUnchecked(order, absence, o));
+      warnings.push(
+        ...await makeUnchecked(order, absence, o),
+        ...await settleSequences(
+          client,
+          database,
+          { made, archived: unvaluedSequences(head, ids) },
+          o,
+        ),
+        ...isLeftOut("owner", order.options.restoreArgs)
+          ? []
+          : await giveSchemas(client, database, owners, o),
+      );
       if (rest.length > 0 && !order.options.isKeepGoing) throw failed(rest[0]!, order);
       return [...run.relaxed, ...rest.map((failure) => restoreFailure(failure, order.to))];
     }, o);
@@ -112,6 +137,7 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
         failures: firstOfEach(loaded),
         warnings: [...warnings, ...absence.warnings()],
         leftOut: absence.left,
+        made,
       };
     }
     const { failure, how } = verdict.again!;

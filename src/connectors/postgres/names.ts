@@ -27,6 +27,11 @@ export function tablePattern(schema: string, name: string): string {
   return `${quoteName(schema)}.${quoteName(name)}`;
 }
 
+/** The pattern that means exactly this name to pg_dump, quoted only where it needs that. */
+export function patternFor(name: string): string {
+  return /^[a-z_][a-z0-9_-]*$/.test(name) ? name : quoteName(name);
+}
+
 /**
  * `NAME` and an ending, shortened in the middle to what PostgreSQL keeps of a name.
  *

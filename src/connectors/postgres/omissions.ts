@@ -11,6 +11,7 @@ import type { Server } from "./server.ts";
 /** The names that a job may accept. */
 export const omissionNames = [
   "databases",
+  "dependent-tables",
   "large-objects",
   "role-passwords",
   "subscriptions",
@@ -76,6 +77,7 @@ export async function databaseOmissions(
   const hidden = await client.rows(
     database,
     `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name,
+            c.relkind = 'S' AS is_sequence,
             NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
               AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) AS is_denied
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -101,6 +103,7 @@ export async function databaseOmissions(
     const found = tables.map((row) => ({
       schema: String(row["schema"]),
       name: String(row["name"]),
+      isSequence: row["is_sequence"] === true,
     }));
     const dotted = found.map(({ schema, name }) => `${schema}.${name}`);
     const isDenied = tables.some((row) => row["is_denied"] === true);
@@ -111,8 +114,10 @@ export async function databaseOmissions(
         (isDenied ? "grant it pg_read_all_data" : "give it BYPASSRLS"),
       dotted,
     );
-    for (const { schema, name } of found) {
-      dumpArgs.push(`--exclude-table=${tablePattern(schema, name)}`);
+    for (const { schema, name, isSequence } of found) {
+      // pg_dump takes a sequence along with its table, whatever is excluded; its value may stay away.
+      const what = isSequence ? "table-data" : "table";
+      dumpArgs.push(`--exclude-${what}=${tablePattern(schema, name)}`);
     }
   }
   if (!server.isSuperuser) {

@@ -13,6 +13,7 @@ import {
   compareInventories,
   type DatabaseInventory,
   type InventoryDifference,
+  type InventoryObject,
   type RestoreLeftover,
 } from "../../contracts/inventory.ts";
 import type { Address } from "./address.ts";
@@ -32,10 +33,12 @@ import { readInventory, templateExtensions } from "./inventory.ts";
 import { findLeftovers, isOf, markDatabase, markInPlace, markOf, unmark } from "./leftover.ts";
 import { loadArchive } from "./load.ts";
 import { derivedName } from "./names.ts";
+import { dependentTables } from "./losses.ts";
 import { choosePart, idsFor, partOf, withoutPart } from "./part.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
 import { type FailedStep, severalFailed } from "./several-failed.ts";
+import type { SequenceName } from "./sequences.ts";
 import { putInPlace } from "./swap.ts";
 import { archiveTool } from "./target.ts";
 import { findToolSets, type ToolSet, toolsForRestore } from "./tools.ts";
@@ -52,6 +55,8 @@ interface Scene {
   readonly place: string;
   readonly options: RestoreOptions;
   readonly inventories: readonly DatabaseInventory[];
+  /** Tables that the job accepted to be lost, see {@link dependentTables}. */
+  readonly unrestorable: ReadonlySet<string>;
 }
 
 /** What one step did. */
@@ -74,7 +79,7 @@ export async function restore(
   options: RestoreOptions,
   o: Context,
 ): Promise<RestoreResult> {
-  const { artifacts, inventory } = onlyBackup(chain);
+  const { manifest, artifacts, inventory } = onlyBackup(chain);
   const wanted = new Map(selectDatabases(chain, options).map((one) => [one.name, one]));
   const targets = plan.steps.map(({ to }) => to);
   const swapped = plan.steps.filter(({ mode }) => mode === "swap").map(({ to }) => to);
@@ -87,6 +92,10 @@ export async function restore(
     place,
     options,
     inventories: inventory.databases,
+    unrestorable: new Set(
+      manifest.omitted.filter(({ name }) => name === dependentTables)
+        .flatMap(({ objects }) => objects ?? []),
+    ),
   };
   const warnings: string[] = [];
   const accounts = artifacts.find(({ role }) => role === "accounts");
@@ -144,8 +153,8 @@ async function restoreInPlace(
   const ids = await partIds(scene, step.to, head, o);
   await client.release(step.to);
   const renew = () => Promise.resolve();
-  const { result, leftOut } = await load(scene, source, step.to, step, head, ids, renew, o);
-  const differences = await compare(scene, source, step.to, step, head, { ids, leftOut }, o);
+  const { result, leftOut, made } = await load(scene, source, step.to, step, head, ids, renew, o);
+  const differences = await compare(scene, source, step.to, step, head, { ids, leftOut, made }, o);
   const isMarked = options.only.length === 0 && hasFailed(differences) &&
     !options.isDifferenceAccepted && !options.isKeepGoing &&
     await markInPlace(client, step.to, mark(scene, source, step, "complete"), o);
@@ -175,14 +184,14 @@ async function restoreBeside(
   try {
     const ids = await partIds(scene, name, head, o);
     // The connection stays: by it others see that this database is being restored.
-    const { result, leftOut } = await load(scene, source, name, step, head, ids, async () => {
+    const { result, leftOut, made } = await load(scene, source, name, step, head, ids, async () => {
       await dropDatabase(client, place, name);
       await create();
     }, o);
     await markDatabase(client, place, name, mark(scene, source, step, "complete"), o);
     isLoaded = true;
     await runInside(client, name, statements.after, o);
-    const differences = await compare(scene, source, name, step, head, { ids, leftOut }, o);
+    const differences = await compare(scene, source, name, step, head, { ids, leftOut, made }, o);
     // In the place of nothing, a part is better than none.
     if (result.failures.length > 0 && step.mode === "swap") {
       await client.release(name);
@@ -264,7 +273,7 @@ async function partIds(
 }
 
 async function load(
-  { client, address, server, toolSets, options }: Scene,
+  { client, address, server, toolSets, options, unrestorable }: Scene,
   source: SelectedDatabase,
   database: string,
   { mode, to }: RestoreStep,
@@ -275,11 +284,15 @@ async function load(
 ) {
   const tools = toolsForRestore(toolSets, archiveTool(head), server.major, address.toolsDir);
   const serverMajor = server.major;
-  const order = { client, address, tools, serverMajor, source, head, ids, database, to, mode };
-  const { failures, warnings, leftOut } = await loadArchive({ ...order, options, renew }, o);
+  const order = {
+    ...{ client, address, tools, serverMajor, source, head, ids, database, to, mode },
+    unrestorable,
+  };
+  const { failures, warnings, leftOut, made } = await loadArchive({ ...order, options, renew }, o);
   return {
     result: { failures, warnings: [...warnings, ...subscriptionWarnings(head, ids, options)] },
     leftOut,
+    made,
   };
 }
 
@@ -305,13 +318,20 @@ async function compare(
   database: string,
   step: RestoreStep,
   head: ArchiveHead,
-  { ids, leftOut }: { ids?: ReadonlySet<number> | undefined; leftOut?: ReadonlySet<number> },
+  { ids, leftOut, made = [] }: {
+    ids?: ReadonlySet<number> | undefined;
+    leftOut?: ReadonlySet<number>;
+    made?: readonly SequenceName[];
+  },
   o: Context,
 ): Promise<InventoryDifference[]> {
   const whole = inventories.find((one) => one.database === source.name);
   if (whole === undefined) return [];
   const expected = leftOut === undefined ? whole : withoutPart(whole, head, leftOut);
-  const found = await readInventory(client, database, o);
+  const all = await readInventory(client, database, o);
+  const isMade = ({ type, schema, name }: InventoryObject) =>
+    type === "sequence" && made.some((one) => one.schema === schema && one.name === name);
+  const found = { ...all, objects: all.objects.filter((one) => !isMade(one)) };
   const given = (await templateExtensions(client, database, o)).filter(({ name }) =>
     expected.objects.some((one) => one.type === "extension" && one.name === name)
   );

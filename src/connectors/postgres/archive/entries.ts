@@ -15,6 +15,9 @@ export interface ArchiveHeader {
 /** One entry of an archive's table of contents. */
 export interface TocEntry {
   readonly dumpId: number;
+  /** The oid of the catalog that the object is in (`pg_class`), and its own there; 0 for what has none. */
+  readonly catalog: number;
+  readonly oid: number;
   /** Whether a block of data belongs to it. */
   readonly hasData: boolean;
   /** The object's name, for some kinds with more: `orders orders_pkey`. */

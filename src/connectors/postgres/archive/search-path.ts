@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { Bytes } from "../../../core/bytes.ts";
-import { statementsOf, tokensOf } from "./sql.ts";
+import { literalText, statementsOf, tokensOf } from "./sql.ts";
 import type { ArchiveHead } from "./toc.ts";
 
 /** What every archive since PostgreSQL 10.3 has its restore say first. */
@@ -22,7 +22,11 @@ export function searchPathsOf({ entries }: ArchiveHead): string[] {
         source === "search_path" && tokens[index - 1]?.source.toUpperCase() === "SET"
       );
       if (at < 0) return [];
-      return [tokens.slice(at + 1).filter(({ type }) => type === "text").map(plainText)];
+      return [
+        tokens.slice(at + 1).filter(({ type }) => type === "text").map(({ source }) =>
+          literalText(source)
+        ),
+      ];
     },
   );
   const paths = [...set, ["$user", "public"]].map((schemas) =>
@@ -86,11 +90,4 @@ function literal(path: string): string {
     return point < 0x7f ? character : `\\+${point.toString(16).padStart(6, "0")}`;
   });
   return `U&'${escaped.join("")}'`;
-}
-
-/** What a literal of pg_dump says. */
-function plainText({ source }: { source: string }): string {
-  const isEscaping = /^[Ee]/.test(source);
-  const inside = source.replace(/^[Ee]?'/, "").replace(/'$/, "").replaceAll("''", "'");
-  return isEscaping ? inside.replaceAll("\\\\", "\\") : inside;
 }

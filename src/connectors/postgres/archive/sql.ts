@@ -63,6 +63,13 @@ export function plainName(source: string): string {
   return source.startsWith('"') ? source.slice(1, -1).replaceAll('""', '"') : source;
 }
 
+/** What a literal of pg_dump says, `'…'` or `E'…'`. */
+export function literalText(source: string): string {
+  const isEscaping = /^[Ee]/.test(source);
+  const inside = source.replace(/^[Ee]?'/, "").replace(/'$/, "").replaceAll("''", "'");
+  return isEscaping ? inside.replaceAll("\\\\", "\\") : inside;
+}
+
 /** Words that stand where a role's name could, but are none. */
 const noRoles = new Set(["PUBLIC", "CURRENT_USER", "SESSION_USER", "CURRENT_ROLE", "GROUP"]);
 

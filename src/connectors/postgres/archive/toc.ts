@@ -208,6 +208,8 @@ function readEntry(cursor: Cursor, { minor, offsetBytes }: ArchiveHeader): TocEn
   if (hasData && offset === noData) throw damaged(`the data of ${tag} would be passed over`);
   return {
     dumpId,
+    catalog: Number(oids[0]),
+    oid: Number(oids[1]),
     hasData,
     tag,
     description,

@@ -1,0 +1,167 @@
+import type { Abortable } from "../../core/bytes.ts";
+import { shellQuote } from "../../core/text.ts";
+import type { DumpSettings } from "../../contracts/connector.ts";
+import type { Omission } from "../../contracts/manifest.ts";
+import { majorOf } from "./archive/head.ts";
+import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
+import type { Client } from "./client.ts";
+import {
+  type Dependent,
+  type LostIdentity,
+  type Missing,
+  readDependents,
+  readLostIdentities,
+} from "./dependents.ts";
+import { archived, lostWith, worthTelling } from "./lost.ts";
+import { patternFor } from "./names.ts";
+import { objectOf } from "./tool-failure.ts";
+
+/** The omission of rows that are in an archive and cannot be restored. */
+export const dependentTables = "dependent-tables";
+
+const mostShown = 20;
+
+/** What a restore of an archive will leave out. */
+export interface Losses {
+  readonly omissions: readonly Omission[];
+  readonly warnings: readonly string[];
+}
+
+/** Whether a dump may lack something that others need: with everything in it, nothing does. */
+export function isPartial(settings: DumpSettings, omissionArgs: readonly string[]): boolean {
+  return [settings.exclude, settings.dumpArgs, omissionArgs].some((one) => one?.length);
+}
+
+/** The tables that are not dumped because this user may not read them. */
+export function unreadableOf(omissions: readonly Omission[]): readonly string[] {
+  return omissions.filter(({ name }) => name === "tables").flatMap(({ objects }) => objects ?? []);
+}
+
+/**
+ * Looks at what an archive lacks, in the database that it is of.
+ *
+ * @throws PostgresError
+ */
+export async function readLosses(
+  client: Client,
+  database: string,
+  head: ArchiveHead,
+  { major, unreadable }: {
+    readonly major: number;
+    /** Tables, dotted, that are not in it because this user may not read them. */
+    readonly unreadable: readonly string[];
+  },
+  o: Abortable,
+): Promise<Losses> {
+  const dependents = await readDependents(client, database, head, { major }, o);
+  const identities = await readLostIdentities(client, database, head, o);
+  return lossesOf(database, head, dependents, identities, unreadable);
+}
+
+/**
+ * Tells what a restore will leave out because it needs what the job leaves out. What loses only itself
+ * is a warning; tables that cannot be restored with their rows are an omission.
+ */
+function lossesOf(
+  database: string,
+  head: ArchiveHead,
+  dependents: readonly Dependent[],
+  identities: readonly LostIdentity[],
+  unreadable: readonly string[],
+): Losses {
+  const { users, hasRows } = archived(head.entries);
+  const warnings: string[] = [];
+  const objects = new Set<string>();
+  const reasons: string[] = [];
+  const told = new Set<TocEntry>();
+  const byMissing = Map.groupBy(dependents, ({ missing }) => nameFor(missing));
+  for (const group of byMissing.values()) {
+    const { missing } = group[0]!;
+    const isUnreadable = unreadable.includes(missing.name.replaceAll('"', ""));
+    const why = isUnreadable ? "which this user may not read" : "which is left out";
+    const made = group.filter((one) => isMadeWithout(one));
+    warnings.push(...made.map((one) => `In "${database}", ${madeText(one)}`));
+    const roots = group.filter((one) => !made.includes(one)).map(({ entry }) => entry);
+    const lost = lostWith(roots, { users });
+    const tables = [...lost].filter((one) => one.description === "TABLE" && hasRows(one));
+    if (tables.length > 0) {
+      tables.forEach((one) => objects.add(nameOf(one)));
+      reasons.push(
+        `${shown(tables.map(nameOf))} cannot be restored without ${nameFor(missing)}, ${why}: ` +
+          cureOf(missing, isUnreadable, head),
+      );
+    }
+    const others = worthTelling(lost).filter((one) => !tables.includes(one) && !told.has(one));
+    others.forEach((one) => told.add(one));
+    if (others.length === 0) continue;
+    warnings.push(
+      `In "${database}", ${nameFor(missing)} is left out, and so a restore leaves out what needs ` +
+        `it: ${shown(others.map(objectOf))}`,
+    );
+  }
+  for (const { table, column } of identities) {
+    warnings.push(
+      `In "${database}", the sequence of the identity column ${table}.${column} is left out, and so ` +
+        "a restore makes it a plain column",
+    );
+  }
+  const reason = `in "${database}", the rows of ${reasons.join("; the rows of ")}`;
+  return {
+    warnings,
+    omissions: reasons.length === 0
+      ? []
+      : [{ name: dependentTables, reason, objects: [...objects] }],
+  };
+}
+
+/** A sequence that a default needs is made by the restore, a partition is a table by itself. */
+function isMadeWithout({ how, missing }: Dependent): boolean {
+  return how === "partition" || how === "default" && missing.kind === "sequence";
+}
+
+function madeText({ entry, missing, how }: Dependent): string {
+  return how === "partition"
+    ? `${nameFor(missing)} is left out, and so a restore makes its partition ${nameOf(entry)} a ` +
+      "table of its own, without the foreign keys, triggers and checks that it has from there"
+    : `${nameFor(missing)} is left out and a default of ${
+      nameOf(entry)
+    } needs it: a restore makes ` +
+      "it anew, to go on after the column's largest value";
+}
+
+function nameFor({ kind, name, extension }: Missing): string {
+  return extension === undefined ? `${kind} ${name}` : `the extension ${extension}`;
+}
+
+/** What to do about a table whose rows would be lost. */
+function cureOf(
+  { kind, schema, extension }: Missing,
+  isUnreadable: boolean,
+  { header }: ArchiveHead,
+): string {
+  if (isUnreadable) return "grant that, or leave them out, too (--exclude)";
+  if (extension !== undefined) {
+    return majorOf(header.toolVersion) >= 14
+      ? `add ${shellQuote(`--dump-arg=--extension=${patternFor(extension)}`)}`
+      : "leave something out instead of choosing what to dump";
+  }
+  if (["table", "foreign table", "view", "materialized view"].includes(kind)) {
+    return "leave them out, too, or keep it without its rows (--exclude-data)";
+  }
+  return schema === undefined
+    ? "leave them out, too"
+    : `choose its whole schema, too (${
+      shellQuote(`--dump-arg=--schema=${patternFor(schema)}`)
+    }), or leave them out`;
+}
+
+function nameOf({ schema, tag }: TocEntry): string {
+  return schema === undefined ? tag : `${schema}.${tag}`;
+}
+
+function shown(names: readonly string[]): string {
+  const all = [...new Set(names)];
+  return all.length > mostShown
+    ? `${all.slice(0, mostShown).join(", ")}, and ${all.length - mostShown} more`
+    : all.join(", ");
+}
