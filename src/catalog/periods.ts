@@ -21,6 +21,11 @@ export function isTimeZone(name: string): boolean {
   }
 }
 
+/** The names of time zones, without their other names such as `GMT`. */
+export function timeZones(): string[] {
+  return ["UTC", ...Intl.supportedValuesOf("timeZone")];
+}
+
 /** The time zone of this system: `TZ`, or what the machine is set to. */
 export function systemTimeZone(): string {
   return new Intl.DateTimeFormat().resolvedOptions().timeZone;

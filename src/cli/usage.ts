@@ -16,15 +16,27 @@ export function usageError(
     ?.[1];
   if (unexpected !== undefined) return unexpectedWord(unexpected, argv, commands);
   const own = commandOf(argv, commands);
+  const meant = meantChoice(text);
   if (argv[0] === "completions") {
     return new BackupError(codeOf(text), sentence(text), {
-      hint:
-        'Name one: `eval "$(dbbackup completions bash)"`, or zsh; `dbbackup completions fish | source`.',
+      hint: `${meant}Name one: ` +
+        '`eval "$(dbbackup completions bash)"`, or zsh; `dbbackup completions fish | source`.',
     });
   }
   return new BackupError(codeOf(text), sentence(text), {
-    hint: `\`dbbackup ${own === undefined ? "" : `${own.path.join(" ")} `}--help\` shows how.`,
+    hint: `${meant}\`dbbackup ${
+      own === undefined ? "" : `${own.path.join(" ")} `
+    }--help\` shows how.`,
   });
+}
+
+/** "Did you mean", where the parser told of a value that is none of several. */
+function meantChoice(text: string): string {
+  const [, known, wrong] = /one of (".*"), but got "(.*)"/s.exec(text) ?? [];
+  const [, wrongShell, shells] = /"(.*)"\. Available \w+: (".*")/s.exec(text) ?? [];
+  const names = [...(known ?? shells ?? "").matchAll(/"([^"]*)"/g)].map(([, name]) => name!);
+  const best = nearest(wrong ?? wrongShell ?? "", names);
+  return best === undefined ? "" : `Did you mean "${best}"? `;
 }
 
 function unexpectedWord(

@@ -2,7 +2,7 @@ import type { Document, LineCounter, Node } from "yaml";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import { BackupError } from "../core/errors.ts";
-import { counted } from "../core/text.ts";
+import { counted, nearest } from "../core/text.ts";
 import { kindNamed } from "../registry.ts";
 import { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
 import { type ConfigPath, describeFound, type Locate, type Problem } from "./problems.ts";
@@ -43,7 +43,7 @@ export async function loadYaml(
     value["databases"] = declared(value["databases"], ["databases"], problems, (type, options) => {
       const kind = kindNamed(type, kinds.connectors);
       return kind === undefined ? undefined : new DatabaseDeclaration(kind, options);
-    }, kinds.connectors.map(({ kind }) => kind));
+    }, kinds.connectors);
     value["destinations"] = declared(
       value["destinations"],
       ["destinations"],
@@ -52,7 +52,7 @@ export async function loadYaml(
         const kind = kindNamed(type, kinds.storages);
         return kind === undefined ? undefined : new DestinationDeclaration(kind, options);
       },
-      kinds.storages.map(({ kind }) => kind),
+      kinds.storages,
     );
   }
   return { value, problems, locate: (path) => locateIn(document, path, lineCounter) };
@@ -134,8 +134,9 @@ function declared(
   path: ConfigPath,
   problems: Problem[],
   declare: (type: string, options: unknown) => unknown,
-  known: readonly string[],
+  kinds: readonly { readonly kind: string; readonly schemes: readonly string[] }[],
 ): unknown {
+  const known = kinds.map(({ kind }) => kind);
   if (!isPlainObject(section)) return section;
   const result: [string, unknown][] = [];
   for (const [name, entry] of Object.entries(section)) {
@@ -154,7 +155,20 @@ function declared(
     result.push([name, declaration ?? entry]);
     if (declaration !== undefined) continue;
     if (typeof type === "string") {
-      problems.push(unknownName([...here, "type"], type, "one of", known));
+      // People write what a URL of it begins with.
+      const meant = nearest(type.trim(), kinds.flatMap(({ kind, schemes }) => [kind, ...schemes]));
+      const kind = kinds.find(({ kind, schemes }) => [kind, ...schemes].includes(meant ?? ""))
+        ?.kind;
+      problems.push({
+        ...unknownName([...here, "type"], type, "one of", known),
+        ...(kind === undefined ? {} : { nearest: kind }),
+      });
+    } else if (type === undefined && typeof options["kind"] === "string") {
+      problems.push({
+        path: [...here, "kind"],
+        found: "an unknown key",
+        expected: `the key type, one of ${known.join(", ")}`,
+      });
     } else {
       problems.push({
         path: [...here, "type"],

@@ -204,9 +204,20 @@ const typeWords: Readonly<Record<string, string>> = {
 
 function nearestOf(issue: z.core.$ZodIssue, value: unknown): { nearest?: string } {
   const found = valueAt(value, issue.path);
-  if (issue.code !== "invalid_value" || typeof found !== "string") return {};
-  const best = nearest(found, issue.values.filter((one) => typeof one === "string"));
+  const best = typeof found === "string" ? nearest(found, valuesOf(issue)) : undefined;
   return best === undefined ? {} : { nearest: best };
+}
+
+/** The texts that would do; a check of our own names them by `params.known`, a function. */
+function valuesOf(issue: z.core.$ZodIssue): string[] {
+  if (issue.code === "invalid_value") {
+    return issue.values.filter((one) => typeof one === "string");
+  }
+  if (issue.code === "invalid_union") {
+    return issue.errors.flat().filter(({ path }) => path.length === 0).flatMap(valuesOf);
+  }
+  const known: unknown = issue.code === "custom" ? issue.params?.["known"] : undefined;
+  return typeof known === "function" ? known() : [];
 }
 
 function valueAt(value: unknown, path: ConfigPath): unknown {

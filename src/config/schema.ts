@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Secret } from "../core/secret.ts";
-import { isTimeZone } from "../catalog/periods.ts";
+import { isTimeZone, timeZones } from "../catalog/periods.ts";
 import { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
 
@@ -91,7 +91,10 @@ export const jobSchema = z.strictObject({
   volumeSize: size.optional()
     .describe('The size at which an artifact is cut into volumes. Default "100GiB".'),
   retention: retention.optional().describe("Which backups are kept. Default: all of them."),
-  timezone: z.string({ error: timezoneError }).refine(isTimeZone, timezoneError).optional()
+  timezone: z.string({ error: timezoneError }).refine(isTimeZone, {
+    error: timezoneError,
+    params: { known: timeZones },
+  }).optional()
     .describe("The time zone whose days and weeks retention counts. Default: the system's."),
   abandonedAfter: duration.optional().describe(
     'When what an unfinished run of another machine left may be removed. Default "7d".',

@@ -3,6 +3,7 @@ import { defaultAnswerTimeoutMs } from "../core/alive.ts";
 import { BackupError } from "../core/errors.ts";
 import type { Runtime } from "../core/runtime.ts";
 import { Secret } from "../core/secret.ts";
+import { nearest } from "../core/text.ts";
 
 /** A string outright or by reference; see {@link Secret}. */
 export const textSchema = z.union([z.string().min(1), z.instanceof(Secret)], {
@@ -279,8 +280,11 @@ function readParameters(query: string): Record<string, string> {
 function readTls(take: (name: string) => string | undefined): Tls {
   const mode = take("sslmode")?.toLowerCase();
   if (mode !== undefined && mode !== "allow" && !tlsModes.includes(mode as TlsMode)) {
+    const meant = nearest(mode, tlsModes);
     throw new BackupError("usage/bad-url", `Cannot use sslmode "${mode}"`, {
-      hint: `Use one of ${tlsModes.join(", ")}.`,
+      hint: `${meant === undefined ? "" : `Did you mean "${meant}"? `}Use one of ${
+        tlsModes.join(", ")
+      }.`,
     });
   }
   const [ca, cert, key] = [take("sslrootcert"), take("sslcert"), take("sslkey")];

@@ -1,5 +1,6 @@
 import { safeUrl } from "../contracts/connection.ts";
 import { BackupError } from "../core/errors.ts";
+import { nearest } from "../core/text.ts";
 
 /** The parts of a cloud destination's URL. */
 export interface StorageUrl {
@@ -19,14 +20,16 @@ export function readUrl(
   url: string,
   o: { readonly form: string; readonly parameters: readonly string[] },
 ): StorageUrl {
-  const hint = `Write ${o.form}` +
+  const form = `Write ${o.form}` +
     (o.parameters.length === 0 ? "." : `, with any of ${o.parameters.join(", ")} behind a "?".`);
+  let meant: string | undefined;
   try {
     const { username, password, search } = new URL(url);
     // The URL's own host is in lower case, and empty where a port seems to be wrong.
     const [, host = "", path = ""] = /^[^:]+:\/\/([^/?#]+)([^?#]*)/.exec(url) ?? [];
     const parameters: Record<string, string> = {};
     for (const [name, value] of new URLSearchParams(search)) {
+      if (!o.parameters.includes(name)) meant ??= nearest(name, o.parameters);
       if (!o.parameters.includes(name) || value === "" || name in parameters) throw undefined;
       parameters[name] = value;
     }
@@ -39,7 +42,7 @@ export function readUrl(
   } catch (cause) {
     throw new BackupError("usage/bad-url", `Cannot read the destination "${safeUrl(url)}"`, {
       cause,
-      hint,
+      hint: meant === undefined ? form : `Did you mean "${meant}"? ${form}`,
     });
   }
 }

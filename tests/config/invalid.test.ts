@@ -68,7 +68,7 @@ schedule: "0 3 * * *"
       "line 13: jobs.app.retention.dayly: found an unknown key, expected one of last, hourly, " +
       'daily, weekly, monthly, yearly, maxAge, minKeep, destinations. Did you mean "daily"?',
       'line 14: jobs.app.timezone: found "Europe/Berln", expected the name of a time zone such as ' +
-      '"Europe/Berlin" or "UTC"',
+      '"Europe/Berlin" or "UTC". Did you mean "Europe/Berlin"?',
       'line 15: jobs.app.abandonedAfter: found "soon", expected a duration such as "90s", "10m" or ' +
       '"2h30m"',
     ],
@@ -97,6 +97,38 @@ defaults:
 `,
     problems: [
       'line 10: jobs.app.destinations[1]: found "disk" a second time, expected each name once',
+    ],
+  },
+  {
+    name: "the types of URLs, a type under another name, and values that are nearly right",
+    text: `databases:
+  app: { type: "SQLite ", path: x }
+  old: { type: postgresql, path: x }
+  own: { kind: sqlite, path: x }
+destinations:
+  disk: { type: file, path: x }
+  blob: { type: az, path: x }
+jobs:
+  app: { database: app, destinations: [disk], compression: Zstd, encryption: None }
+  old: { database: app, destinations: [disk], compression: { codec: zst } }
+`,
+    problems: [
+      'line 2: databases.app.type: found "SQLite ", expected one of: "postgres", "mysql", ' +
+      '"mariadb", "mongodb", "sqlite". Did you mean "sqlite"?',
+      'line 3: databases.old.type: found "postgresql", expected one of: "postgres", "mysql", ' +
+      '"mariadb", "mongodb", "sqlite". Did you mean "postgres"?',
+      "line 4: databases.own.kind: found an unknown key, expected the key type, one of postgres, " +
+      "mysql, mariadb, mongodb, sqlite",
+      'line 6: destinations.disk.type: found "file", expected one of: "local", "s3", "gcs", ' +
+      '"azure". Did you mean "local"?',
+      'line 7: destinations.blob.type: found "az", expected one of: "local", "s3", "gcs", ' +
+      '"azure". Did you mean "azure"?',
+      'line 9: jobs.app.compression: found "Zstd", expected "gzip", "zstd", "none" or ' +
+      '{ codec, level }. Did you mean "zstd"?',
+      'line 9: jobs.app.encryption: found "None", expected "none", { recipients: ["age1…"] } or ' +
+      '{ passphrase }. Did you mean "none"?',
+      'line 10: jobs.old.compression.codec: found "zst", expected one of "gzip", "zstd". ' +
+      'Did you mean "zstd"?',
     ],
   },
   {

@@ -44,8 +44,10 @@ export const s3: StorageKind<S3Options> = {
     });
     if (options.success) return options.data;
     throw new BackupError("usage/bad-url", `Cannot read the options in the destination "${url}"`, {
-      hint:
-        "forcePathStyle is true or false, serverSideEncryption AES256, aws:kms or aws:kms:dsse.",
+      hint: options.error.issues.map((issue) => {
+        const values = issue.code === "invalid_value" ? issue.values : ["true", "false"];
+        return `${issue.path.join(".")} is one of ${values.join(", ")}.`;
+      }).join(" "),
     });
   },
   open: (options, { runtime, patience }) => openS3(options, { runtime, patience }),
