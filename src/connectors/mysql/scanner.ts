@@ -321,16 +321,29 @@ export function createScanner(listener: ScannerListener): Scanner {
     let isText = at !== At.Rows;
     if (at === At.TextEscape) i++;
     at = At.Rows;
+    // The next quote and backslash that a search found; what lies before `i` is out of date.
+    let [quoteAt, escapeAt] = [-1, -1];
     scan: while (true) {
       while (isText) {
+        // A search is faster than reading byte by byte, but not for short ways.
+        let near = Math.min(i + nearBytes, length);
+        while (i < near) {
+          const byte = chunk[i++]!;
+          if (byte === quote) {
+            isText = false;
+            break;
+          }
+          if (byte === backslash) near = Math.min(++i + nearBytes, length);
+        }
+        if (!isText) break;
         if (i >= length) {
           // An escape at the very end has moved past it.
           at = i > length ? At.TextEscape : At.Text;
           break scan;
         }
-        const byte = chunk[i++]!;
-        if (byte === quote) isText = false;
-        else if (byte === backslash) i++;
+        if (quoteAt < i) quoteAt = placeOf(quote, chunk, i);
+        if (escapeAt < i) escapeAt = placeOf(backslash, chunk, i);
+        i = Math.min(quoteAt, escapeAt);
       }
       if (i >= length) break;
       const byte = chunk[i++]!;
@@ -362,6 +375,15 @@ export function createScanner(listener: ScannerListener): Scanner {
 }
 
 const plainDelimiter = Buffer.from(";");
+
+/** How far a text is read byte by byte. */
+const nearBytes = 48;
+
+/** Where a byte is next; the chunk's end where it is not. */
+function placeOf(byte: number, chunk: Uint8Array, from: number): number {
+  const at = chunk.indexOf(byte, from);
+  return at < 0 ? chunk.length : at;
+}
 
 function readDelimiter(lineText: string): Buffer<ArrayBuffer> {
   const found = lineText.slice("DELIMITER ".length).trim();

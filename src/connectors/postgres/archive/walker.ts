@@ -46,16 +46,24 @@ const copyEnd = Buffer.from("\\.\n\n\n");
 const copyEndRows = 3;
 const lastWithRowChunks = 18;
 
+// A block's type and number, the longest thing before any data: numbers have up to 8 bytes.
+const longestHead = 2 + 8;
+
+/** Goes through the chunks where they lie: of a number that two of them share, the bytes are kept. */
 function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   const open = new Map(entries.filter(({ hasData }) => hasData).map((one) => [one.dumpId, one]));
   const counts = new Map<number, BlockCounts>();
   const { intBytes } = header;
-  let held = Buffer.alloc(0);
+  const intLength = 1 + intBytes;
+  const head = Buffer.alloc(longestHead);
+  let headLength = 0;
   let expected: Expected = "block";
   let entry: TocEntry | undefined;
   let isRows = false;
   let isLargeObjects = false;
   let rows = 0;
+  // Line feeds of a chunk of data that is not over yet, while it may be one row.
+  let rowsInside = 0;
   // pg_dump until 18 writes a chunk for each row, which saves looking at every byte; seen at the
   // first chunk of a block.
   let chunks: "of one row" | "of any size" | undefined;
@@ -67,66 +75,41 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   let hasCopyEnd = false;
 
   function push(chunk: Uint8Array): void {
-    const bytes = held.length === 0
-      ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-      : Buffer.concat([held, chunk]);
-    const used = walk(bytes);
-    // A copy: the producer uses its buffer again.
-    held = used === bytes.length ? Buffer.alloc(0) : Buffer.from(bytes.subarray(used));
+    const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    const { length } = bytes;
+    let at = 0;
+    while (at < length) {
+      if (expected === "inside a chunk") {
+        const end = Math.min(at + rest, length);
+        rest -= end - at;
+        if (isRows) countRows(bytes, at, end);
+        at = end;
+        if (rest === 0) expected = "chunk";
+        continue;
+      }
+      const needed = expected === "block" ? 1 + intLength : intLength;
+      if (headLength === 0 && at + needed <= length) {
+        take(bytes, at);
+        at += needed;
+        continue;
+      }
+      const taken = bytes.copy(head, headLength, at, at + needed - headLength);
+      at += taken;
+      headLength += taken;
+      if (headLength < needed) return;
+      headLength = 0;
+      take(head, 0);
+    }
   }
 
-  /** Goes through the bytes and returns how many were used; what is left is less than one item. */
-  function walk(bytes: Buffer): number {
-    const length = bytes.length;
-    let at = 0;
-    while (true) {
-      switch (expected) {
-        case "block":
-          if (at + 2 + intBytes > length) return at;
-          begin(bytes[at]!, intAt(bytes, at + 1));
-          at += 2 + intBytes;
-          break;
-        case "large object": {
-          if (at + 1 + intBytes > length) return at;
-          const oid = oidAt(bytes, at);
-          at += 1 + intBytes;
-          if (oid === 0) finish();
-          else {
-            objects++;
-            expected = "chunk";
-          }
-          break;
-        }
-        case "chunk": {
-          if (at + 1 + intBytes > length) return at;
-          const size = intAt(bytes, at);
-          at += 1 + intBytes;
-          if (size > 0) {
-            rest = size;
-            chunkBytes = size;
-            expected = "inside a chunk";
-          } else if (isLargeObjects) expected = "large object";
-          else finish();
-          break;
-        }
-        case "inside a chunk": {
-          const available = length - at;
-          if (rest <= available) {
-            if (isRows) countRows(bytes, at, at + rest, true);
-            at += rest;
-            rest = 0;
-            expected = "chunk";
-          } else {
-            // The last bytes stay, so that the end of the rows is seen in one piece.
-            const take = available - copyEnd.length;
-            if (take <= 0) return at;
-            if (isRows) countRows(bytes, at, at + take, false);
-            rest -= take;
-            return at + take;
-          }
-          break;
-        }
-      }
+  /** Takes what stands before data, which lies there in full. */
+  function take(bytes: Buffer, at: number): void {
+    if (expected === "block") begin(bytes[at]!, intAt(bytes, at + 1));
+    else if (expected === "chunk") beginChunk(intAt(bytes, at));
+    else if (oidAt(bytes, at) === 0) finish();
+    else {
+      objects++;
+      expected = "chunk";
     }
   }
 
@@ -142,7 +125,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
     }
     isLargeObjects = isBlobs;
     isRows = !isBlobs && entry.copyStatement !== undefined && !header.isCompressed;
-    rows = 0;
+    rows = rowsInside = 0;
     chunks = isEveryByteSeen ? "of any size" : undefined;
     tail.fill(0);
     objects = 0;
@@ -150,30 +133,44 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
     expected = isBlobs ? "large object" : "chunk";
   }
 
-  /** Counts the rows in `bytes` from `from` to `to`, which go on when `isChunkEnd` is false. */
-  function countRows(bytes: Buffer, from: number, to: number, isChunkEnd: boolean): void {
-    if (chunks === undefined) {
-      // Only rows end in a line feed, one inside a value is written as \n.
-      const first = bytes.indexOf(lineFeed, from);
-      if (first >= 0 && first < (isChunkEnd ? to - 1 : to)) chunks = "of any size";
-      else if (isChunkEnd) chunks = first < 0 ? "of any size" : "of one row";
-      else return;
+  function beginChunk(size: number): void {
+    if (size > 0) {
+      rest = chunkBytes = size;
+      expected = "inside a chunk";
+    } else if (isLargeObjects) expected = "large object";
+    else finish();
+  }
+
+  /** Counts the rows in a piece of a chunk of data, of which `rest` bytes are still to come. */
+  function countRows(bytes: Buffer, from: number, to: number): void {
+    if (chunks === "of any size") {
+      rows += lineFeeds(bytes, from, to);
+      seeEnd(bytes, from, to);
+      return;
     }
-    if (chunks === "of one row") {
-      if (!isChunkEnd) return;
-      hasCopyEnd = chunkBytes === copyEnd.length && bytes.subarray(from, to).equals(copyEnd);
-      if (bytes[to - 1] === lineFeed) {
-        rows += hasCopyEnd ? copyEndRows : 1;
-        return;
-      }
-      // Not what a pg_dump that we know writes: what follows is counted row by row.
+    // Of a block's first chunk everything is looked at: only rows end in a line feed, and one inside
+    // a value is written as \n. Of the others only those that are cut in two.
+    const isSeen = chunks === undefined || to - from < chunkBytes;
+    if (isSeen) {
+      rowsInside += lineFeeds(bytes, from, to);
+      seeEnd(bytes, from, to);
+      if (rest > 0) return;
+      chunks ??= rowsInside === 1 && bytes[to - 1] === lineFeed ? "of one row" : "of any size";
+    }
+    if (chunks === "of one row" && bytes[to - 1] === lineFeed) {
+      hasCopyEnd = chunkBytes === copyEnd.length &&
+        (isSeen ? tail.equals(copyEnd) : copyEnd.compare(bytes, from, to) === 0);
+      rows += hasCopyEnd ? copyEndRows : 1;
+    } else {
+      // Not what a pg_dump that we know writes: from here on it is counted row by row.
       chunks = "of any size";
+      if (!isSeen) {
+        rowsInside = lineFeeds(bytes, from, to);
+        seeEnd(bytes, from, to);
+      }
+      rows += rowsInside;
     }
-    for (let at = bytes.indexOf(lineFeed, from); at >= 0 && at < to;) {
-      rows++;
-      at = bytes.indexOf(lineFeed, at + 1);
-    }
-    seeEnd(bytes, from, to);
+    rowsInside = 0;
   }
 
   /** Keeps the last bytes: the end of the rows may be cut in two. */
@@ -216,7 +213,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   return {
     push,
     end() {
-      if (expected !== "block" || held.length > 0) {
+      if (expected !== "block" || headLength > 0) {
         const where = entry === undefined ? "between two blocks" : `inside ${nameOf(entry)}`;
         throw truncated(`it ends ${where}`);
       }
@@ -232,4 +229,12 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
       return counts;
     },
   };
+}
+
+function lineFeeds(bytes: Buffer, from: number, to: number): number {
+  // Or the search would go on behind it, for each of many pieces.
+  const piece = bytes.subarray(from, to);
+  let count = 0;
+  for (let at = piece.indexOf(lineFeed); at >= 0; at = piece.indexOf(lineFeed, at + 1)) count++;
+  return count;
 }
