@@ -1,11 +1,14 @@
 import { isDamaged } from "../catalog/standing.ts";
-import type { RestoreResult, RestoreStep } from "../contracts/connector.ts";
+import type { RestoredPart, RestoreResult, RestoreStep } from "../contracts/connector.ts";
 import type { InventoryDifference } from "../contracts/inventory.ts";
 import { formatBytes, formatDuration } from "../core/text.ts";
 import type { PreparedRestore } from "../jobs/restore/types.ts";
 import { rawBytesOf } from "./backups.ts";
 import type { Session } from "./session.ts";
 import { formatTime } from "./times.ts";
+
+// More are told by --json.
+const mostObjects = 30;
 
 /** The plan of a restore, for people who are about to say yes. */
 export function describePlan(
@@ -25,7 +28,10 @@ export function describePlan(
     `  to        ${plan.target}`,
     ...asked.only.length === 0 ? [] : [`  only      ${asked.only.join(", ")}`],
     ...asked.accounts ? ["  accounts  are restored, too"] : [],
-    ...plan.steps.map((step) => `  ${describeStep(step, session)}`),
+    ...plan.steps.flatMap((step) => [
+      `  ${describeStep(step, session)}`,
+      ...step.part === undefined ? [] : describePart(step.part, session),
+    ]),
   ];
   if (plan.isCheckedFirst) {
     lines.push("  The whole backup is read and checked before the target is touched.");
@@ -124,7 +130,9 @@ function describeStep(step: RestoreStep, session: Session): string {
     case "create":
       return `${name}: is created`;
     case "fill":
-      return `${name}: is there and empty, and is filled`;
+      return step.part === undefined
+        ? `${name}: is there and empty, and is filled`
+        : `${name}: is there, and gets what it does not have`;
     case "swap": {
       const kept = step.keptAs === undefined ? "" : `; the old one is kept as ${step.keptAs}`;
       return `${name}: is restored beside, then swapped in${kept}`;
@@ -132,6 +140,25 @@ function describeStep(step: RestoreStep, session: Session): string {
     case "replace":
       return session.paint("red", `${name}: is REPLACED. ${step.loses ?? "Its content is lost."}`);
   }
+}
+
+/** What of a database is restored, and what becomes of what that needs. */
+function describePart({ asked, along, used, notes }: RestoredPart, session: Session): string[] {
+  const line = (word: string, objects: readonly string[]) =>
+    objects.length === 0 ? [] : [`    ${word.padEnd(10)}${shortened(objects)}`];
+  return [
+    ...line("restores", asked),
+    ...line("along", along),
+    ...line("uses", used.map((one) => `${one} (there)`)),
+    ...notes.map((note) => session.paint("yellow", `    note      ${note}`)),
+  ];
+}
+
+function shortened(objects: readonly string[]): string {
+  const shown = objects.length > mostObjects
+    ? [...objects.slice(0, mostObjects), `and ${objects.length - mostObjects} more`]
+    : objects;
+  return shown.join(", ");
 }
 
 /** What an earlier restore left is not restored again. */

@@ -485,6 +485,20 @@ export const contracts = `
     readonly adopts?: string;
     /** What will be lost, as a sentence; only for \`replace\`. */
     readonly loses?: string;
+    /** What {@link RestoreOptions.only} comes to, where the engine's objects need others. */
+    readonly part?: RestoredPart;
+  }
+
+  /** The part of a database that is restored; objects as people call them: \`table public.orders\`. */
+  export interface RestoredPart {
+    /** What was asked for, with what is a part of it: partitions, a column's own sequence. */
+    readonly asked: readonly string[];
+    /** What comes along because that needs it, and for what. */
+    readonly along: readonly string[];
+    /** What that needs and is there already: it stays as it is. */
+    readonly used: readonly string[];
+    /** What is left out, or is not as in the backup, as sentences. */
+    readonly notes: readonly string[];
   }
 
   /** What a restore would do, found out without touching anything. */
@@ -557,7 +571,8 @@ export const contracts = `
      * Finds out what a restore onto this connection would do; changes nothing.
      *
      * @throws BackupError \`restore/not-empty\`, \`restore/target-too-old\`, \`restore/missing-owners\`,
-     * \`restore/only-unsupported\`, \`restore/no-such-object\`, \`restore/in-use\`
+     * \`restore/only-unsupported\`, \`restore/no-such-object\`, \`restore/ambiguous-object\`,
+     * \`restore/depended-on\`, \`restore/in-use\`
      */
     planRestore(
       chain: RestorableChain,

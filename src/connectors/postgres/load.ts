@@ -158,8 +158,15 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
  */
 function isInOneTransaction(order: LoadOrder, isAgain: boolean): boolean {
   const { mode, options, tools, serverMajor } = order;
-  return (mode === "fill" || mode === "replace") && !options.isKeepGoing &&
-    !(tools.major >= 17 && serverMajor < 17) && (!isAgain || mode === "replace");
+  // What is replaced is gone only with the new in its place.
+  if (mode === "replace") return true;
+  return mode === "fill" && !options.isKeepGoing && areOneTransaction(tools, serverMajor) &&
+    !isAgain;
+}
+
+/** Whether these tools can restore to this server in one transaction. */
+export function areOneTransaction(tools: ToolSet, serverMajor: number): boolean {
+  return !(tools.major >= 17 && serverMajor < 17);
 }
 
 async function loadOnce(
@@ -170,7 +177,7 @@ async function loadOnce(
   isOneTransaction: boolean,
   o: Context,
 ): Promise<PhasedRun> {
-  const { mode, options, source } = order;
+  const { options, source } = order;
   verdict.isOneTransaction = isOneTransaction;
   const part = async (ids: LoadOrder["ids"], what: "first" | "rows" | "rest" = "first") => {
     // What stands on rows has none of its own.
@@ -182,7 +189,6 @@ async function loadOnce(
       archiveBytes: bytes?.byteLength ?? source.artifact.rawBytes,
       ids,
       jobs: what === "rows" ? 1 : verdict.jobs,
-      isReplacing: mode === "replace",
       isOneTransaction,
     }, o);
   };
@@ -284,7 +290,6 @@ async function mend(
       archiveBytes: bytes.byteLength,
       ids: new Set(again.map(({ entry }) => entry!.dumpId)),
       jobs: 1,
-      isReplacing: false,
       isOneTransaction: false,
     }, o);
     const failing = new Set(run.failures.map(({ entry }) => entry?.dumpId));
@@ -301,7 +306,7 @@ function toolOrder(
   judge: ToolOrder["judge"],
 ): Omit<
   ToolOrder,
-  "archive" | "archiveBytes" | "ids" | "jobs" | "isReplacing" | "isOneTransaction"
+  "archive" | "archiveBytes" | "ids" | "jobs" | "isOneTransaction"
 > {
   return { tools, address, database, head, restoreArgs: options.restoreArgs, judge };
 }

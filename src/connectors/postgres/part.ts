@@ -1,159 +1,339 @@
-import type { Abortable } from "../../core/bytes.ts";
+import { BackupError } from "../../core/errors.ts";
 import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
-import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import { typeOf } from "./archive/inventory.ts";
-import type { Client } from "./client.ts";
+import {
+  isIdentity,
+  nameOfIndex,
+  type Ownership,
+  ownershipOf,
+  relationKinds,
+} from "./archive/ownership.ts";
+import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
+import { dictionaryOf, namedInBody } from "./bodies.ts";
+import { assertNames, matchName, sayableName } from "./part-names.ts";
+import type { Present } from "./present.ts";
+import { objectOf } from "./tool-failure.ts";
 
-/** The part of an archive that `--only` asks for. */
+/** The part of an archive that `--only` asks for, for one database. */
 export interface Part {
   /** The dump ids to restore. */
   readonly ids: ReadonlySet<number>;
-  /** The tables and views themselves. */
-  readonly tables: readonly TocEntry[];
-  /** What they need (schemas, types, functions), which may be there already. */
-  readonly needed: readonly TocEntry[];
-  /** Which of the names asked for are in the archive. */
-  readonly found: ReadonlySet<string>;
-  /** Every name that could be asked for, with its schema. */
-  readonly known: readonly string[];
+  /** The relations asked for, with their partitions, inheriting tables and own sequences. */
+  readonly asked: readonly TocEntry[];
+  /** What is needed and not there, and for what. */
+  readonly along: readonly { readonly entry: TocEntry; readonly for: TocEntry }[];
+  /** What is needed and there already, and stays as it is. */
+  readonly used: readonly TocEntry[];
+  /** Foreign keys to tables that are there: made once all is loaded. */
+  readonly late: readonly TocEntry[];
+  /** `TABLE ATTACH` to partitioned tables that are there: after their partition's indexes. */
+  readonly attachments: readonly TocEntry[];
+  /** What is left out, or comes otherwise than in the backup, as sentences. */
+  readonly notes: readonly string[];
 }
 
-const tableKinds = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW"];
+/** What asks for a routine without running it while rows are loaded. */
+const callingLater = ["TRIGGER", "POLICY", "DEFAULT", "RULE"];
 
-/** What belongs to a table and makes no sense without it. */
-const belongings = [
-  ...["TABLE DATA", "MATERIALIZED VIEW DATA", "TABLE ATTACH", "INDEX", "INDEX ATTACH"],
-  ...["CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "DEFAULT", "TRIGGER", "RULE", "POLICY"],
-  ...["ROW SECURITY", "STATISTICS", "STATISTICS DATA", "SEQUENCE", "SEQUENCE OWNED BY"],
-  ...["SEQUENCE SET", "ACL", "COMMENT", "SECURITY LABEL"],
-];
+const routineKinds = ["FUNCTION", "PROCEDURE", "AGGREGATE"];
 
-/** What a table may need and a target may have; never restored for its own sake. */
-const foundations = ["SCHEMA", "EXTENSION", "TYPE", "DOMAIN", "SHELL TYPE", "FUNCTION", "SEQUENCE"];
+/** What can be asked for by name: relations, and rows in tables that extensions make. */
+function nameable({ entries }: ArchiveHead, ownership: Ownership): TocEntry[] {
+  return entries.filter((entry) =>
+    relationKinds.includes(entry.description) ||
+    entry.description === "TABLE DATA" && ownership.ownerOf(entry).description === "EXTENSION"
+  );
+}
 
 /**
- * Chooses tables and views by name, `TABLE` or `SCHEMA.TABLE`, with all that belongs to them, and
- * what they need. A foreign key comes along only with the table that it points to.
+ * Every name must mean one thing in one of the archives.
+ *
+ * @throws BackupError `restore/no-such-object`, `restore/ambiguous-object`
  */
-export function choosePart({ entries }: ArchiveHead, only: readonly string[]): Part {
-  const named = entries.filter(({ description }) => tableKinds.includes(description));
-  const dotted = ({ schema, tag }: TocEntry) => `${schema}.${tag}`;
-  const found = new Set<string>();
-  const tables = named.filter((entry) => {
-    const hits = only.filter((name) => name === entry.tag || name === dotted(entry));
-    hits.forEach((name) => found.add(name));
-    return hits.length > 0;
-  });
-  const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
-  const ids = new Set(tables.map(({ dumpId }) => dumpId));
-  const needed = new Map<number, TocEntry>();
-  const need = (entry: TocEntry) => {
-    for (const id of entry.dependencies) {
-      const one = byId.get(id);
-      if (one === undefined || ids.has(id) || needed.has(id)) continue;
-      if (!foundations.includes(one.description)) continue;
-      needed.set(id, one);
-      need(one);
+export function assertOnly(heads: readonly ArchiveHead[], only: readonly string[]): void {
+  assertNames(
+    only,
+    heads.map((head) => ({
+      relations: nameable(head, ownershipOf(head)),
+      others: head.entries.filter(({ description }) =>
+        [...routineKinds, "TYPE", "DOMAIN"].includes(description)
+      ),
+    })),
+  );
+}
+
+/** Whether one of the names is in an archive. */
+export function isAnyIn(head: ArchiveHead, only: readonly string[]): boolean {
+  const relations = nameable(head, ownershipOf(head));
+  return only.some((name) => matchName(name, relations).entries.length > 0);
+}
+
+/**
+ * Chooses relations by name with all that belongs to them, and all that they need and the database
+ * does not have: types, functions, sequences, the tables that a view reads. Each comes whole, tables
+ * with their rows; what is there stays as it is.
+ *
+ * @throws BackupError `restore/only-unsupported`
+ */
+export function choosePart(head: ArchiveHead, only: readonly string[], present: Present): Part {
+  const { entries } = head;
+  const ownership = ownershipOf(head);
+  const { byId, ownerOf, partsOf, childrenOf, parentsOf, attachmentOf, sequencesOf } = ownership;
+  const known = dictionaryOf(entries);
+  const schemas = new Map(
+    entries.filter(({ description }) => description === "SCHEMA").map((one) => [one.tag, one]),
+  );
+  const asked = new Set<TocEntry>();
+  const along = new Map<TocEntry, TocEntry>();
+  const used = new Set<TocEntry>();
+  const running = new Set<TocEntry>();
+  const notes = new Set<string>();
+  const isChosen = (entry: TocEntry) => asked.has(entry) || along.has(entry);
+
+  function ask(entry: TocEntry): void {
+    if (asked.has(entry)) return;
+    along.delete(entry);
+    asked.add(entry);
+    for (const child of childrenOf(entry)) ask(child);
+    for (const sequence of sequencesOf(entry)) ask(sequence);
+    follow(entry);
+  }
+
+  /** @param isRun whether a routine is called while rows are loaded */
+  function need(entry: TocEntry, by: TocEntry, isRun: boolean, hasChildren: boolean): void {
+    if (isIdentity(entry)) {
+      const table = tableOf(entry);
+      if (table !== undefined && table !== by) return need(table, by, isRun, hasChildren);
     }
+    if (!isChosen(entry)) {
+      if (present.has(entry)) {
+        used.add(entry);
+        return;
+      }
+      along.set(entry, by);
+      for (const sequence of sequencesOf(entry)) along.set(sequence, by);
+      follow(entry);
+    }
+    if (hasChildren) { for (const child of childrenOf(entry)) need(child, by, isRun, true); }
+    read(entry, isRun);
+  }
+
+  /** Goes after what an object and its parts depend on. */
+  function follow(owner: TocEntry): void {
+    const schema = owner.schema === undefined ? undefined : schemas.get(owner.schema);
+    if (schema !== undefined) need(schema, owner, false, false);
+    const parents = parentsOf(owner);
+    const isPartition = attachmentOf(owner) !== undefined;
+    const own = owner.description === "SEQUENCE" && !isIdentity(owner) ? tableOf(owner) : undefined;
+    for (const part of partsOf(owner)) {
+      if (isOfTwo(part)) continue;
+      const isRun = !callingLater.includes(part.description);
+      for (const id of part.dependencies) {
+        const dependency = byId.get(id);
+        if (dependency === undefined) continue;
+        const other = ownerOf(dependency);
+        // A sequence is one without the table that owns it, a partition without its parent.
+        if (other === owner || other === own) continue;
+        const isParent = parents.includes(other);
+        if (isParent && isPartition) continue;
+        if (isOfOwn(owner, other)) continue;
+        need(other, owner, isRun, !isParent);
+      }
+    }
+    for (const sequence of sequencesOf(owner)) follow(sequence);
+  }
+
+  function isOfOwn(owner: TocEntry, other: TocEntry): boolean {
+    return owner.description === "SEQUENCE" && isIdentity(owner) && tableOf(owner) === other &&
+      isChosen(other);
+  }
+
+  function tableOf(sequence: TocEntry): TocEntry | undefined {
+    return sequence.dependencies.flatMap((id) => byId.get(id) ?? [])
+      .find((one) => sequencesOf(one).includes(sequence));
+  }
+
+  /** Goes after what a routine's text names. */
+  function read(routine: TocEntry, isRun: boolean): void {
+    if (!routineKinds.includes(routine.description) || running.has(routine)) return;
+    if (isRun) running.add(routine);
+    const { small, relations } = namedInBody(routine, known);
+    for (const one of small) {
+      if (one !== routine && !reading.has(one)) {
+        reading.add(routine);
+        need(one, routine, isRun, true);
+        reading.delete(routine);
+      }
+    }
+    for (const one of relations) {
+      if (isRun) need(one, routine, true, true);
+      else mentioned.push([routine, one]);
+    }
+  }
+  const reading = new Set<TocEntry>();
+  const mentioned: [TocEntry, TocEntry][] = [];
+
+  const relations = nameable(head, ownership);
+  const wanted = only.flatMap((name) => matchName(name, relations).entries);
+  for (const entry of wanted) {
+    const owner = ownerOf(entry);
+    if (owner.description === "EXTENSION" && present.has(owner)) {
+      throw new BackupError(
+        "restore/only-unsupported",
+        `The extension ${owner.tag} makes ${sayableName(entry)}, and it is there already`,
+        { hint: "Restore it to a new database, and copy the rows that are missing from there." },
+      );
+    }
+    if (isIdentity(entry) && !wanted.includes(tableOf(entry)!)) {
+      const table = sayableName(tableOf(entry)!);
+      throw new BackupError(
+        "restore/only-unsupported",
+        `The sequence ${sayableName(entry)} is an identity column of ${table}`,
+        { hint: `Restore it with its table, --only ${table}, or set its value: ${valueOf(entry)}` },
+      );
+    }
+    ask(owner);
+  }
+
+  function valueOf(sequence: TocEntry): string {
+    const set = partsOf(sequence).find(({ description }) => description === "SEQUENCE SET");
+    return set?.definition.trim() ?? "ALTER SEQUENCE … RESTART";
+  }
+
+  const chosen = [...asked, ...along.keys()];
+  const ids = new Set<number>();
+  const late: TocEntry[] = [];
+  const attachments: TocEntry[] = [];
+  const isThere = (entry: TocEntry) => !isChosen(entry) && present.has(entry);
+  for (const owner of chosen) {
+    for (const part of partsOf(owner)) {
+      const others = sidesOf(part).filter((one) => one !== owner);
+      if (!isOfTwo(part) || others.every(isChosen)) ids.add(part.dumpId);
+      else if (part.description === "FK CONSTRAINT") {
+        if (others.every((one) => isChosen(one) || isThere(one))) late.push(part);
+        else {
+          const missing = others.filter((one) => !isChosen(one) && !isThere(one)).map(sayableName);
+          notes.add(
+            `${objectOf(part)} is left out: it points to ${missing.join(", ")}, which ` +
+              "does not come along",
+          );
+        }
+      } else if (part.description === "TABLE ATTACH") {
+        const [parent] = others;
+        const name = `table ${sayableName(owner)}`;
+        if (present.relationKind(parent!.schema, parent!.tag) === "p") {
+          ids.add(part.dumpId);
+          attachments.push(part);
+          notes.add(`${name} becomes a partition of ${sayableName(parent!)}, which is there`);
+        } else notes.add(`${name} is a table by itself, without ${sayableName(parent!)}`);
+      } else if (part.description === "PUBLICATION TABLE") {
+        const [publication] = others;
+        // What is replaced stays in the publications that it is in.
+        if (isThere(publication!) && !present.has(owner)) ids.add(part.dumpId);
+        else if (!isThere(publication!)) {
+          notes.add(`${objectOf(owner)} is in no publication ${publication!.tag}: it is not there`);
+        }
+      } else if (part.description === "SEQUENCE OWNED BY") {
+        if (others.every(isThere)) ids.add(part.dumpId);
+        else notes.add(`${objectOf(owner)} belongs to no table: its own does not come along`);
+      }
+    }
+  }
+
+  /** What an entry that joins two objects is about. */
+  function sidesOf(part: TocEntry): TocEntry[] {
+    if (part.description === "SEQUENCE OWNED BY") return [tableOf(ownerOf(part)) ?? []].flat();
+    // Their dependencies go further up.
+    if (/^(TABLE|INDEX) ATTACH$/.test(part.description)) return [...parentsOf(ownerOf(part))];
+    const sides = part.dependencies.flatMap((id) => byId.get(id) ?? []).map(ownerOf);
+    return [...new Set(sides)].filter((one) =>
+      relationKinds.includes(one.description) || one.description === "PUBLICATION"
+    );
+  }
+
+  for (const [routine, one] of mentioned) {
+    if (isChosen(one) || present.has(one)) continue;
+    notes.add(`${objectOf(routine)} names ${sayableName(one)}, which does not come along`);
+  }
+  const isFilled = ({ description }: TocEntry) => description === "MATERIALIZED VIEW DATA";
+  for (const view of chosen.filter(({ description }) => description === "MATERIALIZED VIEW")) {
+    if (!partsOf(view).some(isFilled)) continue;
+    const own = relationsUnder(view, ownership).filter((one) => used.has(one));
+    if (own.length === 0) continue;
+    notes.add(
+      `${objectOf(view)} is filled from ${own.map(sayableName).join(", ")} as it is there ` +
+        "now, not as in the backup",
+    );
+  }
+  for (const view of entries.filter(({ description }) => /VIEW$/.test(description))) {
+    if (isChosen(view) || present.has(view)) continue;
+    const read = relationsUnder(view, ownership).filter((one) => asked.has(one));
+    if (read.length === 0) continue;
+    notes.add(`${objectOf(view)} reads ${sayableName(read[0]!)}, and is left out`);
+  }
+  for (const key of entries.filter(({ description }) => description === "FK CONSTRAINT")) {
+    const table = ownerOf(key);
+    if (isChosen(table) || !present.has(table) || present.has(key)) continue;
+    if (!sidesOf(key).some((one) => asked.has(one))) continue;
+    notes.add(`${objectOf(key)}, which the backup has, is not there, and is left out`);
+  }
+  if (entries.some(({ description }) => /^BLOB/.test(description))) {
+    for (const owner of chosen) {
+      if (owner.description !== "TABLE" || !/ (oid|(\S+\.)?lo)(,| |$)/m.test(owner.definition)) {
+        continue;
+      }
+      notes.add(`${objectOf(owner)} may point to large objects, which do not come along`);
+    }
+  }
+  return {
+    ids,
+    asked: [...asked],
+    along: [...along].filter(([entry]) => !asked.has(entry)).map(([entry, by]) => ({
+      entry,
+      for: by,
+    })),
+    used: [...used].filter((one) => !isChosen(one)),
+    late,
+    attachments,
+    notes: [...notes],
   };
-  tables.forEach(need);
-  for (const { schema } of tables) {
-    const own = entries.find(({ description, tag }) => description === "SCHEMA" && tag === schema);
-    if (own !== undefined) needed.set(own.dumpId, own);
-  }
-  // Belongings of belongings: an index's comment, a sequence's value.
-  for (let before = -1; before !== ids.size;) {
-    before = ids.size;
-    for (const entry of entries) {
-      if (ids.has(entry.dumpId) || !belongings.includes(entry.description)) continue;
-      if (isBelonging(entry, ids, byId)) ids.add(entry.dumpId);
+}
+
+/** Made only where all that they are about is. */
+function isOfTwo({ description }: TocEntry): boolean {
+  return [
+    ...["FK CONSTRAINT", "TABLE ATTACH", "INDEX ATTACH", "PUBLICATION TABLE", "SEQUENCE OWNED BY"],
+  ].includes(description);
+}
+
+/** The relations that a view reads, also through other views. */
+function relationsUnder(view: TocEntry, { byId, ownerOf, partsOf }: Ownership): TocEntry[] {
+  const seen = new Set<TocEntry>([view]);
+  for (const one of seen) {
+    const parts = /VIEW$/.test(one.description) ? partsOf(one) : [];
+    for (const id of parts.flatMap(({ dependencies }) => dependencies)) {
+      const dependency = byId.get(id);
+      if (dependency === undefined) continue;
+      const owner = ownerOf(dependency);
+      if (relationKinds.includes(owner.description)) seen.add(owner);
     }
   }
-  // Data of tables has no dependency in archives of some versions; its name says whose it is.
-  for (const entry of entries) {
-    if (!entry.hasData && entry.description !== "MATERIALIZED VIEW DATA") continue;
-    if (tables.some(({ schema, tag }) => schema === entry.schema && tag === entry.tag)) {
-      if (entry.description !== "BLOBS") ids.add(entry.dumpId);
-    }
-  }
-  // What triggers, indexes, policies and defaults call.
-  for (const id of ids) need(byId.get(id)!);
-  for (const id of ids) needed.delete(id);
-  return { ids, tables, needed: [...needed.values()], found, known: named.map(dotted) };
+  seen.delete(view);
+  return [...seen];
 }
 
-function isBelonging(
-  { description, dependencies, schema, tag }: TocEntry,
-  ids: ReadonlySet<number>,
-  byId: ReadonlyMap<number, TocEntry>,
-): boolean {
-  if (description === "SEQUENCE SET") {
-    return [...ids].some((id) => {
-      const one = byId.get(id)!;
-      return one.description === "SEQUENCE" && one.schema === schema && one.tag === tag;
-    });
-  }
-  const own = dependencies.filter((id) => ids.has(id));
-  if (own.length === 0) return false;
-  if (description !== "FK CONSTRAINT" && description !== "TABLE ATTACH") return true;
-  // Both sides must be there: the key that it points to, or the parent that it joins.
-  return dependencies.every((id) => ids.has(id) || !isTableLike(byId.get(id)));
-}
-
-function isTableLike(entry: TocEntry | undefined): boolean {
-  return entry !== undefined &&
-    ["TABLE", "CONSTRAINT", "INDEX"].includes(entry.description);
-}
-
-/** Which of a part's tables a database has, dotted. */
-export async function presentObjects(
-  client: Client,
-  database: string,
-  { tables }: Part,
-  o: Abortable,
-): Promise<string[]> {
-  const rows = await client.rows(
-    database,
-    `SELECT n.nspname || '.' || c.relname AS name
-       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')`,
-    o,
-  );
-  const there = new Set(rows.map((row) => String(row["name"])));
-  return tables.map(({ schema, tag }) => `${schema}.${tag}`).filter((name) => there.has(name));
-}
-
-/** The dump ids to restore into a database: a part's own, and what it needs that is not there. */
-export async function idsFor(
-  client: Client,
-  database: string,
-  { ids, needed }: Part,
-  o: Abortable,
-): Promise<Set<number>> {
-  const rows = await client.rows(
-    database,
-    `SELECT 'SCHEMA' AS kind, NULL AS schema, nspname AS name FROM pg_catalog.pg_namespace
-     UNION ALL SELECT 'EXTENSION', NULL, extname FROM pg_catalog.pg_extension
-     UNION ALL SELECT 'TYPE', n.nspname, t.typname
-       FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-     UNION ALL SELECT 'SEQUENCE', n.nspname, c.relname
-       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-      WHERE c.relkind = 'S'
-     UNION ALL SELECT 'FUNCTION', n.nspname, p.proname
-       FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace`,
-    o,
-  );
-  const key = (kind: string, schema: unknown, name: string) =>
-    JSON.stringify([kind, schema ?? null, name]);
-  const there = new Set(
-    rows.map((row) => key(String(row["kind"]), row["schema"], String(row["name"]))),
-  );
-  const missing = needed.filter(({ description, schema, tag }) => {
-    const kind = description === "DOMAIN" || description === "SHELL TYPE" ? "TYPE" : description;
-    const name = kind === "FUNCTION" ? tag.replace(/\([\s\S]*$/, "") : tag;
-    return !there.has(key(kind, schema, name));
+/** The names of relations and indexes that a part makes besides those that were asked for. */
+export function namesMadeBy(
+  { entries }: ArchiveHead,
+  { ids, asked }: Part,
+): { readonly schema: string | undefined; readonly name: string; readonly entry: TocEntry }[] {
+  return entries.filter(({ dumpId }) => ids.has(dumpId)).flatMap((entry) => {
+    if (asked.includes(entry)) return [];
+    const name = relationKinds.includes(entry.description) ? entry.tag : nameOfIndex(entry);
+    return name === undefined || typeOf(entry) === undefined
+      ? []
+      : [{ schema: entry.schema, name, entry }];
   });
-  return new Set([...ids, ...missing.map(({ dumpId }) => dumpId)]);
 }
 
 /** What a part holds of an inventory. */

@@ -28,8 +28,6 @@ export interface ToolOrder {
   /** Dump ids; undefined for everything. */
   readonly ids: ReadonlySet<number> | undefined;
   readonly jobs: number;
-  /** Drop what is there first. */
-  readonly isReplacing: boolean;
   /** All or nothing; the first failure ends it. Not with several jobs. */
   readonly isOneTransaction: boolean;
   readonly restoreArgs: readonly string[];
@@ -109,7 +107,6 @@ async function run(
         ...order.jobs > 1 ? [] : ["--verbose"],
         ...order.isOneTransaction ? ["--single-transaction"] : [],
         ...order.jobs > 1 ? [`--jobs=${order.jobs}`] : [],
-        ...order.isReplacing ? ["--clean", "--if-exists"] : [],
         ...ids === undefined ? [] : [`--use-list=/dev/fd/${2 + files.length}`],
         ...order.restoreArgs,
         ...typeof input === "string" ? [input] : [],

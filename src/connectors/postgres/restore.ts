@@ -34,7 +34,9 @@ import { findLeftovers, isOf, markDatabase, markInPlace, markOf, unmark } from "
 import { loadArchive } from "./load.ts";
 import { derivedName } from "./names.ts";
 import { dependentTables } from "./losses.ts";
-import { choosePart, idsFor, partOf, withoutPart } from "./part.ts";
+import { choosePart, partOf, withoutPart } from "./part.ts";
+import { arrange, finishPart, type SettledPart, settlePart } from "./part-plan.ts";
+import { newDatabase } from "./present.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
 import { type FailedStep, severalFailed } from "./several-failed.ts";
@@ -150,10 +152,22 @@ async function restoreInPlace(
   o: Context,
 ): Promise<StepResult> {
   const { client, options } = scene;
-  const ids = await partIds(scene, step.to, head, o);
+  const settled = await partFor(scene, step.to, step, head, o);
+  const ids = settled?.part.ids;
   await client.release(step.to);
   const renew = () => Promise.resolve();
-  const { result, leftOut, made } = await load(scene, source, step.to, step, head, ids, renew, o);
+  const { result: loaded, leftOut, made } = await load(
+    scene,
+    source,
+    step.to,
+    step,
+    head,
+    settled,
+    renew,
+    o,
+  );
+  const finished = settled === undefined ? [] : await finishPart(client, step.to, settled, o);
+  const result = { ...loaded, warnings: [...loaded.warnings, ...finished] };
   const differences = await compare(scene, source, step.to, step, head, { ids, leftOut, made }, o);
   const isMarked = options.only.length === 0 && hasFailed(differences) &&
     !options.isDifferenceAccepted && !options.isKeepGoing &&
@@ -182,12 +196,22 @@ async function restoreBeside(
   await create();
   let isLoaded = false;
   try {
-    const ids = await partIds(scene, name, head, o);
+    const settled = await partFor(scene, name, step, head, o);
+    const ids = settled?.part.ids;
     // The connection stays: by it others see that this database is being restored.
-    const { result, leftOut, made } = await load(scene, source, name, step, head, ids, async () => {
-      await dropDatabase(client, place, name);
-      await create();
-    }, o);
+    const { result, leftOut, made } = await load(
+      scene,
+      source,
+      name,
+      step,
+      head,
+      settled,
+      async () => {
+        await dropDatabase(client, place, name);
+        await create();
+      },
+      o,
+    );
     await markDatabase(client, place, name, mark(scene, source, step, "complete"), o);
     isLoaded = true;
     await runInside(client, name, statements.after, o);
@@ -229,7 +253,10 @@ async function adopt(
       hint: "Run the restore again, without --accept-differences.",
     });
   }
-  const differences = await compare(scene, source, name, step, head, {}, o);
+  const ids = options.only.length === 0
+    ? undefined
+    : choosePart(head, options.only, newDatabase).ids;
+  const differences = await compare(scene, source, name, step, head, { ids }, o);
   const nothing = { failures: [], left: [], warnings: [], differences };
   if (name === step.to) {
     await unmark(client, found, o);
@@ -261,15 +288,16 @@ async function dropLeftovers(
   }
 }
 
-/** The dump ids of the part that is asked for; undefined for everything. */
-async function partIds(
+/** The part that is asked for; undefined for everything. */
+async function partFor(
   { client, options }: Scene,
   database: string,
+  { mode }: RestoreStep,
   head: ArchiveHead,
   o: Context,
-): Promise<ReadonlySet<number> | undefined> {
+): Promise<SettledPart | undefined> {
   if (options.only.length === 0) return undefined;
-  return await idsFor(client, database, choosePart(head, options.only), o);
+  return await settlePart(client, database, head, options.only, mode, o);
 }
 
 async function load(
@@ -278,19 +306,25 @@ async function load(
   database: string,
   { mode, to }: RestoreStep,
   head: ArchiveHead,
-  ids: ReadonlySet<number> | undefined,
+  settled: SettledPart | undefined,
   renew: () => Promise<void>,
   o: Context,
 ) {
   const tools = toolsForRestore(toolSets, archiveTool(head), server.major, address.toolsDir);
   const serverMajor = server.major;
+  const arranged = settled === undefined
+    ? { head, source, ids: undefined }
+    : arrange(head, source, settled);
   const order = {
-    ...{ client, address, tools, serverMajor, source, head, ids, database, to, mode },
+    ...{ client, address, tools, serverMajor, ...arranged, database, to, mode },
     unrestorable,
   };
   const { failures, warnings, leftOut, made } = await loadArchive({ ...order, options, renew }, o);
   return {
-    result: { failures, warnings: [...warnings, ...subscriptionWarnings(head, ids, options)] },
+    result: {
+      failures,
+      warnings: [...warnings, ...subscriptionWarnings(head, arranged.ids, options)],
+    },
     leftOut,
     made,
   };

@@ -11,16 +11,18 @@ import type {
 } from "../../contracts/connector.ts";
 import type { Address } from "./address.ts";
 import { majorOf, readHead } from "./archive/head.ts";
-import type { ArchiveHead } from "./archive/toc.ts";
+import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
 import { isEmpty } from "./inventory.ts";
 import { findLeftovers, isOf, type Leftover, markOf } from "./leftover.ts";
 import { derivedName, quoteName } from "./names.ts";
 import { assertOwners } from "./owners.ts";
-import { choosePart, presentObjects } from "./part.ts";
+import { assertOnly, choosePart, isAnyIn } from "./part.ts";
+import { planInto, planNew } from "./part-plan.ts";
+import { newDatabase } from "./present.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
-import { findToolSets, toolsForRestore } from "./tools.ts";
+import { findToolSets, type ToolSet, toolsForRestore } from "./tools.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -39,14 +41,16 @@ export async function planRestore(
   const server = await readServer(client, address, place, o);
   const sets = await findToolSets(address.toolsDir, o);
   const heads: ArchiveHead[] = [];
+  const tools: ToolSet[] = [];
   for (const { artifact } of wanted) {
     const head = await readHead(artifact, o);
     assertNewEnough(head, server);
-    toolsForRestore(sets, archiveTool(head), server.major, address.toolsDir);
+    tools.push(toolsForRestore(sets, archiveTool(head), server.major, address.toolsDir));
     heads.push(head);
   }
-  assertParts(heads, options);
-  const warnings = await assertOwners(client, place, server, backup, heads, options, o);
+  assertOnly(heads, options.only);
+  const restored = heads.map((head) => restoredOf(head, options));
+  const warnings = await assertOwners(client, place, server, backup, restored, options, o);
   if (options.isWithAccounts && !backup.artifacts.some(({ role }) => role === "accounts")) {
     warnings.push("The backup holds no roles");
   }
@@ -61,7 +65,7 @@ export async function planRestore(
   const steps: RestoreStep[] = [];
   for (const [index, { name, artifact }] of wanted.entries()) {
     const head = heads[index]!;
-    if (options.only.length > 0 && !hasPart(head, options)) continue;
+    if (options.only.length > 0 && !isAnyIn(head, options.only)) continue;
     const to = targets[index]!;
     const wantedMark = markOf({ from: name, to }, artifact, options, "complete");
     const left = options.isDifferenceAccepted
@@ -71,7 +75,8 @@ export async function planRestore(
       ...leftovers.filter((one) => one.to === to && one !== left && one.name !== to)
         .map((one) => leftoverWarning(one, address, place)),
     );
-    const step = await planDatabase(client, { name, to, head }, left, present, options, o);
+    const scene = { server, tools: tools[index]! };
+    const step = await planDatabase(client, { name, to, head }, scene, left, present, options, o);
     if (step.mode === "create" || step.mode === "swap") assertMayCreate(server, address, step);
     if (step.mode === "swap") await assertFree(client, place, to, o);
     steps.push(step);
@@ -118,31 +123,22 @@ function assertNewEnough({ header }: ArchiveHead, server: Server): void {
   );
 }
 
-function hasPart(head: ArchiveHead, options: RestoreOptions): boolean {
-  return choosePart(head, options.only).found.size > 0;
-}
-
-/** Every name of `--only` must be in one of the databases. */
-function assertParts(heads: readonly ArchiveHead[], { only }: RestoreOptions): void {
-  const parts = heads.map((head) => choosePart(head, only));
-  for (const name of only) {
-    if (parts.some(({ found }) => found.has(name))) continue;
-    throw new BackupError("restore/no-such-object", `The backup has no table "${name}"`, {
-      hint: suggestionOf(name, parts.flatMap(({ known }) => known)),
-    });
-  }
-}
-
-function suggestionOf(name: string, known: readonly string[]): string {
-  const near = known.find((one) => one.endsWith(`.${name}`) || one.toLowerCase() === name);
-  return near === undefined
-    ? `It has ${known.slice(0, 20).join(", ") || "none"}.`
-    : `Did you mean "${near}"?`;
+/** An archive's head with what may be restored of it, whatever the target has. */
+function restoredOf(head: ArchiveHead, { only }: RestoreOptions): ArchiveHead {
+  if (only.length === 0) return head;
+  const { ids } = choosePart(head, only, newDatabase);
+  const isOfDatabase = ({ description, tag }: TocEntry) =>
+    /^DATABASE/.test(description) || tag.startsWith("DATABASE ");
+  return {
+    ...head,
+    entries: head.entries.filter((entry) => ids.has(entry.dumpId) || isOfDatabase(entry)),
+  };
 }
 
 async function planDatabase(
   client: Client,
   { name: from, to, head }: { name: string; to: string; head: ArchiveHead },
+  scene: { readonly server: Server; readonly tools: ToolSet },
   left: Leftover | undefined,
   present: ReadonlySet<string>,
   options: RestoreOptions,
@@ -151,29 +147,12 @@ async function planDatabase(
   const adopts = left === undefined ? {} : { adopts: left.name };
   // A restore that filled a database left it where it was.
   if (left?.name === to) return { from, to, mode: "fill", ...adopts };
-  if (!present.has(to)) return { from, to, mode: "create", ...adopts };
-  await assertValid(client, to, o);
-  if (options.only.length > 0) {
-    const there = await presentObjects(client, to, choosePart(head, options.only), o);
-    if (there.length === 0) return { from, to, mode: "fill" };
-    if (!options.isOverwrite) {
-      throw new BackupError(
-        "restore/not-empty",
-        `Database "${to}" has ${there.join(", ")} already`,
-        { hint: "Restore to another database, or pass --overwrite to replace them." },
-      );
-    }
-    return {
-      from,
-      to,
-      mode: "replace",
-      loses:
-        `${there.join(", ")} in database "${to}" ${
-          there.length === 1 ? "is" : "are"
-        } dropped and made again, in one ` +
-        "transaction; other tables stay",
-    };
+  if (!present.has(to)) {
+    const part = options.only.length === 0 ? {} : { part: planNew(head, options.only) };
+    return { from, to, mode: "create", ...adopts, ...part };
   }
+  await assertValid(client, to, o);
+  if (options.only.length > 0) return await planInto(client, { from, to, head }, scene, options, o);
   const isFillable = await isEmpty(client, to, o);
   if (isFillable && left === undefined) return { from, to, mode: "fill" };
   if (!isFillable && !options.isOverwrite) {

@@ -10,6 +10,8 @@ export interface ArchiveHeader {
   readonly serverVersion: string;
   /** pg_dump's, in the same form. */
   readonly toolVersion: string;
+  /** Where its table of contents begins, in bytes: with the number of entries. */
+  readonly tocAt: number;
 }
 
 /** One entry of an archive's table of contents. */

@@ -162,14 +162,17 @@ function readHeader(cursor: Cursor): ArchiveHeader {
   // Until 1.14 a level, from 1.15 an algorithm; 0 is none in both.
   const compression = minor >= 15 ? cursor.byte() : cursor.int();
   for (let field = 0; field < 7; field++) cursor.int(); // when it was made, by pg_dump's clock
+  const names = [cursor.text() ?? "", cursor.text() ?? "", cursor.text() ?? ""] as const;
+  const [database, serverVersion, toolVersion] = names;
   return {
     minor,
     intBytes,
     offsetBytes,
     isCompressed: compression !== 0,
-    database: cursor.text() ?? "",
-    serverVersion: cursor.text() ?? "",
-    toolVersion: cursor.text() ?? "",
+    database,
+    serverVersion,
+    toolVersion,
+    tocAt: cursor.at,
   };
 }
 
