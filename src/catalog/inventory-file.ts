@@ -114,6 +114,7 @@ const objectSchema = z.looseObject({
   expires: z.boolean().optional(),
   owner: z.string().optional(),
   namesDatabase: z.boolean().optional(),
+  needs: z.array(z.string()).optional(),
 });
 
 const inventorySchema = z.looseObject({

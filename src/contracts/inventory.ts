@@ -32,6 +32,8 @@ export interface InventoryObject {
   readonly owner?: string;
   /** True where its text names its own database: in a copy it still points into the original. */
   readonly namesDatabase?: boolean;
+  /** What a server must have to make it, that not every one of its kind has: `type uuid`. */
+  readonly needs?: readonly string[];
 }
 
 /** What a database holds: described from the dumped bytes or in the dump's own snapshot. */

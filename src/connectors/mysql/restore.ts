@@ -24,11 +24,13 @@ import type { DumpedColumn } from "./columns.ts";
 import { type Complaints, createComplaints } from "./complaints.ts";
 import { readInventory } from "./inventory.ts";
 import { mark, markerTable, unmark } from "./marker.ts";
+import { lookAbroad } from "./other-flavour.ts";
 import { rewriteDump } from "./rewrite.ts";
 import { partOf, select, type Selection } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
 import { checkUnique } from "./settings.ts";
 import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
+import { type Abroad, translate, translated } from "./translate.ts";
 import { undo } from "./undo.ts";
 import { editValues, type ValueEdit } from "./values.ts";
 import { dumpFormat } from "./walker.ts";
@@ -54,6 +56,7 @@ export async function restore(
 ): Promise<RestoreResult> {
   const selection = select(chain, options, address);
   const server = await readServer(client, o);
+  const abroad = await lookAbroad(client, selection, server, o);
   const tool = await requireTool("restore", server, address, o);
   const isEncrypted = await client.isEncrypted(o);
   const accounts = options.isWithAccounts ? await openAccounts(selection, client, server, o) : [];
@@ -69,7 +72,7 @@ export async function restore(
     }
     for (const artifact of steps.length === 0 ? [] : selection.backup.artifacts) {
       if (!isWanted(artifact, selection)) continue;
-      const bytes = chosen(artifact, steps, selection, server, complaints, o);
+      const bytes = chosen(artifact, steps, selection, server, abroad, complaints, o);
       await feed(tool, address, isEncrypted, bytes, options, complaints, o);
     }
   } catch (error) {
@@ -120,6 +123,7 @@ function chosen(
   steps: readonly RestoreStep[],
   selection: Selection,
   server: Server,
+  abroad: Abroad | undefined,
   complaints: Complaints | undefined,
   o: Context,
 ): Bytes {
@@ -136,15 +140,14 @@ function chosen(
     keepsRows: () => true,
     keepsServerLines: false,
     movesSequences: true,
-    // MariaDB 10.11 forgets to escape such strings when it keeps an expression: _utf8mb4'\\' swallows
-    // what follows. A dump's strings are utf8mb4 without it, too.
-    dropsIntroducers: server.flavour === "MariaDB" &&
-      selection.backup.manifest.source.flavour === "MySQL",
+    ...abroad === undefined ? {} : { translate: (head) => translate(head, abroad) },
     // An empty database that was there has a character set of its own.
     afterCreate: (database, rest) => {
       const step = targets.get(database);
       return step?.mode === "fill" && !selection.isPartial && !/^\s*;?\s*$/.test(rest)
-        ? `\nALTER DATABASE ${quoteName(step.to)}${rest}`
+        ? `\nALTER DATABASE ${quoteName(step.to)}${
+          abroad === undefined ? rest : translated(rest, abroad)
+        }`
         : "";
     },
     ...complaints === undefined ? {} : { note: complaints.note },

@@ -4,7 +4,8 @@ import { quoteName } from "./client.ts";
 import type { FedStatement } from "./complaints.ts";
 import { createScanner, type PieceType } from "./scanner.ts";
 import { type DumpedType, identify, type Qualifier, type Statement } from "./statements.ts";
-import { type Token, tokenize } from "./tokens.ts";
+import type { Token } from "./tokens.ts";
+import type { Replacement } from "./translate.ts";
 
 /** What of a dump passes, and under which names. */
 export interface Rewriting {
@@ -18,8 +19,8 @@ export interface Rewriting {
   readonly keepsServerLines: boolean;
   /** Whether a default that is a sequence's next value goes along under the new name. */
   readonly movesSequences?: boolean;
-  /** Whether strings in a table's text lose the `_utf8mb4` before them. */
-  readonly dropsIntroducers?: boolean;
+  /** What else changes in a statement that is no INSERT, counted in characters. */
+  translate?(head: string): readonly Replacement[];
   /** Statements to run after a database was made, as SQL with delimiters. */
   afterCreate?(database: string, statement: string): string;
   /** Told of each statement that passes, before its bytes do. */
@@ -94,6 +95,11 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
         rules.keepsRows(database ?? "", head);
     } else if (type === "statement") {
       judgeStatement(identify(head), head, isWhole);
+      if (!isKept) return;
+      for (const { start, end, text } of rules.translate?.(head) ?? []) {
+        patch(head, start, end, text);
+      }
+      patches.sort((a, b) => a.start - b.start);
     } else if (type === "comment" && head.startsWith("/*M!999999")) {
       isKept = rules.keepsServerLines;
     } else {
@@ -118,7 +124,6 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
         isKept = isInside() && keepsObject(statement.object, statement.table ?? statement.name);
         for (const qualifier of statement.qualifiers) renameQualifier(head, qualifier);
         if (statement.object === "table" && rules.movesSequences === true) renameSequences(head);
-        if (statement.object === "table" && rules.dropsIntroducers === true) dropIntroducers(head);
         break;
       case "touch":
         isKept = isInside() && keepsObject(statement.object, statement.name);
@@ -172,15 +177,6 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
       const end = match.index + match[0].length;
       renameQualifier(head, { database: name, start: end - match[1]!.length - 3, end });
     }
-  }
-
-  function dropIntroducers(head: string): void {
-    const tokens = tokenize(head, Infinity);
-    tokens.forEach(({ type, text, start, end }, index) => {
-      const next = tokens[index + 1];
-      if (type !== "word" || text !== "_utf8mb4") return;
-      if (next?.type === "string" && next.start === end) patch(head, start, end, "");
-    });
   }
 
   function patch(head: string, start: number, end: number, text: string): void {

@@ -14,6 +14,7 @@ import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
 import { isInternal, listPrograms, listRelations } from "./databases.ts";
 import { isMarked } from "./marker.ts";
+import { judgeAbroad, lookAbroad } from "./other-flavour.ts";
 import { select, type Selection } from "./selection.ts";
 import { compareVersions, readServer, type Server } from "./server.ts";
 import { requireTool, toolWarnings } from "./tools.ts";
@@ -40,7 +41,8 @@ export async function planRestore(
     steps.push(await planDatabase(client, database, to, present, selection, options, o));
   }
   const isReplacing = steps.some(({ mode }) => mode === "replace");
-  const foreign = foreignWarnings(selection, server, isReplacing, options);
+  const abroad = await lookAbroad(client, selection, server, o);
+  const foreign = abroad === undefined ? [] : judgeAbroad(selection, abroad, isReplacing, options);
   const owners = await checkOwners(client, server, selection, options, o);
   return {
     steps,
@@ -118,32 +120,6 @@ function assertNoTwins({ databases }: Selection): void {
       seen.set(full.toLowerCase(), full);
     }
   }
-}
-
-/** MySQL and MariaDB have grown apart: much of a dump of one runs on the other, but not all. */
-function foreignWarnings(
-  { backup }: Selection,
-  server: Server,
-  isReplacing: boolean,
-  options: RestoreOptions,
-): string[] {
-  const { flavour, version } = backup.manifest.source;
-  if (flavour === server.flavour) return [];
-  const what = `The backup is of ${flavour} ${version} and the target is ` +
-    `${server.flavour} ${server.version}`;
-  if (isReplacing) {
-    throw new BackupError("restore/other-flavour", `${what}: nothing is replaced across flavours`, {
-      hint: "Restore into a new database first, since it may fail halfway.",
-    });
-  }
-  if (options.isWithAccounts && backup.artifacts.some(({ role }) => role === "accounts")) {
-    throw new BackupError("restore/other-flavour", `${what}: they keep passwords differently`, {
-      hint: "Restore without --accounts, and make the accounts by hand.",
-    });
-  }
-  return [
-    `${what}: what only ${flavour} has makes the restore fail, unless it is told --keep-going`,
-  ];
 }
 
 /** The target's URL may name another database, for a backup or choice of one. */

@@ -2,6 +2,7 @@ import { BackupError } from "../../core/errors.ts";
 import type { ArtifactFormat, Walker } from "../../contracts/format.ts";
 import type { InventoryObject, ObjectType } from "../../contracts/inventory.ts";
 import { quoteName } from "./client.ts";
+import { needsOf } from "./foreign.ts";
 import { createScanner, type PieceType, structureError } from "./scanner.ts";
 import { type DumpedType, identify, type Statement } from "./statements.ts";
 
@@ -62,6 +63,8 @@ export function walk(): Walker {
         counted.namesDatabase = true;
       }
       counted.owner ??= statement.definer;
+      // A view's stand-in says nothing of what the view needs.
+      if (!statement.isStub) counted.needs = needsOf(head);
     }
   }
 
@@ -82,6 +85,7 @@ export function walk(): Walker {
       isVersioned: false,
       namesDatabase: false,
       owner: undefined,
+      needs: [],
     };
     current.set(key(object, name), added);
     return added;
@@ -110,6 +114,7 @@ interface Counted {
   isVersioned: boolean;
   namesDatabase: boolean;
   owner: string | undefined;
+  needs: readonly string[];
 }
 
 /** Triggers, functions, procedures and tables have names of their own kind each. */
@@ -119,15 +124,17 @@ function key(object: DumpedType, name: string): string {
 
 function asObject(counted: Counted): InventoryObject {
   const { object, name, count, isExact, isVersioned, namesDatabase, owner } = counted;
+  const needs = counted.needs.length === 0 ? {} : { needs: counted.needs };
   if (object !== "table") {
     return {
       type: typeOf(object),
       name,
       ...owner === undefined ? {} : { owner },
       ...namesDatabase ? { namesDatabase } : {},
+      ...needs,
     };
   }
-  return { type: "table", name, count, isExact: isExact && !isVersioned };
+  return { type: "table", name, count, isExact: isExact && !isVersioned, ...needs };
 }
 
 /**
