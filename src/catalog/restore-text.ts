@@ -28,6 +28,12 @@ export function restoreText(manifest: Manifest, recipes: readonly RestoreRecipe[
   return `${lines.join("\n")}\n`;
 }
 
+// `set -e` would close the shell that somebody has pasted it into. Older shells have no `pipefail`,
+// without which only the last command of a pipeline counts.
+const stopAtFailure = [
+  'case "$-" in *i*) ;; *) set -e; if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi ;; esac',
+];
+
 function heading(manifest: Manifest): string[] {
   const { source, tool } = manifest;
   const parent = manifest.parent === null ? [] : [
@@ -52,18 +58,25 @@ function heading(manifest: Manifest): string[] {
     "#",
     "# Lines that start with # are remarks, all others are commands for sh. Copy this whole folder",
     "# to a disk, go into it, and run the commands from top to bottom. Read the remarks first.",
+    "# Run as a whole (sh RESTORE.txt) it stops at the first command that fails. Pasted into a shell,",
+    "# which this does not close, it goes on: look at what each command says before the next.",
     "# With dbbackup at hand, this does it all:  " +
     `dbbackup restore ${manifest.id} --from DESTINATION --to DATABASE-URL`,
     "",
+    ...stopAtFailure,
+    "",
   ];
 }
+
+const stopMessage =
+  "echo 'STOP: these files are not whole. Take another copy or an older backup.' >&2";
 
 function checks(artifacts: readonly Artifact[]): string[] {
   return [
     "# 1. Check that the files are whole. Every line must end in OK; if one does not, stop here and",
     "#    take the copy from another destination or an older backup.",
     "",
-    "sha256sum -c <<'END'",
+    `sha256sum -c <<'END' || { ${stopMessage}; false; }`,
     ...artifacts.flatMap(({ volumes }) => volumes).map(({ name, sha256 }) => `${sha256}  ${name}`),
     "END",
     "",

@@ -2,6 +2,9 @@ import type { RecipeInput } from "../../contracts/connector.ts";
 import { shellQuote } from "../../core/text.ts";
 import { databaseArgument, quoteName } from "./names.ts";
 
+// `--create` would end at them: "already exists".
+const madeByInitdb = ["postgres", "template1"];
+
 /** The commands that restore an artifact. */
 export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): string[] {
   const login = "# First, where they differ: export PGHOST=… PGPORT=… PGUSER=… and PGPASSWORD=… " +
@@ -17,6 +20,7 @@ export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): st
   }
   const [name = "restored"] = artifact.databases;
   const extra = (manifest.settings.restoreArgs ?? []).map((arg) => ` ${shellQuote(arg)}`).join("");
+  const isInEveryServer = madeByInitdb.includes(name);
   const create = `CREATE DATABASE ${quoteName(name)} TEMPLATE template0`;
   return [
     login,
@@ -24,7 +28,16 @@ export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): st
     `# With pg_restore not older than the pg_dump that made it (${
       manifest.clientTools.find((tool) => tool.name === "pg_dump")?.version ?? "see above"
     }):`,
-    `${rawBytesCommand} | pg_restore --exit-on-error --create --dbname=postgres${extra}`,
+    ...isInEveryServer
+      ? [
+        "# Every server has this database, and a new one has nothing in it. Where yours has, use the",
+        "# other way below.",
+        `${rawBytesCommand} | pg_restore --exit-on-error --dbname=${name}${extra}`,
+      ]
+      : [
+        "# The server has no database of this name yet:",
+        `${rawBytesCommand} | pg_restore --exit-on-error --create --dbname=postgres${extra}`,
+      ],
     "# Or into a database of another name, NEW:",
     `#   psql -X --dbname=postgres -c ${
       shellQuote(create.replace(quoteName(name), '"NEW"')).replaceAll("\n", " ")
