@@ -22,7 +22,7 @@ export interface Absence {
 
 /** What others need, and what holds rows: without them the backup would not be restored. */
 const needed = [
-  ...["TABLE DATA", "SEQUENCE", "SEQUENCE SET", "BLOB", "BLOBS", "BLOB METADATA", "SCHEMA"],
+  ...["SEQUENCE", "SEQUENCE SET", "BLOB", "BLOBS", "BLOB METADATA", "SCHEMA"],
 ];
 
 /** What a restore may leave out, and what need not be made. */
@@ -57,6 +57,14 @@ export function absenceOf(
     }
   }
 
+  /** Without its rows it is not what was backed up. */
+  function leaveTableOf(rows: TocEntry): void {
+    const table = entries.find((one) =>
+      one.description === "TABLE" && one.schema === rows.schema && one.tag === rows.tag
+    );
+    if (table !== undefined) leave(table);
+  }
+
   /** What may be made all the same fails by itself where it cannot. */
   function goesWith(other: TocEntry, { description }: TocEntry): boolean {
     if (other.description === "TABLE DATA" || other.description === "SEQUENCE SET") return true;
@@ -65,6 +73,8 @@ export function absenceOf(
   }
 
   function isKept(entry: TocEntry): boolean {
+    // They may be loaded through another table.
+    if (entry.description === "TABLE DATA") return !unrestorable.has(dotted(entry));
     if (needed.includes(entry.description)) return true;
     return entry.description === "TABLE" && hasRows(entry) && !unrestorable.has(dotted(entry));
   }
@@ -116,6 +126,7 @@ export function absenceOf(
       if (isExtensionMissing || isKept(entry) || !isExplained) return false;
       causes.set(missing.name, [...causes.get(missing.name) ?? [], entry]);
       leave(entry);
+      if (entry.description === "TABLE DATA") leaveTableOf(entry);
       return true;
     },
     without(ids) {

@@ -87,6 +87,40 @@ export async function readLostIdentities(
   return rows.map((row) => ({ table: String(row["table"]), column: String(row["column"]) }));
 }
 
+/**
+ * Finds partitioned tables of an archive that lacks all of their partitions: `pg_dump --table` takes
+ * none along.
+ *
+ * @throws PostgresError
+ */
+export async function readMissingPartitions(
+  client: Client,
+  database: string,
+  { entries }: ArchiveHead,
+  o: Abortable,
+): Promise<{ readonly table: string; readonly partitions: readonly string[] }[]> {
+  const rows = await client.rows(
+    database,
+    `WITH ${givenPart}
+     SELECT i.inhparent::pg_catalog.regclass::text AS "table",
+            pg_catalog.json_agg(i.inhrelid::pg_catalog.regclass::text
+              ORDER BY i.inhrelid::pg_catalog.regclass::text) AS partitions
+       FROM pg_catalog.pg_inherits i
+       JOIN pg_catalog.pg_class p ON p.oid = i.inhparent AND p.relkind = 'p'
+       JOIN given t ON t.classid = ${catalog("pg_class")} AND t.objid = i.inhparent
+       LEFT JOIN given c ON c.classid = t.classid AND c.objid = i.inhrelid
+      GROUP BY i.inhparent
+     HAVING pg_catalog.count(c.objid) = 0
+      ORDER BY 1`,
+    o,
+    [idsOf(entries)],
+  );
+  return rows.map((row) => ({
+    table: String(row["table"]),
+    partitions: Array.isArray(row["partitions"]) ? row["partitions"].map(String) : [],
+  }));
+}
+
 function idsOf(entries: readonly TocEntry[]): string {
   const objects = entries.filter((one) => one.catalog !== 0);
   return JSON.stringify(objects.map(({ catalog, oid }) => ({ catalog, oid })));

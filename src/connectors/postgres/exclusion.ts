@@ -1,6 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { DumpSettings } from "../../contracts/connector.ts";
 import type { Client } from "./client.ts";
+import { readDumpArgs } from "./dump-args.ts";
 
 /** What a job leaves out on purpose, as pg_dump reads its patterns. */
 export interface Exclusion {
@@ -14,6 +15,8 @@ export interface Exclusion {
 interface Pattern {
   readonly schema: string | undefined;
   readonly name: string | undefined;
+  /** Whether it means partitions and inheritance children, too. */
+  readonly isWithChildren?: boolean;
 }
 
 /**
@@ -27,41 +30,61 @@ export async function readExclusion(
   settings: DumpSettings,
   o: Abortable,
 ): Promise<Exclusion> {
-  const given = argumentsOf(settings.dumpArgs ?? []);
-  const find = (patterns: readonly Pattern[]) => relations(client, database, patterns, o);
+  const args = readDumpArgs(settings.dumpArgs ?? []);
+  const valuesOf = (name: string) =>
+    args.flatMap((arg) => arg.name === name && arg.value !== undefined ? [arg.value] : []);
+  const tables = (texts: readonly string[], withChildren: readonly string[]) =>
+    relations(client, database, [
+      ...texts.map(patternOf),
+      ...withChildren.map((text) => ({ ...patternOf(text), isWithChildren: true })),
+    ], o);
   const schemas = (texts: readonly string[]) =>
-    texts.map((text): Pattern => ({ schema: patternOf(text).name, name: undefined }));
-  const excluded = await find([
-    ...[...settings.exclude ?? [], ...given.excludedTables].map(patternOf),
-    ...schemas(given.excludedSchemas),
-  ]);
-  const chosen = await find(schemas(given.schemas));
-  const withoutRows = await find(
-    [...settings.excludeData ?? [], ...given.excludedRows].map(patternOf),
+    relations(
+      client,
+      database,
+      texts.map((text): Pattern => ({ schema: patternOf(text).name, name: undefined })),
+      o,
+    );
+  const excluded = await tables(
+    [...settings.exclude ?? [], ...valuesOf("exclude-table")],
+    valuesOf("exclude-table-and-children"),
   );
-  const isSchemaOnly = settings.schemaOnly === true || given.isSchemaOnly;
+  const excludedSchemas = await schemas(valuesOf("exclude-schema"));
+  const chosen = await tables(valuesOf("table"), valuesOf("table-and-children"));
+  const chosenSchemas = await schemas(valuesOf("schema"));
+  const withoutRows = await tables(
+    [...settings.excludeData ?? [], ...valuesOf("exclude-table-data")],
+    valuesOf("exclude-table-data-and-children"),
+  );
+  const has = (...names: string[]) => args.some(({ name }) => names.includes(name));
+  const isSchemaOnly = settings.schemaOnly === true || has("schema-only", "no-data");
   return {
-    isExcluded: (oid) => excluded.has(oid) || (given.schemas.length > 0 && !chosen.has(oid)),
+    isExcluded(oid) {
+      if (excluded.has(oid)) return true;
+      // Where tables are chosen, pg_dump does not look at what is said of schemas.
+      if (has("table", "table-and-children")) return !chosen.has(oid);
+      return excludedSchemas.has(oid) || has("schema") && !chosenSchemas.has(oid);
+    },
     hasNoRows: (oid) => isSchemaOnly || withoutRows.has(oid),
   };
 }
 
-/** The options of pg_dump that leave out or choose, in its own spellings. */
-function argumentsOf(args: readonly string[]) {
-  const values = (long: string, short: string | undefined) =>
-    args.flatMap((arg, at) => {
-      if (arg.startsWith(`--${long}=`)) return [arg.slice(long.length + 3)];
-      if (arg === `--${long}` || arg === `-${short}`) return args.slice(at + 1, at + 2);
-      const isJoined = short !== undefined && arg.startsWith(`-${short}`) && arg.length > 2;
-      return isJoined ? [arg.slice(2)] : [];
-    });
-  return {
-    excludedTables: values("exclude-table", "T"),
-    excludedSchemas: values("exclude-schema", "N"),
-    schemas: values("schema", "n"),
-    excludedRows: values("exclude-table-data", undefined),
-    isSchemaOnly: args.some((arg) => arg === "--schema-only" || arg === "-s"),
-  };
+/**
+ * The patterns of `exclude` and `excludeData` that mean nothing in a database: most often names with
+ * capitals or dots that are not in double quotes.
+ */
+export async function unmatchedPatterns(
+  client: Client,
+  database: string,
+  { exclude = [], excludeData = [] }: DumpSettings,
+  o: Abortable,
+): Promise<string[]> {
+  const unmatched: string[] = [];
+  for (const text of new Set([...exclude, ...excludeData])) {
+    const found = await relations(client, database, [patternOf(text)], o);
+    if (found.size === 0) unmatched.push(text);
+  }
+  return unmatched;
 }
 
 /** The relations that patterns mean, and the sequences that go with their tables. */
@@ -77,14 +100,19 @@ async function relations(
   try {
     const rows = await client.rows(
       database,
-      `WITH found AS (
-         SELECT c.oid FROM pg_catalog.pg_class c
+      `WITH RECURSIVE named AS (
+         SELECT c.oid, p."isWithChildren" AS is_with_children FROM pg_catalog.pg_class c
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-           JOIN pg_catalog.json_to_recordset($1::text::json) AS p (schema text, name text)
+           JOIN pg_catalog.json_to_recordset($1::text::json) 
+                AS p (schema text, name text, "isWithChildren" bool)
              ON (p.name IS NULL OR c.relname OPERATOR(pg_catalog.~) p.name COLLATE pg_catalog."default")
             AND CASE WHEN p.schema IS NULL THEN pg_catalog.pg_table_is_visible(c.oid)
                      ELSE n.nspname OPERATOR(pg_catalog.~) p.schema COLLATE pg_catalog."default" END
-          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S'))
+          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+       ), child AS (
+         SELECT oid FROM named WHERE is_with_children
+         UNION SELECT i.inhrelid FROM child JOIN pg_catalog.pg_inherits i ON i.inhparent = child.oid
+       ), found AS (SELECT oid FROM named UNION SELECT oid FROM child)
        SELECT oid::text AS oid FROM found
        UNION SELECT d.objid::text FROM pg_catalog.pg_depend d
          JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'

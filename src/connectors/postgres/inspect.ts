@@ -7,6 +7,7 @@ import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { assertDumpArgs } from "./dump-args.ts";
+import { unmatchedPatterns } from "./exclusion.ts";
 import { isPartial, readLosses, unreadableOf } from "./losses.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
 import { previewArchive } from "./pg-dump.ts";
@@ -30,7 +31,9 @@ export async function inspect(
   const { tools, isFitting } = await dumpTools(server, address, o);
   const omissions: Omission[] = serverOmissions(server, address, list);
   const warnings: string[] = [];
+  const unmatched: ReadonlySet<string>[] = [];
   for (const database of list.names) {
+    unmatched.push(new Set(await unmatchedPatterns(client, database, settings, o)));
     const found = await databaseOmissions(client, database, server, settings, o);
     omissions.push(...found.omissions);
     warnings.push(...found.warnings, ...await searchPathWarnings(client, database, server, o));
@@ -46,6 +49,14 @@ export async function inspect(
     }
     // One session at a time, and none that keeps others from copying a template.
     if (database !== place) await client.release(database);
+  }
+  const [first = new Set<string>(), ...others] = unmatched;
+  for (const pattern of first) {
+    if (!others.every((one) => one.has(pattern))) continue;
+    warnings.push(
+      `Nothing is left out by ${pattern}: no table has such a name. Patterns are pg_dump's, and names ` +
+        "with capitals, dots or spaces are in double quotes",
+    );
   }
   if (server.sourceId === undefined) {
     warnings.push(

@@ -3,6 +3,7 @@ import { shellQuote } from "../../core/text.ts";
 import type { DumpSettings } from "../../contracts/connector.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import { majorOf } from "./archive/head.ts";
+import { plainName, tokensOf } from "./archive/sql.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
 import {
@@ -11,6 +12,7 @@ import {
   type Missing,
   readDependents,
   readLostIdentities,
+  readMissingPartitions,
 } from "./dependents.ts";
 import { archived, lostWith, worthTelling } from "./lost.ts";
 import { patternFor } from "./names.ts";
@@ -55,7 +57,13 @@ export async function readLosses(
 ): Promise<Losses> {
   const dependents = await readDependents(client, database, head, { major }, o);
   const identities = await readLostIdentities(client, database, head, o);
-  return lossesOf(database, head, dependents, identities, unreadable);
+  const partitions = await readMissingPartitions(client, database, head, o);
+  const losses = lossesOf(database, head, dependents, identities, unreadable);
+  const notes = partitions.map(({ table, partitions }) =>
+    `In "${database}", rows of the partitioned table ${table} are left out with its partitions: ` +
+    shown(partitions)
+  );
+  return { ...losses, warnings: [...losses.warnings, ...notes] };
 }
 
 /**
@@ -99,6 +107,13 @@ function lossesOf(
         `it: ${shown(others.map(objectOf))}`,
     );
   }
+  for (const { table, through } of loadedThroughOthers(head.entries)) {
+    objects.add(table);
+    reasons.push(
+      `${table} cannot be restored without table ${through}, which is left out and which they are ` +
+        "loaded through: leave it out, too, or do without --load-via-partition-root",
+    );
+  }
   for (const { table, column } of identities) {
     warnings.push(
       `In "${database}", the sequence of the identity column ${table}.${column} is left out, and so ` +
@@ -112,6 +127,21 @@ function lossesOf(
       ? []
       : [{ name: dependentTables, reason, objects: [...objects] }],
   };
+}
+
+/** Tables whose rows are loaded through a partitioned table that an archive lacks. */
+function loadedThroughOthers(entries: readonly TocEntry[]) {
+  const tables = new Set(
+    entries.filter(({ description }) => description === "TABLE").map(nameOf),
+  );
+  return entries.flatMap((entry) => {
+    const [, written = ""] = /^COPY ((?:"(?:[^"]|"")*"|[^ "])+) /.exec(entry.copyStatement ?? "") ??
+      [];
+    const through = tokensOf(written).filter(({ source }) => source !== ".")
+      .map(({ source }) => plainName(source)).join(".");
+    const isOther = through !== "" && through !== nameOf(entry) && !tables.has(through);
+    return isOther ? [{ table: nameOf(entry), through }] : [];
+  });
 }
 
 /** A sequence that a default needs is made by the restore, a partition is a table by itself. */

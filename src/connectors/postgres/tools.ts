@@ -159,8 +159,13 @@ export function toolSpec(
 
 /** The lines of a tool's output that say what went wrong. */
 export function complaint({ exit, message }: ChildError): string {
-  const lines = exit.stderr.split("\n").filter((line) => /error|fatal|detail/i.test(line));
-  return lines.slice(0, 3).join("; ").replaceAll(/pg_\w+: error: /g, "") || message;
+  const lines = exit.stderr.split("\n").filter((line) =>
+    /error|fatal|detail|unrecognized option|invalid option|option .*(ambiguous|argument)/i.test(
+      line,
+    )
+  );
+  return lines.slice(0, 3).join("; ").replaceAll(/(^|; )(\S*\/)?pg_\w+: (error: )?/g, "$1") ||
+    message;
 }
 
 async function usualFolders(env: Environment): Promise<string[]> {

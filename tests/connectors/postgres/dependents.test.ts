@@ -81,7 +81,7 @@ for (const version of [15, 18] as const) {
       test("nothing is said of a backup that lacks nothing", async () => {
         const { server, source } = await made(family);
         const { omissions, warnings } = await backedUp(optionsOf(server, source), {
-          exclude: ["kept", "part"],
+          exclude: ["kept"],
           excludeData: ["child"],
         });
         assert.deepEqual([omissions, warnings], [[], []]);
@@ -228,6 +228,29 @@ for (const version of [15, 18] as const) {
           }
         });
       }
+
+      test("rows that are in left out partitions, or loaded through a left out table, are told", async () => {
+        const { server, source } = await made(family);
+        const options = optionsOf(server, source);
+        const chosen = await backedUp(options, { dumpArgs: ["-t", "parted"] });
+        assert.deepEqual([chosen.omissions, chosen.warnings], [[], [
+          `In "${source}", rows of the partitioned table public.parted are left out with its ` +
+          "partitions: public.part",
+        ]]);
+        const { omissions, backup } = await backedUp(options, {
+          exclude: ["parted"],
+          dumpArgs: ["--load-via-partition-root"],
+        });
+        assert.deepEqual(omissions.map(({ objects }) => objects), [["public.part"]]);
+        assert.match(
+          omissions[0]!.reason,
+          /without table public\.parted, .* they are loaded through/,
+        );
+        const name = freshName();
+        const { result } = await restoreTo(optionsOf(server, name), backup);
+        assert.match(result.warnings.join(), /table public\.part with its rows/);
+        assert.equal(await server.psql(name, "TABLE kept"), "5");
+      });
 
       test("sequences that may not be read go on after the largest value", async () => {
         const { server, source } = await made(`
