@@ -1,6 +1,7 @@
 import type { DumpSettings } from "../../contracts/connector.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import type { Relation } from "./databases.ts";
+import { hasEndless } from "./events.ts";
 import { closedRoutines, type Sight, tablesWithoutSelect, viewsWithoutShow } from "./omissions.ts";
 import { matching } from "./patterns.ts";
 import { positionArgs } from "./position.ts";
@@ -26,7 +27,8 @@ export function dumpArgs(
     "--no-tablespaces",
     "--comments",
     ...hasRoutines ? ["--routines"] : ["--skip-routines"],
-    ...isOmitted("events") ? ["--skip-events"] : ["--events"],
+    // Those on which the tool never ends are put in behind it, with all others.
+    ...isOmitted("events") || hasEndless(sight.programs) ? ["--skip-events"] : ["--events"],
     "--triggers",
     // Under LOCK TABLES, a table whose default is a sequence's next value cannot be filled (ERROR
     // 1100), nor, where GTIDs are consistent, one whose foreign key's triggers write to MyISAM (1785).

@@ -12,6 +12,7 @@ import type { Client } from "./client.ts";
 import { askSchema, listDatabases, type Program, type Relation } from "./databases.ts";
 import { dumpArgs, emptied, hasIgnoreData, leftOut } from "./dump-args.ts";
 import { withDumpOutput } from "./dump-output.ts";
+import { addEvents, hasEndless, readEvents } from "./events.ts";
 import { createFloatReader, type FloatReader, listFloats } from "./floats.ts";
 import { look, orphanWarnings } from "./inspect.ts";
 import { omissionsOf, roundedFloats, type Sight } from "./omissions.ts";
@@ -71,7 +72,14 @@ export async function dump(
     const { databases: seen } = await withDumpOutput(command, reader, (output) => {
       const bytes = ends.watch(output, onFirst);
       const kept = keepDates(withoutRows(bytes, tool, sight, plan.settings));
-      return emit(head, sight.hasCheckedViews ? orderViews(kept) : kept);
+      const ordered = sight.hasCheckedViews ? orderViews(kept) : kept;
+      const addsEvents = hasEndless(sight.programs) &&
+        !omitted.some(({ name }) => name === "events") &&
+        plan.settings.dumpArgs?.includes("--skip-events") !== true;
+      return emit(
+        head,
+        addsEvents ? addEvents(ordered, () => readEvents(client, sight.programs, o)) : ordered,
+      );
     }, o);
     inventories.push(...seen);
     omitted.push(...await lostDigits(client, sight, plan.settings, reader, seen, o));
