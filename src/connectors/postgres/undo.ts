@@ -1,10 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
-import { sleep } from "../../core/retry.ts";
 import type { Client, Row } from "./client.ts";
-import { sqlState } from "./failure.ts";
-
-const mostTries = 3;
-const pauseMs = 500;
 
 const isOwnSchema = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`;
 
@@ -85,18 +80,7 @@ export async function noteObjects(
     if (statements.length > 0) await client.rows(database, statements.join(";\n"), o);
   }
 
-  return async (o) => {
-    for (let tries = 1;; tries++) {
-      try {
-        return await takeAway(o);
-      } catch (error) {
-        // Autovacuum and the tool's last session may be at the same objects: deadlocks, and catalog
-        // rows that were updated meanwhile, pass.
-        if (tries === mostTries || sqlState(error) === undefined) throw error;
-        await sleep(pauseMs, o.signal);
-      }
-    }
-  };
+  return takeAway;
 }
 
 /** Drops what a failed restore made. @throws PostgresError */

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { openStateDatabase, type StateDatabase } from "./state-database.ts";
 import type { RunResult } from "../backup/types.ts";
+import type { Runtime } from "../../core/runtime.ts";
 import type { JobContext } from "./context.ts";
 
 /** A run that began and never ended: its process was killed, or the machine went down. */
@@ -104,6 +105,8 @@ const tables = `
   );
 `;
 
+const unopened = new WeakSet<Runtime>();
+
 async function openDatabase(o: JobContext): Promise<StateDatabase | undefined> {
   try {
     return await openStateDatabase(join(o.stateDir, "state.db"), {
@@ -115,7 +118,9 @@ async function openDatabase(o: JobContext): Promise<StateDatabase | undefined> {
         ),
     });
   } catch (error) {
-    warn(o, "open the record of runs", error);
+    // Each part of a run that needs it opens it.
+    if (!unopened.has(o.runtime)) warn(o, "open the record of runs", error);
+    unopened.add(o.runtime);
     return undefined;
   }
 }

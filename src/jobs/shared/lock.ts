@@ -9,6 +9,7 @@ import { BackupError, hasCode, systemCode } from "../../core/errors.ts";
 import { type Lock, tryLock, tryShare } from "../../core/lock.ts";
 import { makeOwnFolder } from "../../core/own-folder.ts";
 import { sleep } from "../../core/retry.ts";
+import type { Runtime } from "../../core/runtime.ts";
 import { ownUid } from "../../core/user.ts";
 import type { JobContext } from "./context.ts";
 
@@ -203,6 +204,9 @@ function keepLockName(job: string, location: string): string {
   return `keep-${lockName({ job, location })}`;
 }
 
+// A run takes several locks, and its state folder is one.
+const warned = new WeakSet<Runtime>();
+
 /** In the state folder, or where that cannot be used in a folder of one's own. */
 export async function lockSomewhere(
   name: string,
@@ -215,10 +219,13 @@ export async function lockSomewhere(
     const path = join(folder, name);
     return { lock: await take(path), path };
   } catch (error) {
-    o.runtime.log.warn("Cannot lock in {folder}, so the lock is in the temporary folder: {error}", {
-      folder,
-      error: String(error),
-    });
+    if (!warned.has(o.runtime)) {
+      warned.add(o.runtime);
+      o.runtime.log.warn(
+        "The state folder {stateDir} cannot be used ({error}), so locks are in the temporary folder",
+        { stateDir: o.stateDir, error: systemCode(error) ?? String(error) },
+      );
+    }
   }
   const fallback = join(tmpdir(), `dbbackup-locks-${ownUid() ?? "user"}`);
   const path = join(fallback, name);
