@@ -4,7 +4,7 @@ import type { Runtime } from "../../core/runtime.ts";
 import type { RestoreFailure, RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
 import { type Absence, absenceOf } from "./absence.ts";
 import type { Address } from "./address.ts";
-import { readHeadBytes } from "./archive/head.ts";
+import { majorOf, readHeadBytes } from "./archive/head.ts";
 import { statementsOf } from "./archive/sql.ts";
 import { searchPathsOf, withSearchPath } from "./archive/search-path.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
@@ -329,19 +329,23 @@ function firstOfEach(failures: readonly RestoreFailure[]): RestoreFailure[] {
   });
 }
 
-function failed({ entry, message }: ToolFailure, { serverMajor }: LoadOrder): BackupError {
+function failed({ entry, message }: ToolFailure, { serverMajor, head }: LoadOrder): BackupError {
   const what = entry === undefined ? "" : `${objectOf(entry)}: `;
   return new BackupError("restore/failed", `pg_restore failed: ${what}${message}`, {
-    hint: hintFor(message, serverMajor),
+    hint: hintFor(message, serverMajor, majorOf(head.header.serverVersion)),
     ...entry === undefined ? {} : { details: { object: objectOf(entry) } },
   });
 }
 
-function hintFor(message: string, serverMajor: number): string {
+function hintFor(message: string, serverMajor: number, sourceMajor: number): string {
   if (isOfLostConnection({ message })) return lostConnectionHint;
   if (/No space left on device|Disk quota exceeded/i.test(message)) {
     return "The server's disk is full: free space on it, and run the same restore again. What was " +
       "there before still is.";
+  }
+  if (/syntax error at or near/.test(message) && serverMajor > sourceMajor) {
+    return `PostgreSQL ${serverMajor} reserves a word that ${sourceMajor} did not: back up with the ` +
+      `client tools of ${serverMajor}, which quote it, or restore everything else with --keep-going.`;
   }
   if (/ does not exist; .*SQL function/.test(message) && serverMajor >= 17) {
     return "PostgreSQL 17 and newer make indexes and materialized views with an empty search_path, " +

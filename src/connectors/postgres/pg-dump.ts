@@ -114,6 +114,11 @@ function hintFor(stderr: string): string {
   if (/permission denied/.test(stderr)) {
     return "Grant the user what is missing; the role pg_read_all_data covers all tables.";
   }
+  if (/due to conflict with recovery/.test(stderr)) {
+    return "The standby had to go on: raise max_standby_streaming_delay on it above what a dump " +
+      "takes (hot_standby_feedback helps against cleaned-up rows, not against locks), or back up " +
+      "the primary.";
+  }
   if (/row-level security/.test(stderr)) return "Give the user BYPASSRLS, or dump as the owner.";
   if (/connection to server .* failed:|server closed the connection/.test(stderr)) {
     return "Look into the server's log for why it let pg_dump go, then run again.";

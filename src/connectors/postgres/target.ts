@@ -39,6 +39,7 @@ export async function planRestore(
   const targets = wanted.map(({ name }) => targetName(name, wanted, address));
   const place = await client.anyDatabase(o, targets).catch(() => client.anyDatabase(o));
   const server = await readServer(client, address, place, o);
+  assertWritable(server, address);
   const sets = await findToolSets(address.toolsDir, o);
   const heads: ArchiveHead[] = [];
   const tools: ToolSet[] = [];
@@ -111,6 +112,13 @@ function targetName(
     }) goes into ${label}`,
     { hint: "Choose one database of the backup, or name no database in the target's URL." },
   );
+}
+
+function assertWritable({ isStandby }: Server, { label }: Address): void {
+  if (!isStandby) return;
+  throw new BackupError("restore/failed", `${label} is a standby, which takes no writes`, {
+    hint: "Restore to its primary: the standby gets everything from there.",
+  });
 }
 
 function assertNewEnough({ header }: ArchiveHead, server: Server): void {

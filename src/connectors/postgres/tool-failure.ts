@@ -75,8 +75,8 @@ export function failureReader(
     const table = /^COPY failed for table "(.*?)": /.exec(said)?.[1];
     const fits = (entry: TocEntry) =>
       statement !== undefined && statement !== "" &&
-        (entry.definition.trim().startsWith(statement) ||
-          entry.copyStatement?.trim().startsWith(statement) === true) ||
+        (isBeginning(statement, entry.definition) ||
+          isBeginning(statement, entry.copyStatement ?? "")) ||
       table !== undefined && entry.tag === table && entry.section === "data";
     if (last !== undefined && fits(last) && !named.some(fits)) return last;
     // Several workers name none.
@@ -102,6 +102,15 @@ export function failureReader(
       close();
     },
   };
+}
+
+/**
+ * Whether `statement` is what pg_restore shows of a definition: all, or how it begins. What another
+ * worker's libpq warns of may follow.
+ */
+function isBeginning(statement: string, definition: string): boolean {
+  const whole = definition.trim();
+  return whole !== "" && (whole.startsWith(statement) || statement.startsWith(whole));
 }
 
 /** Whether the server says what fails in another language than English: its severity is not ERROR. */

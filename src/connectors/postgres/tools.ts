@@ -143,7 +143,7 @@ export function toolSpec(
     ...ca === undefined ? {} : { PGSSLROOTCERT: ca },
     ...tls.cert === undefined ? {} : { PGSSLCERT: tls.cert },
     ...tls.key === undefined ? {} : { PGSSLKEY: tls.key },
-    PGPASSFILE: address.passFile ?? (password === undefined ? "/dev/null" : "/dev/fd/3"),
+    PGPASSFILE: address.passFile ?? (password === undefined ? noPassFile : "/dev/fd/3"),
   };
   for (const [parameter, value] of Object.entries(parameters)) {
     env[parameterVariables[parameter]!] = value;
@@ -156,6 +156,9 @@ export function toolSpec(
     ...password === undefined ? {} : { secretFiles: [passFileLine(password)] },
   };
 }
+
+/** One that cannot be there: of `/dev/null`, libpq warns that it is no plain file. */
+const noPassFile = "/dev/null/none";
 
 /** The lines of a tool's output that say what went wrong. */
 export function complaint({ exit, message }: ChildError): string {

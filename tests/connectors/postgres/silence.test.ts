@@ -144,6 +144,40 @@ needs("postgres15").describe("a PostgreSQL server that is stopped", () => {
     assert.ok((await databasesOf(server)).includes("shop"));
     assert.equal(await server.psql("shop", "SELECT count(*) FROM t"), "30000");
   });
+
+  test("ends all workers of a pg_restore, and what was there before is still", async () => {
+    const { server, options } = await started();
+    const slow = await server.createDatabase("slow");
+    await server.psql(
+      slow,
+      `CREATE FUNCTION slowly(int) RETURNS bool LANGUAGE plpgsql
+         AS 'BEGIN PERFORM pg_sleep(60 * $1); RETURN true; END';
+       CREATE TABLE a (id int CHECK (slowly(id))); CREATE TABLE b (id int CHECK (slowly(id)));
+       INSERT INTO a VALUES (0); INSERT INTO b VALUES (0);
+       CREATE OR REPLACE FUNCTION slowly(int) RETURNS bool LANGUAGE plpgsql
+         AS 'BEGIN PERFORM pg_sleep(60); RETURN true; END'`,
+    );
+    const at = { ...options, ...optionsOf(server, slow) };
+    const chain = chainOf(kind, await dumpOf(at));
+    const overwriting = restoreOptions({ isOverwrite: true, jobs: 2 });
+    await withConnector(at, async (connector) => {
+      const plan = await connector.planRestore(chain, overwriting, { signal: never });
+      const ending = assert.rejects(
+        connector.restore(chain, plan, overwriting, { signal: never }),
+        gone,
+      );
+      const copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY public.%'";
+      await becomes(server, copying, "2");
+      await whileStopped(server.pid(), () => ending);
+    });
+    assert.equal(await server.psql(slow, "SELECT count(*) FROM a"), "1");
+    const sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname LIKE 'slow%restore%'";
+    await server.psql(
+      "postgres",
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'",
+    );
+    await becomes(server, sessions, "0");
+  });
 });
 
 needs("postgres15").describe("a PostgreSQL server that starts again", () => {
@@ -185,9 +219,15 @@ needs("postgres15").describe("a PostgreSQL server that starts again", () => {
 
 async function assertNoSessions(server: PostgresServer): Promise<void> {
   const query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pg_dump'";
-  for (let tries = 0; tries < 100; tries++) {
-    if (await server.psql("postgres", query) === "0") return;
+  await becomes(server, query, "0");
+}
+
+async function becomes(server: PostgresServer, query: string, wanted: string): Promise<void> {
+  let answer = "";
+  for (let tries = 0; tries < 200; tries++) {
+    answer = await server.psql("postgres", query);
+    if (answer === wanted) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  assert.fail("pg_dump is still there");
+  assert.equal(answer, wanted, query);
 }
