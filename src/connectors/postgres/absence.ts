@@ -41,7 +41,9 @@ export function absenceOf(
   const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
   const names = new Set(entries.flatMap(namesOf));
   const { users, hasRows } = archived(entries);
+  /** What is absent, as people are told, with what needs it. */
   const causes = new Map<string, TocEntry[]>();
+  const absent = new Set<string>();
   const left = new Set<number>();
   const unchecked = new Set<TocEntry>();
   const leftNames = new Set<string>();
@@ -112,7 +114,8 @@ export function absenceOf(
     explains({ entry, message }) {
       // Several workers do not say that an owner is given to what could not be made.
       if (entry === undefined) {
-        return isOfLeft(message) || causes.has(missingName(message)?.name ?? "");
+        const missing = missingName(message);
+        return isOfLeft(message) || missing !== undefined && absent.has(missing.name);
       }
       if (left.has(entry.dumpId)) return true;
       if (isUnchecked(entry, message)) {
@@ -124,7 +127,12 @@ export function absenceOf(
       // Its relations and types are in no archive.
       if (entry.description === "EXTENSION" && !isExplained) isExtensionMissing = true;
       if (isExtensionMissing || isKept(entry) || !isExplained) return false;
-      causes.set(missing.name, [...causes.get(missing.name) ?? [], entry]);
+      absent.add(missing.name);
+      // What was left out itself is told as that.
+      if (!leftNames.has(missing.name)) {
+        const what = missing.kind === "plain" ? `${missing.what} ${missing.name}` : missing.name;
+        causes.set(what, [...causes.get(what) ?? [], entry]);
+      }
       leave(entry);
       if (entry.description === "TABLE DATA") leaveTableOf(entry);
       return true;
@@ -166,6 +174,8 @@ function dotted({ schema, tag }: TocEntry): string {
 
 interface MissingName {
   readonly kind: "extension" | "plain" | "dotted";
+  /** `schema`, `server`; only of what is plain. */
+  readonly what: string;
   /** Quotes left out; a function without its arguments. */
   readonly name: string;
 }
@@ -185,16 +195,17 @@ const missingKinds: readonly { readonly kind: MissingName["kind"]; readonly is: 
   { kind: "dotted", is: /\boperator does not exist: [^;]*?(\S+\.[-+*/<>=~!@#%^&|`?]+)(?: |$|;)/ },
   {
     kind: "plain",
-    is: /\b(?:schema|language|server|access method|foreign-data wrapper) "(.+?)" does not exist/,
+    is: /\b(schema|language|server|access method|foreign-data wrapper) "(.+?)" does not exist/,
   },
 ];
 
 /** What the server did not find. */
 function missingName(message: string): MissingName | undefined {
   for (const { kind, is } of missingKinds) {
-    const name = is.exec(message)?.[1]?.replace(/(\[\])+$/, "").replaceAll('"', "");
+    const found = is.exec(message) ?? [];
+    const name = found.at(-1)?.replace(/(\[\])+$/, "").replaceAll('"', "");
     if (name === undefined || kind === "dotted" && !name.includes(".")) continue;
-    return { kind, name };
+    return { kind, name, what: found[1]! };
   }
   return undefined;
 }

@@ -79,25 +79,24 @@ function lossesOf(
 ): Losses {
   const { users, hasRows } = archived(head.entries);
   const warnings: string[] = [];
-  const objects = new Set<string>();
-  const reasons: string[] = [];
+  const unrestorable: Unrestorable[] = [];
   const told = new Set<TocEntry>();
   const byMissing = Map.groupBy(dependents, ({ missing }) => nameFor(missing));
   for (const group of byMissing.values()) {
     const { missing } = group[0]!;
     const isUnreadable = unreadable.includes(missing.name.replaceAll('"', ""));
-    const why = isUnreadable ? "which this user may not read" : "which is left out";
     const made = group.filter((one) => isMadeWithout(one));
     warnings.push(...made.map((one) => `In "${database}", ${madeText(one)}`));
     const roots = group.filter((one) => !made.includes(one)).map(({ entry }) => entry);
     const lost = lostWith(roots, { users });
     const tables = [...lost].filter((one) => one.description === "TABLE" && hasRows(one));
     if (tables.length > 0) {
-      tables.forEach((one) => objects.add(nameOf(one)));
-      reasons.push(
-        `${shown(tables.map(nameOf))} cannot be restored without ${nameFor(missing)}, ${why}: ` +
-          cureOf(missing, isUnreadable, head),
-      );
+      unrestorable.push({
+        tables: tables.map(nameOf),
+        without: `${nameFor(missing)}, which ` +
+          (isUnreadable ? "this user may not read" : "is left out"),
+        cure: isUnreadable ? `Grant the right to read ${missing.name}.` : cureOf(missing, head),
+      });
     }
     const others = worthTelling(lost).filter((one) => !tables.includes(one) && !told.has(one));
     others.forEach((one) => told.add(one));
@@ -108,11 +107,11 @@ function lossesOf(
     );
   }
   for (const { table, through } of loadedThroughOthers(head.entries)) {
-    objects.add(table);
-    reasons.push(
-      `${table} cannot be restored without table ${through}, which is left out and which they are ` +
-        "loaded through: leave it out, too, or do without --load-via-partition-root",
-    );
+    unrestorable.push({
+      tables: [table],
+      without: `table ${through}, which is left out and which they are loaded through`,
+      cure: "Do without --load-via-partition-root.",
+    });
   }
   for (const { table, column } of identities) {
     warnings.push(
@@ -120,12 +119,31 @@ function lossesOf(
         "a restore makes it a plain column",
     );
   }
-  const reason = `in "${database}", the rows of ${reasons.join("; the rows of ")}`;
   return {
     warnings,
-    omissions: reasons.length === 0
-      ? []
-      : [{ name: dependentTables, reason, objects: [...objects] }],
+    omissions: unrestorable.length === 0 ? [] : [omitted(database, unrestorable)],
+  };
+}
+
+/** Tables whose rows cannot be restored for one reason. */
+interface Unrestorable {
+  readonly tables: readonly string[];
+  /** What they lack. */
+  readonly without: string;
+  /** What to do about it, as a sentence. */
+  readonly cure: string;
+}
+
+function omitted(database: string, unrestorable: readonly Unrestorable[]): Omission {
+  const parts = unrestorable.map(({ tables, without }) =>
+    `${shown(tables)} cannot be restored without ${without}`
+  );
+  return {
+    name: dependentTables,
+    reason: `in "${database}", the rows of ${parts.join("; the rows of ")}`,
+    objects: [...new Set(unrestorable.flatMap(({ tables }) => tables))],
+    hint: [...new Set(unrestorable.map(({ cure }) => cure))].join(" ") +
+      " Or leave those tables out, too (--exclude).",
   };
 }
 
@@ -164,25 +182,20 @@ function nameFor({ kind, name, extension }: Missing): string {
 }
 
 /** What to do about a table whose rows would be lost. */
-function cureOf(
-  { kind, schema, extension }: Missing,
-  isUnreadable: boolean,
-  { header }: ArchiveHead,
-): string {
-  if (isUnreadable) return "grant that, or leave them out, too (--exclude)";
+function cureOf({ kind, name, schema, extension }: Missing, { header }: ArchiveHead): string {
   if (extension !== undefined) {
     return majorOf(header.toolVersion) >= 14
-      ? `add ${shellQuote(`--dump-arg=--extension=${patternFor(extension)}`)}`
-      : "leave something out instead of choosing what to dump";
+      ? `Add ${shellQuote(`--dump-arg=--extension=${patternFor(extension)}`)}.`
+      : "Exclude what is not wanted, instead of choosing what is.";
   }
   if (["table", "foreign table", "view", "materialized view"].includes(kind)) {
-    return "leave them out, too, or keep it without its rows (--exclude-data)";
+    return `Leave only the rows of ${name} out (--exclude-data).`;
   }
   return schema === undefined
-    ? "leave them out, too"
-    : `choose its whole schema, too (${
+    ? `Keep ${kind} ${name}.`
+    : `Choose whole schemas, ${name}'s among them (${
       shellQuote(`--dump-arg=--schema=${patternFor(schema)}`)
-    }), or leave them out`;
+    }), and no single tables.`;
 }
 
 function nameOf({ schema, tag }: TocEntry): string {

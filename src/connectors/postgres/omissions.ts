@@ -204,12 +204,14 @@ export function mergeOmissions(all: readonly Omission[]): Omission[] {
   const byName = new Map<string, Omission>();
   for (const one of all) {
     const present = byName.get(one.name);
+    const hints = new Set([present?.hint, one.hint].filter((hint) => hint !== undefined));
     byName.set(
       one.name,
       present === undefined ? one : {
         name: one.name,
         reason: `${present.reason}; ${one.reason}`,
         objects: [...present.objects ?? [], ...one.objects ?? []],
+        ...hints.size === 0 ? {} : { hint: [...hints].join(" ") },
       },
     );
   }

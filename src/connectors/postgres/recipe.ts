@@ -19,6 +19,11 @@ export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): st
     ];
   }
   const [name = "restored"] = artifact.databases;
+  const { exclude = [], dumpArgs = [] } = manifest.settings;
+  const isPartial = exclude.length + dumpArgs.length + manifest.omitted.length > 0;
+  const strictly = isPartial ? "" : " --exit-on-error";
+  // It ends with status 1 where it says what failed, and that is not all there is to restore.
+  const goingOn = isPartial ? " || echo 'Read above what could not be made.' >&2" : "";
   const extra = (manifest.settings.restoreArgs ?? []).map((arg) => ` ${shellQuote(arg)}`).join("");
   const isInEveryServer = madeByInitdb.includes(name);
   const create = `CREATE DATABASE ${quoteName(name)} TEMPLATE template0`;
@@ -28,25 +33,33 @@ export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): st
     `# With pg_restore not older than the pg_dump that made it (${
       manifest.clientTools.find((tool) => tool.name === "pg_dump")?.version ?? "see above"
     }):`,
+    ...isPartial
+      ? [
+        "# Something was left out of this backup. What needs it fails, and a schema that is there",
+        '# already "already exists": pg_restore goes on, says what failed, and all else is there.',
+      ]
+      : [],
     ...isInEveryServer
       ? [
         "# Every server has this database, and a new one has nothing in it. Where yours has, use the",
         "# other way below.",
-        `${rawBytesCommand} | pg_restore --exit-on-error --dbname=${name}${extra}`,
+        `${rawBytesCommand} | pg_restore${strictly} --dbname=${name}${extra}${goingOn}`,
       ]
       : [
         "# The server has no database of this name yet:",
-        `${rawBytesCommand} | pg_restore --exit-on-error --create --dbname=postgres${extra}`,
+        `${rawBytesCommand} | pg_restore${strictly} --create --dbname=postgres${extra}${goingOn}`,
       ],
     "# Or into a database of another name, NEW:",
     `#   psql -X --dbname=postgres -c ${
       shellQuote(create.replace(quoteName(name), '"NEW"')).replaceAll("\n", " ")
     }`,
-    `#   ${rawBytesCommand} | pg_restore --exit-on-error ${shellQuote(databaseArgument("NEW"))}${
+    `#   ${rawBytesCommand} | pg_restore${strictly} ${shellQuote(databaseArgument("NEW"))}${
       extra.replaceAll("\n", " ")
     }`,
-    "# --exit-on-error stops at the first statement that fails. Without it pg_restore goes on, says",
-    "# what failed and ends with status 1; what failed is missing then, and all else can be used.",
+    ...isPartial ? [] : [
+      "# --exit-on-error stops at the first statement that fails. Without it pg_restore goes on, says",
+      "# what failed and ends with status 1; what failed is missing then, and all else can be used.",
+    ],
     "# Where functions, types or tables are not found although they are there: archives restore with",
     "# an empty search_path. Into an empty database NEW, with the usual one instead:",
     `#   ${rawBytesCommand} | pg_restore -f - | sed "/^SELECT pg_catalog.set_config('search_path'/d" ` +

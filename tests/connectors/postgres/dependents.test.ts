@@ -104,9 +104,10 @@ for (const version of [15, 18] as const) {
           assert.deepEqual(omissions, [{
             name: "dependent-tables",
             reason: `in "${source}", the rows of public.child, public.Größe, public.of_pairs ` +
-              `cannot be restored without table public."Par.ent", which is left out: leave them ` +
-              "out, too, or keep it without its rows (--exclude-data)",
+              'cannot be restored without table public."Par.ent", which is left out',
             objects: ["public.child", "public.Größe", "public.of_pairs"],
+            hint: 'Leave only the rows of public."Par.ent" out (--exclude-data). Or leave those ' +
+              "tables out, too (--exclude).",
           }]);
           assert.deepEqual(warnings, [
             `In "${source}", table public."Par.ent" is left out, and so a restore leaves out what ` +
@@ -156,10 +157,12 @@ for (const version of [15, 18] as const) {
           assert.deepEqual(omissions, [{
             name: "dependent-tables",
             reason: `in "${source}", the rows of public.words cannot be restored without the ` +
-              "extension citext, which is left out: add --dump-arg=--extension=citext; the rows " +
-              "of public.moods cannot be restored without type other.mood, which is left out: " +
-              "choose its whole schema, too (--dump-arg=--schema=other), or leave them out",
+              "extension citext, which is left out; the rows of public.moods cannot be restored " +
+              "without type other.mood, which is left out",
             objects: ["public.words", "public.moods"],
+            hint: "Add --dump-arg=--extension=citext. Choose whole schemas, other.mood's among " +
+              "them (--dump-arg=--schema=other), and no single tables. Or leave those tables out, " +
+              "too (--exclude).",
           }]);
           const said = warnings.join("\n");
           const lost = [
@@ -265,8 +268,8 @@ for (const version of [15, 18] as const) {
         };
         const { omissions, warnings, backup } = await backedUp(options, {});
         assert.match(
-          omissions[1]!.reason,
-          /the rows of public\.child cannot be restored without table public\.secret, which this user may not read: grant that, or leave them out, too \(--exclude\)$/,
+          `${omissions[1]!.reason}. ${omissions[1]!.hint}`,
+          /the rows of public\.child cannot be restored without table public\.secret, which this user may not read\. Grant the right to read public\.secret\. Or leave /,
         );
         assert.deepEqual(omissions.map(({ name, objects }) => [name, objects]), [
           ["tables", [
