@@ -7,8 +7,7 @@ import { rawBytesOf } from "./backups.ts";
 import type { Session } from "./session.ts";
 import { formatTime } from "./times.ts";
 
-// More are told by --json.
-const mostObjects = 30;
+const mostObjects = 20;
 
 /** The plan of a restore, for people who are about to say yes. */
 export function describePlan(
@@ -144,21 +143,20 @@ function describeStep(step: RestoreStep, session: Session): string {
 
 /** What of a database is restored, and what becomes of what that needs. */
 function describePart({ asked, along, used, notes }: RestoredPart, session: Session): string[] {
-  const line = (word: string, objects: readonly string[]) =>
-    objects.length === 0 ? [] : [`    ${word.padEnd(10)}${shortened(objects)}`];
   return [
-    ...line("restores", asked),
-    ...line("along", along),
-    ...line("uses", used.map((one) => `${one} (there)`)),
-    ...notes.map((note) => session.paint("yellow", `    note      ${note}`)),
+    ...listed("restores", asked),
+    ...listed("along", along),
+    ...listed("uses", used),
+    ...listed("note", notes).map((line) => session.paint("yellow", line)),
   ];
 }
 
-function shortened(objects: readonly string[]): string {
+/** One on a line, with the word before the first. */
+function listed(word: string, objects: readonly string[]): string[] {
   const shown = objects.length > mostObjects
-    ? [...objects.slice(0, mostObjects), `and ${objects.length - mostObjects} more`]
+    ? [...objects.slice(0, mostObjects), `and ${objects.length - mostObjects} more: --json`]
     : objects;
-  return shown.join(", ");
+  return shown.map((object, at) => `    ${(at === 0 ? word : "").padEnd(10)}${object}`);
 }
 
 /** What an earlier restore left is not restored again. */

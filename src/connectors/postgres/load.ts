@@ -329,19 +329,28 @@ function firstOfEach(failures: readonly RestoreFailure[]): RestoreFailure[] {
   });
 }
 
-function failed({ entry, message }: ToolFailure, { serverMajor, head }: LoadOrder): BackupError {
+function failed({ entry, message }: ToolFailure, order: LoadOrder): BackupError {
   const what = entry === undefined ? "" : `${objectOf(entry)}: `;
   return new BackupError("restore/failed", `pg_restore failed: ${what}${message}`, {
-    hint: hintFor(message, serverMajor, majorOf(head.header.serverVersion)),
+    hint: hintFor(message, order),
     ...entry === undefined ? {} : { details: { object: objectOf(entry) } },
   });
 }
 
-function hintFor(message: string, serverMajor: number, sourceMajor: number): string {
+function hintFor(message: string, { serverMajor, mode, ids, head }: LoadOrder): string {
+  const sourceMajor = majorOf(head.header.serverVersion);
   if (isOfLostConnection({ message })) return lostConnectionHint;
   if (/No space left on device|Disk quota exceeded/i.test(message)) {
     return "The server's disk is full: free space on it, and run the same restore again. What was " +
       "there before still is.";
+  }
+  if (/must be (owner|member|able to SET ROLE)|permission denied to set role/i.test(message)) {
+    return "Restore as a superuser, or make all objects your own: --restore-arg=--no-owner.";
+  }
+  if (mode === "replace" || mode === "fill" && ids !== undefined) {
+    return "Nothing was changed. What is there already may be of another form than in the backup: " +
+      "restore to another database, and compare the two" +
+      (mode === "fill" ? "; or replace what does not fit, too: --only NAME --overwrite." : ".");
   }
   if (/syntax error at or near/.test(message) && serverMajor > sourceMajor) {
     return `PostgreSQL ${serverMajor} reserves a word that ${sourceMajor} did not: back up with the ` +
@@ -351,9 +360,6 @@ function hintFor(message: string, serverMajor: number, sourceMajor: number): str
     return "PostgreSQL 17 and newer make indexes and materialized views with an empty search_path, " +
       "whatever is set. Restore everything else with --keep-going, then ALTER FUNCTION … " +
       "SET search_path and make by hand what failed.";
-  }
-  if (/must be (owner|member|able to SET ROLE)|permission denied to set role/i.test(message)) {
-    return "Restore as a superuser, or make all objects your own: --restore-arg=--no-owner.";
   }
   if (/out of shared memory|max_locks_per_transaction/i.test(message)) {
     return "Raise max_locks_per_transaction on the target, or restore with --jobs 2.";

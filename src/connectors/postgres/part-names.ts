@@ -11,6 +11,7 @@ export interface NameMatch {
 }
 
 const most = 20;
+const mostListed = 8;
 
 /**
  * Finds what a name means: `TABLE` or `SCHEMA.TABLE`, as it is; or with the names in double quotes,
@@ -123,4 +124,12 @@ function nearestOf(name: string, known: readonly TocEntry[]): TocEntry | undefin
     // As the server cuts them.
     known.map(textOf).find((one) => one.length > 40 && name.startsWith(one));
   return known.find((entry) => textOf(entry) === text);
+}
+
+/** Names as a sentence has them: `a, b and c`, of many the first. */
+export function listed(names: readonly string[]): string {
+  const shown = names.length > mostListed
+    ? [...names.slice(0, mostListed), `${names.length - mostListed} more`]
+    : names;
+  return shown.length < 2 ? shown.join("") : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
 }

@@ -9,7 +9,7 @@ import type { Client } from "./client.ts";
 import { sqlState } from "./failure.ts";
 import { areOneTransaction } from "./load.ts";
 import { quoteName } from "./names.ts";
-import { sayableName } from "./part-names.ts";
+import { listed, sayableName } from "./part-names.ts";
 import { choosePart, namesMadeBy, type Part } from "./part.ts";
 import { newDatabase, type Present, readPresent } from "./present.ts";
 import { readReplacement, type Replacement } from "./replacement.ts";
@@ -18,8 +18,6 @@ import type { Server } from "./server.ts";
 import { objectOf } from "./tool-failure.ts";
 import type { ToolSet } from "./tools.ts";
 import { statementsOf } from "./archive/sql.ts";
-
-const mostShown = 8;
 
 /** A part of an archive, and what it takes to put it into one database. */
 export interface SettledPart {
@@ -241,7 +239,7 @@ function assertFree(taken: readonly string[], to: string): void {
 async function assertReplaceable(
   client: Client,
   { to, head }: { readonly to: string; readonly head: ArchiveHead },
-  { blockers, extensions, replaced }: Replacement,
+  { blockers, extensions, replaced, foreign }: Replacement,
   { part, only, present }: {
     readonly part: Part;
     readonly only: readonly string[];
@@ -255,6 +253,15 @@ async function assertReplaceable(
       "restore/only-unsupported",
       `${what} belongs to the extension ${extensions.join(", ")} in database "${to}"`,
       { hint: "Restore to another database, and copy the rows that are missing from there." },
+    );
+  }
+  const [first] = foreign;
+  if (first !== undefined) {
+    throw new BackupError(
+      "connection/denied",
+      `This user may not replace ${what} in database "${to}": ${first.name} belongs to ` +
+        `"${first.owner}"`,
+      { hint: `Restore as "${first.owner}" or a superuser, or to another database.` },
     );
   }
   if (blockers.length === 0) return;
@@ -331,10 +338,9 @@ function losesOf({ replaced, lost, foreignKeys }: Replacement, to: string): stri
       `${listed(lost)}, which the backup does not have, ${lost.length === 1 ? "goes" : "go"} too`,
     ],
     ...foreignKeys.length === 0 ? [] : [
-      `${counted(foreignKeys.length, "foreign key")} of other tables (${
-        listed(foreignKeys.map(({ relation, name }) => `${relation} ${name}`))
-      }) ` +
-      "to them stay",
+      `${counted(foreignKeys.length, "foreign key")} of other tables ${
+        foreignKeys.length === 1 ? "stays" : "stay"
+      }: ${listed(foreignKeys.map(({ relation, name }) => `${relation} ${name}`))}`,
     ],
     "other tables stay as they are",
   ].join("; ");
@@ -347,11 +353,4 @@ function describePart({ asked, along, used, notes }: Part): RestoredPart {
     used: used.filter(({ description }) => description !== "SCHEMA").map(objectOf),
     notes,
   };
-}
-
-function listed(names: readonly string[]): string {
-  const shown = names.length > mostShown
-    ? [...names.slice(0, mostShown), `${names.length - mostShown} more`]
-    : names;
-  return shown.length < 2 ? shown.join("") : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}`;
 }

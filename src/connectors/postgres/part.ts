@@ -10,7 +10,7 @@ import {
 } from "./archive/ownership.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import { dictionaryOf, namedInBody } from "./bodies.ts";
-import { assertNames, matchName, sayableName } from "./part-names.ts";
+import { assertNames, listed, matchName, sayableName } from "./part-names.ts";
 import type { Present } from "./present.ts";
 import { objectOf } from "./tool-failure.ts";
 
@@ -40,9 +40,14 @@ const routineKinds = ["FUNCTION", "PROCEDURE", "AGGREGATE"];
 /** What can be asked for by name: relations, and rows in tables that extensions make. */
 function nameable({ entries }: ArchiveHead, ownership: Ownership): TocEntry[] {
   return entries.filter((entry) =>
-    relationKinds.includes(entry.description) ||
-    entry.description === "TABLE DATA" && ownership.ownerOf(entry).description === "EXTENSION"
+    relationKinds.includes(entry.description) || isOfExtension(entry, ownership)
   );
+}
+
+/** Rows that an extension has dumped: nothing in the archive says whose they are. */
+function isOfExtension(entry: TocEntry, { ownerOf, byId }: Ownership): boolean {
+  return entry.description === "TABLE DATA" && ownerOf(entry) === entry &&
+    [...byId.values()].some(({ description }) => description === "EXTENSION");
 }
 
 /**
@@ -175,14 +180,18 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
 
   const relations = nameable(head, ownership);
   const wanted = only.flatMap((name) => matchName(name, relations).entries);
+  const extensions = entries.filter(({ description }) => description === "EXTENSION");
   for (const entry of wanted) {
     const owner = ownerOf(entry);
-    if (owner.description === "EXTENSION" && present.has(owner)) {
-      throw new BackupError(
-        "restore/only-unsupported",
-        `The extension ${owner.tag} makes ${sayableName(entry)}, and it is there already`,
-        { hint: "Restore it to a new database, and copy the rows that are missing from there." },
-      );
+    if (isOfExtension(entry, ownership)) {
+      if (present.relationKind(entry.schema, entry.tag) !== undefined) {
+        throw new BackupError(
+          "restore/only-unsupported",
+          `An extension makes ${sayableName(entry)}, and it is there already`,
+          { hint: "Restore it to a new database, and copy the rows that are missing from there." },
+        );
+      }
+      extensions.forEach((one) => need(one, entry, false, false));
     }
     if (isIdentity(entry) && !wanted.includes(tableOf(entry)!)) {
       const table = sayableName(tableOf(entry)!);
@@ -200,6 +209,20 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
     return set?.definition.trim() ?? "ALTER SEQUENCE … RESTART";
   }
 
+  const ofExtensions = relations.filter((entry) => isOfExtension(entry, ownership));
+  const made = extensions.filter((one) => along.has(one));
+  for (const entry of ofExtensions) {
+    if (asked.has(entry) || made.length === 0) continue;
+    if (made.length === extensions.length) along.set(entry, made[0]!);
+    else notes.add(`${objectOf(entry)}, which an extension makes, does not get the backup's rows`);
+  }
+
+  const lost = new Map<string, TocEntry[]>();
+  const readers = new Map<string, TocEntry[]>();
+  const group = (groups: Map<string, TocEntry[]>, key: string, entry: TocEntry) => {
+    groups.set(key, [...groups.get(key) ?? [], entry]);
+  };
+
   const chosen = [...asked, ...along.keys()];
   const ids = new Set<number>();
   const late: TocEntry[] = [];
@@ -213,10 +236,7 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
         if (others.every((one) => isChosen(one) || isThere(one))) late.push(part);
         else {
           const missing = others.filter((one) => !isChosen(one) && !isThere(one)).map(sayableName);
-          notes.add(
-            `${objectOf(part)} is left out: it points to ${missing.join(", ")}, which ` +
-              "does not come along",
-          );
+          group(lost, missing.join(", "), part);
         }
       } else if (part.description === "TABLE ATTACH") {
         const [parent] = others;
@@ -269,7 +289,17 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
     if (isChosen(view) || present.has(view)) continue;
     const read = relationsUnder(view, ownership).filter((one) => asked.has(one));
     if (read.length === 0) continue;
-    notes.add(`${objectOf(view)} reads ${sayableName(read[0]!)}, and is left out`);
+    group(readers, sayableName(read[0]!), view);
+  }
+  for (const [missing, keys] of lost) {
+    notes.add(
+      `${listed(keys.map(objectOf))} ${keys.length === 1 ? "is" : "are"} left out: ` +
+        `${missing} does not come along`,
+    );
+  }
+  for (const [table, views] of readers) {
+    const [read, are] = views.length === 1 ? ["reads", "is"] : ["read", "are"];
+    notes.add(`${listed(views.map(objectOf))} ${read} ${table}, and ${are} left out`);
   }
   for (const key of entries.filter(({ description }) => description === "FK CONSTRAINT")) {
     const table = ownerOf(key);

@@ -6,7 +6,7 @@ import { type Part } from "./part.ts";
 
 /** What it takes to put relations in the place of others. */
 export interface Replacement {
-  /** The relations that are there, quoted with their schemas, and what goes with them. */
+  /** The relations that are there, quoted with their schemas; without those that go with others. */
   readonly replaced: readonly string[];
   /** Partitions that go with them and are not in the backup. */
   readonly lost: readonly string[];
@@ -14,6 +14,8 @@ export interface Replacement {
   readonly blockers: readonly string[];
   /** The extension that a relation belongs to, so that it cannot be dropped. */
   readonly extensions: readonly string[];
+  /** Tables that are of somebody else, and by whom: this user may not take them away. */
+  readonly foreign: readonly { readonly name: string; readonly owner: string }[];
   /** Foreign keys of other tables, which are taken away and made again. */
   readonly foreignKeys: readonly ForeignKey[];
   /** The relations and indexes that are gone then, as JSON of schema and name. */
@@ -40,7 +42,10 @@ const dropWords: Readonly<Record<string, string>> = {
 /** Those that are there, and all that goes with each when it is dropped. */
 const goingQuery = `
   RECURSIVE root AS (
-    SELECT c.oid, c.relkind, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name
+    SELECT c.oid, c.relkind, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name,
+           pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+           pg_catalog.pg_has_role(c.relowner, 'USAGE')
+             OR pg_catalog.pg_has_role(n.nspowner, 'USAGE') AS may_drop
       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
       JOIN pg_catalog.json_to_recordset($1::text::json) AS a (schema text, name text)
         ON a.schema = n.nspname AND a.name = c.relname
@@ -64,6 +69,7 @@ export async function readReplacement(
   const ask = (query: string) => client.rows(database, `WITH ${goingQuery} ${query}`, o, [names]);
   const roots = await ask(`
     SELECT r.oid::text AS oid, r.name, r.relkind::text AS relkind, x.extname::text AS extension,
+           r.owner, r.may_drop,
            EXISTS (SELECT FROM going g WHERE g.root <> r.oid AND g.objid = r.oid
              AND g.classid = 'pg_catalog.pg_class'::regclass) AS goes_with_another
       FROM root r
@@ -110,6 +116,8 @@ export async function readReplacement(
            pg_catalog.pg_get_constraintdef(k.oid) AS definition, k.convalidated AS is_validated,
            pg_catalog.current_setting('server_version_num')::int AS version,
            pg_catalog.obj_description(k.oid, 'pg_constraint') AS comment,
+           pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+           pg_catalog.pg_has_role(c.relowner, 'USAGE') AS may_drop,
            EXISTS (SELECT FROM going g WHERE g.classid = 'pg_catalog.pg_class'::regclass
              AND g.objid = k.conrelid) AS is_own
       FROM up JOIN pg_catalog.pg_constraint k ON k.oid = up.id
@@ -119,7 +127,7 @@ export async function readReplacement(
   const others = keys.filter((row) => row["is_own"] !== true);
   const remaining = roots.filter((row) => row["goes_with_another"] !== true);
   return {
-    replaced: roots.map((row) => String(row["name"])),
+    replaced: remaining.map((row) => String(row["name"])),
     lost: lost.map((row) => String(row["name"])),
     blockers: [
       ...new Set(
@@ -129,6 +137,10 @@ export async function readReplacement(
       ),
     ],
     extensions: roots.flatMap((row) => row["extension"] === null ? [] : String(row["extension"])),
+    foreign: [...remaining, ...keys].filter((row) => row["may_drop"] !== true).map((row) => ({
+      name: String(row["relation"] ?? row["name"]),
+      owner: String(row["owner"]),
+    })),
     foreignKeys: others.map((row) => ({
       relation: String(row["relation"]),
       name: String(row["name"]),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { BackupError } from "../../../src/core/errors.ts";
@@ -9,6 +10,7 @@ import { needs } from "../../support/needs.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres.ts";
 import { output } from "../../support/run.ts";
 import { shared } from "../../support/shared.ts";
+import { tempDir } from "../../support/workspace.ts";
 import { code, contentOf, databasesOf, dumpOf, optionsOf, restoreTo } from "./opened.ts";
 
 /** Tables that need what a database can have, and what can need tables. */
@@ -178,7 +180,7 @@ for (const version of [15, 18] as const) {
         replace(["orders"]),
         hinted(
           "restore/depended-on",
-          /public\.orders and public\.orders_i_seq .*: view public\.shown depends on them/,
+          /public\.orders in .*: view public\.shown depends on it$/,
           /--only public\.shown --only public\.shown_again --only public\.kept/,
         ),
       );
@@ -271,8 +273,7 @@ for (const version of [15, 18] as const) {
       const target = freshName();
       const first = await restoreTo(optionsOf(server, target), backup, { only: ["b"] });
       assert.deepEqual(first.plan.steps[0]!.part!.notes, [
-        "fk constraint public.b b_a_fkey is left out: it points to public.a, which does not come " +
-        "along",
+        "fk constraint public.b b_a_fkey is left out: public.a does not come along",
       ]);
       const second = await restoreTo(optionsOf(server, target), backup, { only: ["a"] });
       assert.match(
@@ -342,6 +343,112 @@ for (const version of [15, 18] as const) {
       assert.equal(await server.psql(target, "SELECT * FROM par_a"), "1|a");
     });
 
+    test("what a CHECK's function reads comes along; what a trigger's names is told", async () => {
+      const server = await started();
+      const source = await server.createDatabase();
+      await server.psql(
+        source,
+        `CREATE TABLE limits (most int); INSERT INTO limits VALUES (10);
+         CREATE TABLE audit (at text); CREATE SEQUENCE ticks; CREATE TYPE note AS (t text);
+         CREATE FUNCTION most() RETURNS int LANGUAGE plpgsql AS
+           $$ DECLARE v public.limits%ROWTYPE; BEGIN SELECT * INTO v FROM public.limits; RETURN v.most; END $$;
+         CREATE FUNCTION fits(n int) RETURNS bool LANGUAGE sql AS 'SELECT n < public.most()';
+         CREATE FUNCTION named() RETURNS trigger LANGUAGE plpgsql AS $f$ DECLARE n note; BEGIN
+           INSERT INTO audit VALUES ('x'); PERFORM nextval('public.ticks'); RETURN new; END $f$;
+         CREATE TABLE things (n int CHECK (fits(n)), o oid);
+         CREATE TRIGGER names BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION named();
+         ALTER TABLE things DISABLE TRIGGER names;
+         INSERT INTO things VALUES (3); SELECT lo_create(0);`,
+      );
+      const backup = await dumpOf(optionsOf(server, source));
+      const target = freshName();
+      const { plan, result } = await restoreTo(optionsOf(server, target), backup, {
+        only: ["things"],
+      });
+      assert.deepEqual([result.differences, result.failures], [[], []]);
+      const { along, notes } = plan.steps[0]!.part!;
+      assert.deepEqual(along.map((one) => one.replace(/ \(for .*/, "")).sort(), [
+        ...["function public.fits(integer)", "function public.most()", "function public.named()"],
+        ...["sequence public.ticks", "table public.limits", "type public.note"],
+      ]);
+      assert.deepEqual(notes, [
+        "function public.named() names public.audit, which does not come along",
+        "table public.things may point to large objects, which do not come along",
+      ]);
+      assert.equal(await server.psql(target, "SELECT n FROM things; SELECT most()"), "3\n10");
+      assert.equal(
+        await server.psql(target, "SELECT tgenabled FROM pg_trigger WHERE tgname = 'names'"),
+        "D",
+      );
+    });
+
+    test("only the roles of what is restored have to be there", async () => {
+      const server = await started();
+      const source = await server.createDatabase();
+      const role = freshName();
+      await server.psql(
+        source,
+        `CREATE ROLE ${role}; CREATE TABLE mine (id int); CREATE TABLE theirs (id int);
+         ALTER TABLE theirs OWNER TO ${role}; GRANT SELECT ON theirs TO ${role}`,
+      );
+      const backup = await dumpOf(optionsOf(server, source));
+      await server.psql(source, `DROP OWNED BY ${role}; DROP ROLE ${role}`);
+      const target = freshName();
+      await restoreTo(optionsOf(server, target), backup, { only: ["mine"] });
+      await assert.rejects(
+        restoreTo(optionsOf(server, freshName()), backup, { only: ["theirs"] }),
+        code("restore/missing-owners", new RegExp(role)),
+      );
+    });
+
+    test("who may not drop a table is told before anything is done", async () => {
+      const server = await started();
+      const source = await server.createDatabase();
+      const role = freshName();
+      await server.psql(
+        source,
+        `CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (a int REFERENCES a);
+         CREATE ROLE ${role} LOGIN PASSWORD 'secret'; GRANT ALL ON SCHEMA public TO ${role};`,
+      );
+      const backup = await dumpOf(optionsOf(server, source));
+      const url = server.url(source, { user: role, password: "secret" });
+      const replace = () =>
+        restoreTo({ ...optionsOf(server), url }, backup, {
+          only: ["a"],
+          isOverwrite: true,
+          restoreArgs: ["--no-owner"],
+        });
+      const denied = code(
+        "connection/denied",
+        /may not replace public\.a .*: public\.a belongs to/,
+      );
+      await assert.rejects(replace(), denied);
+      await server.psql(source, `ALTER TABLE a OWNER TO ${role}`);
+      await assert.rejects(replace(), code("connection/denied", /: public\.b belongs to/));
+      await server.psql(source, `ALTER TABLE b OWNER TO ${role}`);
+      const { result } = await replace();
+      assert.deepEqual([result.differences, result.warnings], [[], []]);
+    });
+
+    test("what is there and does not fit leaves everything as it was", async () => {
+      const { server, source, backup } = await made();
+      const target = await copyOf(server, source);
+      await server.psql(
+        target,
+        "DROP VIEW counted, grouped; ALTER TABLE customers RENAME name TO n",
+      );
+      const before = await contentOf(server, target);
+      await assert.rejects(
+        restoreTo(optionsOf(server, target), backup, { only: ["grouped"] }),
+        hinted(
+          "restore/failed",
+          /public\.grouped.*: column .*name.* does not exist/,
+          /Nothing was/,
+        ),
+      );
+      assert.equal(await contentOf(server, target), before);
+    });
+
     test("publications keep a table that is replaced, with its columns and filter", async () => {
       const server = await started();
       const source = await server.createDatabase();
@@ -396,6 +503,54 @@ for (const version of [15, 18] as const) {
     });
   });
 }
+
+needs("postgres18").describe("--only with tables of extensions", () => {
+  test("their own rows come to a new database with them, and to no other", async () => {
+    const folder = tempDir("extension");
+    mkdirSync(path.join(folder, "extension"));
+    writeFileSync(
+      path.join(folder, "extension", "places.control"),
+      "default_version = '1'\ncomment = 'places'\n",
+    );
+    writeFileSync(
+      path.join(folder, "extension", "places--1.sql"),
+      `CREATE TABLE place (id int, name text); INSERT INTO place VALUES (1, 'given');
+       SELECT pg_catalog.pg_extension_config_dump('place', 'WHERE id > 1');`,
+    );
+    chmodSync(folder, 0o755);
+    const server = await startPostgres(18, {
+      settings: { extension_control_path: `${folder}:$system` },
+    });
+    try {
+      const source = await server.createDatabase();
+      await server.psql(
+        source,
+        `CREATE EXTENSION places; INSERT INTO place VALUES (2, 'own');
+         CREATE TABLE users (id int, home place); INSERT INTO users VALUES (1, '(2,own)')`,
+      );
+      const backup = await dumpOf(optionsOf(server, source));
+      for (const name of ["place", "users"]) {
+        const target = freshName();
+        const { plan, result } = await restoreTo(optionsOf(server, target), backup, {
+          only: [name],
+        });
+        assert.deepEqual([result.differences, result.warnings], [[], []]);
+        assert.match(JSON.stringify(plan.steps[0]!.part), /extension places/);
+        assert.equal(await server.psql(target, "SELECT * FROM place"), "1|given\n2|own");
+      }
+      const before = await contentOf(server, source);
+      for (const isOverwrite of [false, true]) {
+        await assert.rejects(
+          restoreTo(optionsOf(server, source), backup, { only: ["place"], isOverwrite }),
+          code("restore/only-unsupported", /An extension makes public\.place/),
+        );
+      }
+      assert.equal(await contentOf(server, source), before);
+    } finally {
+      await server.stop();
+    }
+  });
+});
 
 needs("postgres15").describe("--only with tools of another version", () => {
   test(

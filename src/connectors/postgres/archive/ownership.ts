@@ -66,9 +66,8 @@ export function ownershipOf({ entries }: ArchiveHead): Ownership {
     const needs = dependenciesOf(entry);
     if (namedAsRelation.includes(description)) {
       return relations.get(keyOf(schema, tag)) ??
-        // Statistics of an index; rows of a table that an extension makes.
-        needs.find((one) => one.schema === schema && one.tag === tag) ??
-        needs.find((one) => one.description === "EXTENSION");
+        // Statistics of an index. Rows of a table that an extension makes are nobody's.
+        needs.find((one) => one.schema === schema && one.tag === tag);
     }
     if (taggedWithRelation.includes(description)) {
       return needs.find((one) =>
