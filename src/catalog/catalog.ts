@@ -4,7 +4,9 @@ import type { BackupRef } from "../contracts/strategy.ts";
 import type { Abortable } from "../core/bytes.ts";
 import { parseMarkName } from "./mark-names.ts";
 import { readManifest } from "./manifest.ts";
+import { sealOf } from "./seal.ts";
 import {
+  compactTime,
   type FolderName,
   isScratchName,
   jobPrefix,
@@ -146,20 +148,28 @@ async function readFolders(
 }
 
 function toRef({ prefix, name, objects }: Folder, job: string): BackupRef {
+  const contents = toContents(objects);
   return {
     id: name.id,
     job,
     kind: name.kind,
-    createdAt: name.startedAt,
     sourceTag: name.sourceTag,
     parentId: name.parentId,
     prefix,
-    ...toContents(objects),
+    ...contents,
+    createdAt: toTheMillisecond(name.startedAt, contents.facts?.startedAt),
   };
 }
 
+/** The seal's word counts only within the second that the folder's name tells. */
+function toTheMillisecond(second: Date, exact: Date | undefined): Date {
+  return exact !== undefined && compactTime(exact) === compactTime(second) ? exact : second;
+}
+
 function toContents(objects: ReadonlyMap<string, ObjectInfo>) {
+  const facts = sealOf(objects.keys())?.facts;
   return {
+    ...(facts === undefined ? {} : { facts }),
     storedBytes: sumOf([...objects.values()]),
     marks: [...objects.keys()].flatMap((file) => parseMarkName(file) ?? []),
     files: new Map([...objects].map(([file, { bytes }]) => [file, bytes])),

@@ -118,20 +118,20 @@ export function wrongText(prefix: string, why: string): BackupError {
   );
 }
 
-function sealFaults({ sha256 }: ManifestFile, { prefix, files }: FolderRef): BackupError[] {
-  if (sealStatus(files, sha256) !== "missing") return [];
+function sealFaults(file: ManifestFile, { prefix, files }: FolderRef): BackupError[] {
+  if (sealStatus(files, file.sha256) !== "missing") return [];
   return [
     new BackupError(
       "verification/unsealed",
-      `"${prefix}${sealName(sha256)}" is missing: nothing proves the manifest`,
+      `"${prefix}${sealName(file)}" is missing: nothing proves the manifest`,
       { hint: "`dbbackup copy` heals it from another destination." },
     ),
   ];
 }
 
 /** Files that are named as dbbackup names them, and that this backup does not have. */
-function extraFiles({ manifest, sha256 }: ManifestFile, ref: FolderRef): BackupError[] {
-  const expected = expectedFiles(manifest, sha256);
+function extraFiles(file: ManifestFile, ref: FolderRef): BackupError[] {
+  const expected = expectedFiles(file);
   return [...ref.files.keys()].filter((name) => isExtraFile(name, expected)).map((name) =>
     new BackupError(
       "verification/extra-object",
@@ -142,12 +142,12 @@ function extraFiles({ manifest, sha256 }: ManifestFile, ref: FolderRef): BackupE
 }
 
 /** Every file that a backup has, but its marks. */
-export function expectedFiles(manifest: Manifest, sha256: string): Set<string> {
-  const volumes = manifest.artifacts.flatMap((artifact) => artifact.volumes);
+export function expectedFiles(file: ManifestFile): Set<string> {
+  const volumes = file.manifest.artifacts.flatMap((artifact) => artifact.volumes);
   return new Set([
     ...volumes.map(({ name }) => name),
     restoreTextName,
-    sealName(sha256),
+    sealName(file),
     manifestName,
   ]);
 }

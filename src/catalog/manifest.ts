@@ -11,18 +11,13 @@ import type { BackupRef } from "../contracts/strategy.ts";
 import { type Abortable, collect } from "../core/bytes.ts";
 import { BackupError, hasCode } from "../core/errors.ts";
 import { backupPrefix, sourceTag } from "./names.ts";
-import { sealStatus } from "./seal.ts";
+import { type SealedFile, sealStatus } from "./seal.ts";
 
 // Millions of files and warnings fit; more is no manifest.
 const longestManifestBytes = 64 * 1024 * 1024;
 
-/** A manifest and its file. */
-export interface ManifestFile {
-  readonly manifest: Manifest;
-  readonly bytes: Uint8Array;
-  /** Of the bytes as they are stored: what the seal and the backup's children name. */
-  readonly sha256: string;
-}
+/** A manifest and its file; the digest is what the seal and the backup's children name. */
+export type ManifestFile = SealedFile;
 
 /** How strictly a manifest is read. */
 export interface ManifestOptions extends Abortable {

@@ -1,20 +1,66 @@
-import { manifestName } from "../contracts/manifest.ts";
+import { type Manifest, manifestName } from "../contracts/manifest.ts";
+import type { SealedFacts } from "../contracts/strategy.ts";
 
 /** Whether a manifest is what its folder's seal says; `missing` where there is no seal at all. */
 export type SealStatus = "right" | "wrong" | "missing";
 
-/**
- * The name of the small object that seals a manifest: it carries the digest of `manifest.json`, so
- * that a LIST tells it, and no later edit goes unseen.
- */
-export function sealName(sha256: string): string {
-  return `${stem}${sha256}${ending}`;
+/** A manifest with its file, as a seal is made for it. */
+export interface SealedFile {
+  readonly manifest: Manifest;
+  readonly bytes: Uint8Array;
+  /** Of the bytes. */
+  readonly sha256: string;
 }
 
-/** The digest in a seal's name; undefined for any other file. */
-export function parseSealName(name: string): string | undefined {
+/** What a seal's name says. */
+export interface SealName {
+  /** The digest of `manifest.json`. */
+  readonly sha256: string;
+  /** Undefined where a program that knows other facts has left one out. */
+  readonly facts: SealedFacts | undefined;
+}
+
+/**
+ * The name of the small object that seals a manifest. It carries the digest of `manifest.json`, so
+ * that a LIST tells it, and no later edit goes unseen; and what a list of backups shows of each, so
+ * that thousands are listed without reading one.
+ */
+export function sealName({ manifest, bytes, sha256 }: SealedFile): string {
+  const facts = {
+    b: Date.parse(manifest.startedAt),
+    e: Date.parse(manifest.finishedAt),
+    c: Date.parse(manifest.consistentAt),
+    r: rawBytesOf(manifest),
+    m: bytes.byteLength,
+    o: manifest.omitted.length,
+  };
+  const parts = Object.entries(facts).map(([letter, value]) => `_${letter}${value}`);
+  return `${stem}${sha256}${parts.join("")}${ending}`;
+}
+
+/** Reads a seal's name; undefined for any other file's. */
+export function parseSealName(name: string): SealName | undefined {
   const match = sealPattern.exec(name);
-  return match === null ? undefined : match[1];
+  if (match === null) return undefined;
+  const values = new Map(
+    match[2]!.split("_").slice(1).map((part) => [part[0]!, Number(part.slice(1))]),
+  );
+  return { sha256: match[1]!, facts: factsOf(values) };
+}
+
+function factsOf(values: ReadonlyMap<string, number>): SealedFacts | undefined {
+  const [b, e, c, r, m, o] = ["b", "e", "c", "r", "m", "o"].map((letter) => values.get(letter));
+  const isWhole = b !== undefined && e !== undefined && c !== undefined && r !== undefined &&
+    m !== undefined && o !== undefined && [b, e, c].every((ms) => ms <= lastMs);
+  if (!isWhole) return undefined;
+  return {
+    startedAt: new Date(b),
+    finishedAt: new Date(e),
+    consistentAt: new Date(c),
+    rawBytes: r,
+    manifestBytes: m,
+    omissions: o,
+  };
 }
 
 /** What `sha256sum -c` takes. */
@@ -24,19 +70,35 @@ export function sealText(sha256: string): string {
 
 /** Compares a manifest's digest with the seals in its folder. */
 export function sealStatus(files: ReadonlyMap<string, unknown>, sha256: string): SealStatus {
-  if (files.has(sealName(sha256))) return "right";
-  return sealedDigest(files) === undefined ? "missing" : "wrong";
+  const seals = sealsIn(files.keys());
+  if (seals.some((seal) => seal.sha256 === sha256)) return "right";
+  return seals.length === 0 ? "missing" : "wrong";
 }
 
-/** The digest that a folder's seal names; undefined where there is none. */
-export function sealedDigest(files: ReadonlyMap<string, unknown>): string | undefined {
-  for (const name of files.keys()) {
-    const sha256 = parseSealName(name);
-    if (sha256 !== undefined) return sha256;
+/** The seal of a folder; undefined where there is none, or several. */
+export function sealOf(names: Iterable<string>): SealName | undefined {
+  const seals = sealsIn(names);
+  return seals.length === 1 ? seals[0] : undefined;
+}
+
+/** Raw bytes of a backup: what came from the database, without our own inventory. */
+export function rawBytesOf({ artifacts }: Manifest): number {
+  return artifacts.filter(({ role }) => role !== "inventory")
+    .reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+}
+
+function sealsIn(names: Iterable<string>): SealName[] {
+  const seals: SealName[] = [];
+  for (const name of names) {
+    const seal = name.startsWith(stem) ? parseSealName(name) : undefined;
+    if (seal !== undefined) seals.push(seal);
   }
-  return undefined;
+  return seals;
 }
 
+// What a Date can hold.
+const lastMs = 8.64e15;
 const stem = "manifest-";
 const ending = ".sha256";
-const sealPattern = /^manifest-([0-9a-f]{64})\.sha256$/;
+// Sixteen digits hold every whole number that is exact.
+const sealPattern = /^manifest-([0-9a-f]{64})((?:_[a-z]\d{1,16})*)\.sha256$/;

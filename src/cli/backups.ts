@@ -1,4 +1,5 @@
 import type { Config, DestinationDefinition } from "../config/model.ts";
+import { rawBytesOf } from "../catalog/seal.ts";
 import { age } from "../codecs/age.ts";
 import { standingOf } from "../catalog/standing.ts";
 import type { CodecParameters } from "../contracts/codec.ts";
@@ -11,12 +12,6 @@ import { errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";
 import { BackupError } from "../core/errors.ts";
 import { suggestion } from "../core/text.ts";
-
-/** Raw bytes of a backup: what came from the database, without our own inventory. */
-export function rawBytesOf(manifest: Manifest): number {
-  return manifest.artifacts.filter(({ role }) => role !== "inventory")
-    .reduce((sum, { rawBytes }) => sum + rawBytes, 0);
-}
 
 /** Stored bytes of a backup's artifacts. */
 export function storedBytesOf(manifest: Manifest): number {

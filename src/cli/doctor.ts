@@ -11,7 +11,7 @@ import { openWithLimits } from "../connectors/limits.ts";
 import type { SourceInfo } from "../contracts/connector.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
 import { briefPatience } from "../core/retry.ts";
-import { formatBytes } from "../core/text.ts";
+import { formatBytes, listed } from "../core/text.ts";
 import { openDestination } from "../jobs/shared/destinations.ts";
 import { type IdentifiedSource, identifySource } from "../jobs/shared/source.ts";
 import { probeStorage } from "../storage/probe.ts";
@@ -166,7 +166,7 @@ function judge(
     else findings.push({ status: "warning", text: `privilege ${name} is missing` });
   }
   for (const { name, reason, objects, hint } of info.omissions) {
-    const which = objects === undefined || objects.length === 0 ? "" : ` (${objects.join(", ")})`;
+    const which = objects === undefined || objects.length === 0 ? "" : ` (${listed(objects)})`;
     const text = `a dump leaves out ${name}: ${reason}${which}`;
     if (accepted.has(name)) findings.push({ status: "ok", text: `${text}; accepted` });
     else complain("dump/would-omit", hint === undefined ? text : `${text}. ${hint}`);

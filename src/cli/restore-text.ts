@@ -1,9 +1,9 @@
 import { isDamaged } from "../catalog/standing.ts";
 import type { RestoredPart, RestoreResult, RestoreStep } from "../contracts/connector.ts";
 import type { InventoryDifference } from "../contracts/inventory.ts";
-import { formatBytes, formatDuration } from "../core/text.ts";
+import { formatBytes, formatDuration, listed } from "../core/text.ts";
 import type { PreparedRestore } from "../jobs/restore/types.ts";
-import { rawBytesOf } from "./backups.ts";
+import { rawBytesOf } from "../catalog/seal.ts";
 import type { Session } from "./session.ts";
 import { formatTime } from "./times.ts";
 
@@ -36,7 +36,7 @@ export function describePlan(
     lines.push("  The whole backup is read and checked before the target is touched.");
   }
   for (const { name, reason, objects } of manifest.omitted) {
-    const which = objects === undefined || objects.length === 0 ? "" : ` (${objects.join(", ")})`;
+    const which = objects === undefined || objects.length === 0 ? "" : ` (${listed(objects)})`;
     lines.push(
       session.paint("yellow", `  The backup does not have ${name}: ${reason}${which}`),
     );

@@ -7,7 +7,10 @@ export interface BackupRef {
   readonly job: string;
   /** One of `kinds`, or what a newer program calls it. */
   readonly kind: string;
-  /** When the run started, to the second, by the clock of the machine that made it. */
+  /**
+   * When the run started, by the clock of the machine that made it: to the millisecond where the
+   * seal tells it, else to the second.
+   */
   readonly createdAt: Date;
   /** When its manifest was stored, by the store's clock; absent where that is this machine's. */
   readonly storedAt?: Date;
@@ -22,6 +25,21 @@ export interface BackupRef {
   readonly marks: readonly Mark[];
   /** File names in the folder with their sizes in bytes. */
   readonly files: ReadonlyMap<string, number>;
+  /** What the seal's name says; absent where there is no seal, or none that can be read. */
+  readonly facts?: SealedFacts;
+}
+
+/** What the seal of a backup's manifest tells by its name, for lists. Only the manifest proves it. */
+export interface SealedFacts {
+  readonly startedAt: Date;
+  readonly finishedAt: Date;
+  readonly consistentAt: Date;
+  /** Raw bytes of all artifacts but the inventory. */
+  readonly rawBytes: number;
+  /** The length of `manifest.json`. */
+  readonly manifestBytes: number;
+  /** How many names `omitted` has. */
+  readonly omissions: number;
 }
 
 /**

@@ -30,6 +30,15 @@ export function counted(count: number, thing: string, things: string = `${thing}
   return `${count} ${count === 1 ? thing : things}`;
 }
 
+/** A list for a sentence: `a, b, c`, and of a long one the first ten `… and 1990 more`. */
+export function listed(words: readonly string[]): string {
+  const first = words.slice(0, mostListed);
+  const rest = words.length - first.length;
+  return rest === 0 ? first.join(", ") : `${first.join(", ")} and ${rest} more`;
+}
+
+const mostListed = 10;
+
 /** The name nearest to `wrong`, for "did you mean": at most two edits away, or undefined. */
 export function nearest(wrong: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;
@@ -48,7 +57,7 @@ export function nearest(wrong: string, names: Iterable<string>): string | undefi
 export function suggestion(wrong: string, names: readonly string[]): string {
   const best = nearest(wrong, names);
   if (best !== undefined) return `Did you mean "${best}"?`;
-  return names.length === 0 ? "None is defined." : `Known: ${names.join(", ")}.`;
+  return names.length === 0 ? "None is defined." : `Known: ${listed(names)}.`;
 }
 
 /** A word quoted for a POSIX shell, only where it needs it. */

@@ -5,6 +5,7 @@ import {
   counted,
   formatBytes,
   formatDuration,
+  listed,
   nearest,
   shellQuote,
   suggestion,
@@ -25,6 +26,13 @@ describe("sizes for people", () => {
   for (const [bytes, text] of cases) {
     test(`${bytes} is ${text}`, () => assert.equal(formatBytes(bytes), text));
   }
+});
+
+test("a long list ends with how many more there are", () => {
+  const words = Array.from({ length: 12 }, (_, index) => `b${index}`);
+  assert.equal(listed(words.slice(0, 2)), "b0, b1");
+  assert.equal(listed(words.slice(0, 10)), words.slice(0, 10).join(", "));
+  assert.equal(listed(words), `${words.slice(0, 10).join(", ")} and 2 more`);
 });
 
 test("one thing is no plural", () => {

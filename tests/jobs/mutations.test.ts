@@ -225,6 +225,15 @@ describe("a deep verify sees, and a copy heals", () => {
         change: (storage, prefix) => void storage.objects.delete(sealOf(storage, prefix)),
       },
       {
+        name: "a seal with other facts",
+        change(storage, prefix) {
+          const key = sealOf(storage, prefix);
+          const { body } = storage.objects.get(key)!;
+          storage.objects.delete(key);
+          replace(storage, key.replace(/_r\d+/, "_r1"), body);
+        },
+      },
+      {
         name: "another's seal",
         change(storage, prefix) {
           storage.objects.delete(sealOf(storage, prefix));

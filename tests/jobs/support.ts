@@ -3,8 +3,8 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { markName, parseMarkName } from "../../src/catalog/mark-names.ts";
-import { sha256Of } from "../../src/catalog/manifest.ts";
-import { parseSealName, sealName } from "../../src/catalog/seal.ts";
+import { parseSealName } from "../../src/catalog/seal.ts";
+import { sealNameFor } from "../support/seals.ts";
 import { backupPrefix } from "../../src/catalog/names.ts";
 import { adHocJob, databaseFromUrl } from "../../src/config/adhoc.ts";
 import type { DestinationDefinition, JobDefinition } from "../../src/config/model.ts";
@@ -96,7 +96,7 @@ export function writeManifest(
       objects.delete(key);
     }
   }
-  const seal = sealName(sha256Of(body));
+  const seal = sealNameFor(body);
   objects.set(prefix + seal, { body: new Uint8Array(1), modifiedAt });
   objects.set(`${prefix}manifest.json`, { body, modifiedAt });
 }

@@ -26,6 +26,8 @@ export interface S3Server {
   readonly env: Readonly<Record<string, string>>;
   /** A client of the SDK, for what tests look at behind our back. */
   readonly client: S3Client;
+  /** Where its buckets lie: a folder each, with a file an object. */
+  readonly dataFolder: string;
   /** Makes an empty bucket. */
   bucket(kind?: BucketKind): Promise<string>;
   /** The options of a destination in a bucket. */
@@ -90,6 +92,7 @@ async function startS3(): Promise<S3Server> {
     secretAccessKey,
     env: { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey },
     client,
+    dataFolder: path.join(folder, "data"),
     async bucket(kind = "plain") {
       const Bucket = freshName().toLowerCase().replaceAll("_", "-");
       await client.send(

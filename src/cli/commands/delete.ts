@@ -1,7 +1,7 @@
 import type { DeletedCopy, DeletePlan, PruneOutcome } from "../../jobs/prune/types.ts";
 import { deleteBackup } from "../../jobs/prune/delete.ts";
 import { BackupError } from "../../core/errors.ts";
-import { formatBytes } from "../../core/text.ts";
+import { formatBytes, listed } from "../../core/text.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument, toggle } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import { errorJson } from "../errors.ts";
@@ -68,7 +68,7 @@ function describePlan({ ref, dependents, isNewestGood, copies }: DeletePlan): st
   );
   return [
     head,
-    ...dependents.length === 0 ? [] : [`With what builds on it: ${dependents.join(", ")}`],
+    ...dependents.length === 0 ? [] : [`With what builds on it: ${listed(dependents)}`],
     ...isNewestGood ? [`WARNING: there is no newer good backup of ${ref.job}.`] : [],
     table,
   ].join("\n");

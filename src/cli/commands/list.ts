@@ -1,5 +1,6 @@
 import { fromOption } from "../from.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
+import type { SealedFacts } from "../../contracts/strategy.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { aheadWarning } from "../../jobs/shared/clock.ts";
 import type { FailedDestination } from "../../jobs/shared/destinations.ts";
@@ -10,7 +11,8 @@ import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration, suggestion } from "../../core/text.ts";
 import { standingOf } from "../../catalog/standing.ts";
-import { backupJson, rawBytesOf } from "../backups.ts";
+import { rawBytesOf } from "../../catalog/seal.ts";
+import { backupJson } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, optionalArgument } from "../command.ts";
 import { errorJson } from "../errors.ts";
 import type { Session } from "../session.ts";
@@ -34,12 +36,13 @@ export const list = defineCommand({
     object({ job: optionalArgument("JOB", "Only backups of this job."), from: fromOption() }),
     commonFlags,
   ),
-  async run({ job, from }, session) {
+  async run({ job, from, json }, session) {
     const destinations = await session.destinations(from);
     const { backups, unreached, ahead, places } = await listBackups(destinations, {
       ...session.job("list"),
       patience: briefPatience,
       ...(job === undefined ? {} : { job }),
+      isBrief: !json,
     });
     session.clearProgress();
     const config = session.loadedConfig();
@@ -138,7 +141,7 @@ function backupTable(
 }
 
 function row(backup: ListedBackup, nowMs: number, more: readonly string[]): string[] {
-  const { manifest } = backup;
+  const facts = backup.error === undefined ? backup.facts ?? factsOf(backup.manifest) : undefined;
   const stored = formatBytes(backup.storedBytes);
   const startedMs = backup.createdAt.getTime();
   return [
@@ -146,16 +149,26 @@ function row(backup: ListedBackup, nowMs: number, more: readonly string[]): stri
     backup.id,
     backup.job,
     kindWords[backup.kind] ?? backup.kind,
-    manifest === undefined ? stored : `${formatBytes(rawBytesOf(manifest))} → ${stored}`,
-    manifest === undefined ? "?" : formatDuration(tookMs(manifest)).split(" ").join(""),
+    facts === undefined ? stored : `${formatBytes(facts.rawBytes)} → ${stored}`,
+    facts === undefined ? "?" : formatDuration(tookMs(facts)).split(" ").join(""),
     formatDuration(Math.max(0, nowMs - startedMs)).split(" ")[0]!,
     [...notes(backup), ...more].join(", "),
   ];
 }
 
-/** How long the run took; a folder's name tells its start only to the second. */
-function tookMs({ startedAt, finishedAt }: Manifest): number {
-  return new Date(finishedAt).getTime() - new Date(startedAt).getTime();
+type Facts = Pick<SealedFacts, "startedAt" | "finishedAt" | "rawBytes">;
+
+/** What a seal would say, of a backup that has none. */
+function factsOf(manifest: Manifest | undefined): Facts | undefined {
+  return manifest && {
+    startedAt: new Date(manifest.startedAt),
+    finishedAt: new Date(manifest.finishedAt),
+    rawBytes: rawBytesOf(manifest),
+  };
+}
+
+function tookMs({ startedAt, finishedAt }: Facts): number {
+  return finishedAt.getTime() - startedAt.getTime();
 }
 
 const kindWords: Readonly<Record<string, string>> = {

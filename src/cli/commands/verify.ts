@@ -1,5 +1,5 @@
 import { BackupError, type ErrorCode } from "../../core/errors.ts";
-import { counted } from "../../core/text.ts";
+import { counted, listed } from "../../core/text.ts";
 import { verifyBackups } from "../../jobs/verify/verify.ts";
 import type { Stray, VerifyResult } from "../../jobs/verify/types.ts";
 import type { DestinationDefinition } from "../../config/model.ts";
@@ -124,7 +124,7 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
   const [damaged, flawed, unchecked] = [named("damaged"), named("flawed"), named("unchecked")];
   const errors: BackupError[] = [];
   if (damaged.length > 0) {
-    const message = `${share(damaged, results)} damaged: ${damaged.join(", ")}`;
+    const message = `${share(damaged, results)} damaged: ${listed(damaged)}`;
     errors.push(
       new BackupError("verification/damaged", message, {
         hint: "Take a new backup now. A restore takes an undamaged copy, or an older backup.",
@@ -132,7 +132,7 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
     );
   }
   if (flawed.length > 0) {
-    const message = `${share(flawed, results)} flawed: ${flawed.join(", ")}`;
+    const message = `${share(flawed, results)} flawed: ${listed(flawed)}`;
     errors.push(
       new BackupError("verification/flawed", message, {
         hint: "What a restore needs is right there; what is not is told above. `dbbackup copy` " +
@@ -143,7 +143,7 @@ function complaints(results: readonly VerifyResult[]): BackupError[] {
   if (unchecked.length > 0) {
     const message = `${unchecked.length} of ${
       counted(results.length, "copy", "copies")
-    } could not be checked: ${unchecked.join(", ")}`;
+    } could not be checked: ${listed(unchecked)}`;
     errors.push(
       new BackupError("storage/unreadable", message, {
         hint: "The notes above say why. They are neither good nor damaged until they are read.",

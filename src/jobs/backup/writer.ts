@@ -168,14 +168,16 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
     async commit(manifest, assertWhole) {
       const recipes = recipesOf(manifest, job.database.kind);
       const text = new TextEncoder().encode(restoreText(manifest, recipes));
-      const body = new TextEncoder().encode(manifestText({
+      const sealed = {
         ...manifest,
         restoreText: { bytes: text.byteLength, sha256: sha256Of(text) },
-      }));
-      const seal = sha256Of(body);
+      };
+      const body = new TextEncoder().encode(manifestText(sealed));
+      const sha256 = sha256Of(body);
+      const seal = sealName({ manifest: sealed, bytes: body, sha256 });
       await atEach(async ({ storage }) => {
         await storage.put(prefix + restoreTextName, text, o);
-        await storage.put(prefix + sealName(seal), new TextEncoder().encode(sealText(seal)), o);
+        await storage.put(prefix + seal, new TextEncoder().encode(sealText(sha256)), o);
         await assertStored(storage, prefix, manifest, o);
       });
       o.signal.throwIfAborted();

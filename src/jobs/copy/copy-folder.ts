@@ -42,7 +42,8 @@ export async function transfer(
   o: JobContext,
 ): Promise<number> {
   const { prefix } = ref;
-  const { bytes: text, manifest, sha256 } = await readSource(source, ref, o);
+  const file = await readSource(source, ref, o);
+  const { bytes: text, manifest, sha256 } = file;
   const volumes = manifest.artifacts.flatMap((artifact) => artifact.volumes);
   meter.stage(`copy ${ref.id}`, volumes.reduce((sum, { bytes }) => sum + bytes, 0));
   const there = await objectsIn(target, prefix, o);
@@ -71,10 +72,10 @@ export async function transfer(
   }
   bytes += await putRestoreText(source, target, ref, manifest, there, o);
   const seal = new TextEncoder().encode(sealText(sha256));
-  const oldSeal = there.get(sealName(sha256));
+  const oldSeal = there.get(sealName(file));
   if (oldSeal?.bytes !== seal.byteLength) {
     if (oldSeal !== undefined) await remove(oldSeal, target, o);
-    await putOnce(target, prefix + sealName(sha256), seal, o);
+    await putOnce(target, prefix + sealName(file), seal, o);
     bytes += seal.byteLength;
   }
   if (!isSame || missing.length > 0) {
@@ -82,7 +83,7 @@ export async function transfer(
     await putOnce(target, prefix + manifestName, text, o);
     bytes += text.byteLength;
   }
-  const expected = expectedFiles(manifest, sha256);
+  const expected = expectedFiles(file);
   for (const [name, object] of there) {
     if (isExtraFile(name, expected)) await removeExtra(object, target, o);
   }

@@ -1,4 +1,5 @@
 import type { DestinationDefinition } from "../../config/model.ts";
+import { manifestName } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { toBackupError } from "../../core/errors.ts";
@@ -9,14 +10,15 @@ import {
   type OpenDestination,
   withDestinations,
 } from "../shared/destinations.ts";
-import { type ManifestCache, openManifestCache } from "../shared/manifest-cache.ts";
+import {
+  type ManifestCache,
+  manifestsAtOnce,
+  openManifestCache,
+} from "../shared/manifest-cache.ts";
 import { findBackups, type FoundBackup } from "../shared/find.ts";
 import { resolveReached } from "../shared/resolve-reached.ts";
 import type { ListBackups, ListedBackup, ShowBackup } from "./types.ts";
 import type { JobContext } from "../shared/context.ts";
-
-// Small objects over a network: the round trip is what costs, so many are under way at once.
-const manifestsAtOnce = 16;
 
 /** Lists the backups of several destinations as one list. See {@link ListBackups}. */
 export const listBackups: ListBackups = (definitions, o) =>
@@ -108,11 +110,16 @@ export const listJobs = (
 async function withManifests(
   found: readonly FoundBackup[],
   open: readonly OpenDestination[],
-  o: JobContext & { job?: string },
+  o: JobContext & { job?: string; isBrief?: boolean },
 ): Promise<ListedBackup[]> {
   const cache = await openManifestCache(o);
   try {
-    const backups = await mapSome(found, manifestsAtOnce, (backup) => listed(backup, cache, o));
+    const backups = await mapSome(
+      found,
+      manifestsAtOnce,
+      async (backup) =>
+        o.isBrief === true && isTold(backup) ? told(backup) : listed(backup, cache, o),
+    );
     for (const { storage } of o.job === undefined ? open : []) {
       const here = found.filter(({ copies }) =>
         copies.some(({ destination }) => destination.storage === storage)
@@ -142,6 +149,17 @@ export function listedCopies(
   };
 }
 
+/** True where a seal tells all that a table shows, and the manifest is as long as it says. */
+function isTold({ copies }: FoundBackup): boolean {
+  return copies.every(({ ref: { facts, files } }) =>
+    facts?.omissions === 0 && files.get(manifestName) === facts.manifestBytes
+  );
+}
+
+function told({ ref, copies }: FoundBackup): ListedBackup {
+  return { ...ref, ...listedCopies(copies), manifest: undefined };
+}
+
 async function listed(
   { ref, copies }: FoundBackup,
   cache: ManifestCache,
@@ -151,8 +169,8 @@ async function listed(
   let failure: unknown;
   for (const copy of copies) {
     try {
-      const manifest = await cache.read(copy.destination.storage, copy.ref, o);
-      // A folder's name tells the start only to the second.
+      const { manifest } = await cache.read(copy.destination.storage, copy.ref, o);
+      // Without a seal, the folder's name tells the start only to the second.
       const createdAt = new Date(manifest.startedAt);
       return { ...base, job: manifest.job, createdAt, manifest };
     } catch (error) {

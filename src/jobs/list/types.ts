@@ -17,15 +17,20 @@ export interface ListedBackup extends BackupRef {
   readonly destinations: readonly string[];
   /** The same with what is marked at each: one may be damaged and the other not. */
   readonly copies: readonly ListedCopy[];
-  /** Undefined when it cannot be read; `error` says why. */
+  /** Undefined when it cannot be read, where `error` says why, and when it was not asked for. */
   readonly manifest: Manifest | undefined;
   readonly error?: BackupError;
 }
 
-/** `list`: newest first. Destinations that cannot be read are an error only if all are. */
+/**
+ * `list`: newest first. Destinations that cannot be read are an error only if all are.
+ *
+ * @param o.isBrief reads the manifests of those backups alone of which the seal's facts do not tell
+ * what a table shows; default false
+ */
 export type ListBackups = (
   destinations: readonly DestinationDefinition[],
-  o: JobContext & { job?: string },
+  o: JobContext & { job?: string; isBrief?: boolean },
 ) => Promise<{
   backups: ListedBackup[];
   warnings: string[];

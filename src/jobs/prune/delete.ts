@@ -2,6 +2,7 @@ import { goodBackups, surveyCatalog, type SurveyedBackup } from "../../catalog/c
 import { markName } from "../../catalog/mark-names.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
+import { listed } from "../../core/text.ts";
 import {
   type FailedDestination,
   type OpenDestination,
@@ -98,7 +99,7 @@ function assertFree(
   if (dependents.length > 0 && !isWithDependents) {
     throw new BackupError(
       "usage/has-dependents",
-      `${dependents.join(", ")} ${dependents.length === 1 ? "builds" : "build"} on ${ref.id} and ` +
+      `${listed(dependents)} ${dependents.length === 1 ? "builds" : "build"} on ${ref.id} and ` +
         "cannot be restored without it",
       { hint: "--with-dependents deletes them, too.", details: { dependents } },
     );

@@ -16,7 +16,6 @@ import { type OpenDestination, withDestinations } from "../shared/destinations.t
 import { dropFolder } from "./drop-folder.ts";
 import { type History, openHistory } from "../shared/history.ts";
 import { withPruneLock } from "../shared/lock.ts";
-import { openManifestCache } from "../shared/manifest-cache.ts";
 import type {
   PruneBackups,
   PrunedBackup,
@@ -82,9 +81,8 @@ async function pruneOne(
   const { job, isDryRun, timezone, retention } = request;
   const now = o.runtime.now();
   const survey = await surveyCatalog(storage, { ...o, job });
-  const backups = await withExactTimes(survey.backups, storage, o);
   const policy = retention?.destinations.get(name) ?? retention?.policy ?? {};
-  const decisions = applyRetention(backups, policy, { now, timezone });
+  const decisions = applyRetention(survey.backups, policy, { now, timezone });
   const own = new Set(history.unfinished(job, storage.location).map(({ prefix }) => prefix));
   const folders = survey.abandoned.map((folder) => judge(folder, own, request, now));
   const planned: PruneResult = {
@@ -131,35 +129,6 @@ function outcomeOf(action: "keep" | "drop"): PruneOutcome {
 function undeleted(storage: Storage, cause: BackupError): BackupError {
   const { code, message, hint } = cause;
   return new BackupError(code, `Cannot delete at ${storage.location}: ${message}`, { cause, hint });
-}
-
-/** Folders' names tell only the second; where that leaves the order open, the manifests are asked. */
-async function withExactTimes(
-  backups: readonly SurveyedBackup[],
-  storage: Storage,
-  o: JobContext,
-): Promise<SurveyedBackup[]> {
-  const counts = new Map<string, number>();
-  const key = (ref: SurveyedBackup) => `${ref.sourceTag} ${ref.createdAt.getTime()}`;
-  for (const ref of backups) counts.set(key(ref), (counts.get(key(ref)) ?? 0) + 1);
-  const isAlone = [...counts.values()].every((count) => count === 1);
-  if (isAlone) return [...backups];
-  const cache = await openManifestCache(o);
-  try {
-    const exact: SurveyedBackup[] = [];
-    for (const ref of backups) {
-      const manifest = counts.get(key(ref)) === 1
-        ? undefined
-        : await cache.read(storage, ref, o).catch(() => undefined);
-      o.signal.throwIfAborted();
-      exact.push(
-        manifest === undefined ? ref : { ...ref, createdAt: new Date(manifest.startedAt) },
-      );
-    }
-    return exact;
-  } finally {
-    cache.close();
-  }
 }
 
 interface JudgedFolder {

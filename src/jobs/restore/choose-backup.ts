@@ -3,7 +3,7 @@ import { readManifest } from "../../catalog/manifest.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
-import { suggestion } from "../../core/text.ts";
+import { listed, suggestion } from "../../core/text.ts";
 import { aheadWarning, withoutAhead } from "../shared/clock.ts";
 import { undamagedFirst } from "../shared/damaged-copy.ts";
 import type { FailedDestination } from "../shared/destinations.ts";
@@ -61,7 +61,7 @@ function warnOfNewer(
   if (passedOver.length === 0) return;
   o.runtime.log.warn(
     "An older backup is taken, because newer ones are damaged or incomplete: {newer}",
-    { newer: passedOver.join(", ") },
+    { newer: listed(passedOver) },
   );
 }
 
@@ -69,7 +69,7 @@ function candidatesOf(found: readonly FoundBackup[], { job }: RestoreRequest): F
   const jobs = new Set(found.map(({ ref }) => ref.job));
   if (job === undefined && jobs.size > 1) {
     throw new BackupError("usage/which-backup", `There are backups of ${jobs.size} jobs here`, {
-      hint: `Name one job (${[...jobs].sort().join(", ")}) or a backup's id; list shows them.`,
+      hint: `Name one job (${listed([...jobs].sort())}) or a backup's id; list shows them.`,
     });
   }
   // A backup is as good as the best of its copies, and as those of what it builds on.
@@ -110,7 +110,7 @@ function assertOneSource(candidates: readonly FoundBackup[], request: RestoreReq
     "usage/which-server",
     `Job "${candidates[0]!.ref.job}" has backups of ${newest.size} different servers`,
     {
-      hint: `Name the backup: the newest of each are ${ids.join(", ")}.`,
+      hint: `Name the backup: the newest of each are ${listed(ids)}.`,
       details: { job: request.job },
     },
   );

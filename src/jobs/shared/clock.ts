@@ -2,7 +2,7 @@ import { newBackupId, scratchKey } from "../../catalog/names.ts";
 import { type Dated, isAhead, mostSkewMs } from "../../catalog/moment.ts";
 import type { Storage } from "../../contracts/storage.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
-import { formatDuration } from "../../core/text.ts";
+import { formatDuration, listed } from "../../core/text.ts";
 import type { JobContext } from "./context.ts";
 
 /** True for moments that two clocks may call the same. */
@@ -36,7 +36,7 @@ export function withoutAhead<R>(
 
 /** What people are told of backups that are dated later than now. */
 export function aheadWarning(ids: readonly string[], now: Date): string {
-  const what = ids.length === 1 ? `Backup ${ids[0]} is` : `Backups ${ids.join(", ")} are`;
+  const what = ids.length === 1 ? `Backup ${ids[0]} is` : `Backups ${listed(ids)} are`;
   const it = ids.length === 1 ? "it" : "each of them";
   return `${what} dated later than now (${
     now.toISOString().replace(/\.\d+Z$/, "Z")

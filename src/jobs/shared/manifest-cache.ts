@@ -1,20 +1,31 @@
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { parseManifest, readManifest } from "../../catalog/manifest.ts";
-import { sealedDigest } from "../../catalog/seal.ts";
-import { type Manifest, manifestName } from "../../contracts/manifest.ts";
+import {
+  type ManifestFile,
+  parseManifest,
+  readManifestFile,
+  sha256Of,
+} from "../../catalog/manifest.ts";
+import { sealOf } from "../../catalog/seal.ts";
+import { manifestName } from "../../contracts/manifest.ts";
 import type { Storage } from "../../contracts/storage.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { openStateDatabase, type StateDatabase } from "./state-database.ts";
 import type { JobContext } from "./context.ts";
+
+/** Small objects over a network: the round trip is what costs, so many are read at once. */
+export const manifestsAtOnce = 32;
 
 /**
  * Remembers manifests, which never change, between runs. It lies in the state folder; losing it costs
  * time and nothing else, so nothing here fails because of it.
  */
 export interface ManifestCache {
-  /** As {@link readManifest}, from the cache where it is there. */
-  read(storage: Storage, ref: BackupRef, o: JobContext): Promise<Manifest>;
+  /**
+   * As {@link readManifestFile}, from the cache where it is there, and the stored one is sealed and
+   * as long.
+   */
+  read(storage: Storage, ref: BackupRef, o: JobContext): Promise<ManifestFile>;
   /** Forgets the backups of a location that are not among these. */
   keepOnly(location: string, prefixes: ReadonlySet<string>): void;
   close(): void;
@@ -37,16 +48,18 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
     }
   }
 
-  function remembered(location: string, ref: BackupRef, sha256: string): Manifest | undefined {
+  function remembered(location: string, ref: BackupRef, sha256: string): ManifestFile | undefined {
     const row = attempt((db) =>
       db.prepare("SELECT text FROM sealed WHERE location = ? AND prefix = ? AND sha256 = ?")
         .get(location, ref.prefix, sha256)
     );
     if (row === undefined) return undefined;
     try {
-      const text = new TextEncoder().encode(String(row["text"]));
-      const manifest = parseManifest(text, ref.prefix + manifestName);
-      return manifest.id === ref.id ? manifest : undefined;
+      const bytes = new TextEncoder().encode(String(row["text"]));
+      const isAsStored = ref.files.get(manifestName) === bytes.byteLength &&
+        sha256Of(bytes) === sha256;
+      if (!isAsStored) return undefined;
+      return { manifest: parseManifest(bytes, ref.prefix + manifestName), bytes, sha256 };
     } catch {
       return undefined;
     }
@@ -55,18 +68,18 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   return {
     async read(storage, ref, context) {
       const { location } = storage;
-      const sha256 = sealedDigest(ref.files);
+      const sha256 = sealOf(ref.files.keys())?.sha256;
       const known = sha256 === undefined ? undefined : remembered(location, ref, sha256);
       if (known !== undefined) return known;
-      const manifest = await readManifest(storage, ref, context);
+      const file = await readManifestFile(storage, ref, context);
       // Only what a seal proves, and tells apart from what somebody put in its place, is kept.
-      if (sha256 === undefined) return manifest;
+      if (sha256 === undefined) return file;
       attempt((db) =>
         db.prepare(
           "INSERT OR REPLACE INTO sealed (location, prefix, sha256, text) VALUES (?, ?, ?, ?)",
-        ).run(location, ref.prefix, sha256, JSON.stringify(manifest))
+        ).run(location, ref.prefix, sha256, new TextDecoder().decode(file.bytes))
       );
-      return manifest;
+      return file;
     },
     keepOnly(location, prefixes) {
       attempt((db) => {

@@ -9,6 +9,7 @@ import { checkArtifacts, checkRestoreText } from "./check-artifacts.ts";
 import { checkChain, checkChildren, type Everything } from "./check-chain.ts";
 import { type Copy, isDamage } from "../shared/damaged-copy.ts";
 import { type Findings, noFindings, noteOnce, sortFinding } from "./findings.ts";
+import type { ManifestCache } from "../shared/manifest-cache.ts";
 import type { Meter } from "../shared/progress.ts";
 import type { JobContext } from "../shared/context.ts";
 
@@ -21,6 +22,15 @@ export interface CheckedCopy {
   readonly findings: Findings;
 }
 
+/** How a copy is checked. */
+export interface CheckOptions {
+  /** Every byte, not only sizes. */
+  readonly isDeep: boolean;
+  readonly kinds: readonly ConnectorKind[];
+  /** Remembers manifests for checks of sizes; a deep one reads them all. */
+  readonly manifests: ManifestCache;
+}
+
 /**
  * Checks one copy of a backup. What is wrong counts only when a second, fresh look finds it, too: a
  * cable or memory that fails once is no damage.
@@ -30,7 +40,7 @@ export interface CheckedCopy {
 export async function checkCopy(
   copy: Copy,
   everything: Everything,
-  { isDeep, kinds }: { readonly isDeep: boolean; readonly kinds: readonly ConnectorKind[] },
+  { isDeep, kinds, manifests }: CheckOptions,
   meter: Meter,
   o: JobContext,
 ): Promise<CheckedCopy | undefined> {
@@ -39,7 +49,7 @@ export async function checkCopy(
   let { ref } = copy;
   let { job } = ref;
   try {
-    const folder = await openFolder(copy, findings, o);
+    const folder = await openFolder(copy, isDeep ? undefined : manifests, findings, o);
     ref = folder.ref;
     findings.problems.push(...folder.damage);
     findings.flaws.push(...folder.flaws);
@@ -76,12 +86,15 @@ interface Folder extends FolderFaults {
 /** The manifest, and what the folder holds. */
 async function openFolder(
   { destination: { storage }, ref }: Copy,
+  manifests: ManifestCache | undefined,
   findings: Findings,
   o: JobContext,
 ): Promise<Folder> {
-  const look = async (ref: BackupRef): Promise<Folder> => {
+  const look = async (ref: BackupRef, manifests?: ManifestCache): Promise<Folder> => {
     try {
-      const file = await readManifestFile(storage, ref, o);
+      const file = manifests === undefined
+        ? await readManifestFile(storage, ref, o)
+        : await manifests.read(storage, ref, o);
       return { ref, file, ...folderFaults(file, ref) };
     } catch (error) {
       if (!isDamage(error)) throw error;
@@ -89,7 +102,7 @@ async function openFolder(
     }
   };
   const faultsOf = ({ damage, flaws }: Folder) => [...damage, ...flaws];
-  const first = await look(ref);
+  const first = await look(ref, manifests);
   const [fault] = faultsOf(first);
   if (fault === undefined) return first;
   const second = await look(await readAgain(storage, ref, o));

@@ -3,11 +3,11 @@ import { momentOf } from "../../catalog/moment.ts";
 import { markName } from "../../catalog/mark-names.ts";
 import { addMark, removeMark } from "../../catalog/marks.ts";
 import { isDamaged } from "../../catalog/standing.ts";
-import type { ConnectorKind } from "../../contracts/connector.ts";
 import type { BackupRef, Mark } from "../../contracts/strategy.ts";
 import { toBackupError } from "../../core/errors.ts";
+import { mapSome } from "../../core/map-some.ts";
 import type { Everything } from "./check-chain.ts";
-import { checkCopy } from "./check-copy.ts";
+import { checkCopy, type CheckOptions } from "./check-copy.ts";
 import { withoutAhead } from "../shared/clock.ts";
 import { type Copy, isDamage } from "../shared/damaged-copy.ts";
 import {
@@ -18,6 +18,7 @@ import {
 import { checksOf, type Findings } from "./findings.ts";
 import { findBackups, type FoundBackup } from "../shared/find.ts";
 import { withBackupsKept } from "../shared/lock.ts";
+import { manifestsAtOnce, openManifestCache } from "../shared/manifest-cache.ts";
 import { createMeter, type Meter } from "../shared/progress.ts";
 import { resolveReached } from "../shared/resolve-reached.ts";
 import type { JobContext } from "../shared/context.ts";
@@ -36,23 +37,54 @@ export const verifyBackups: VerifyBackups = (request, o) =>
     }
     const chosen = choose(found, unreached, request, o);
     const meter = createMeter(o);
-    const results: VerifyResult[] = [];
     const everything = { found, isWhole: unreached.length === 0 };
-    for (const { copies } of chosen) {
-      for (const copy of copies) {
-        const scope = { job: copy.ref.job, locations: [copy.destination.storage.location] };
-        const result = await withBackupsKept(
-          scope,
-          o,
-          () => verifyCopy(copy, everything, request, meter, o),
-        );
-        if (result === undefined) continue;
-        results.push(result);
-        o.onResult?.(result);
-      }
+    const copies = chosen.flatMap((one) => one.copies);
+    const manifests = await openManifestCache(o);
+    try {
+      const options = { ...request, manifests };
+      const verify = (copy: Copy) => verifyCopy(copy, everything, options, meter, o);
+      return request.isDeep ? await eachKept(copies, verify, o) : await allKept(copies, verify, o);
+    } finally {
+      manifests.close();
     }
-    return results;
   });
+
+type VerifyOne = (copy: Copy) => Promise<VerifyResult | undefined>;
+type Context = Parameters<VerifyBackups>[1];
+
+/** One after the other, each kept only while it is read: that may take hours. */
+async function eachKept(copies: readonly Copy[], verify: VerifyOne, o: Context) {
+  const results: VerifyResult[] = [];
+  for (const copy of copies) {
+    const result = await withBackupsKept(scopeOf(copy), o, () => verify(copy));
+    if (result === undefined) continue;
+    results.push(result);
+    o.onResult?.(result);
+  }
+  return results;
+}
+
+/** Many at a time, and all kept from pruning until the last is done: that takes seconds. */
+async function allKept(copies: readonly Copy[], verify: VerifyOne, o: Context) {
+  const results: VerifyResult[] = [];
+  for (const [, group] of Map.groupBy(copies, (copy) => JSON.stringify(scopeOf(copy)))) {
+    const told = await withBackupsKept(
+      scopeOf(group[0]!),
+      o,
+      () => mapSome(group, manifestsAtOnce, verify),
+    );
+    for (const result of told) {
+      if (result === undefined) continue;
+      results.push(result);
+      o.onResult?.(result);
+    }
+  }
+  return results;
+}
+
+function scopeOf({ ref: { job }, destination: { storage } }: Copy) {
+  return { job, locations: [storage.location] };
+}
 
 function choose(
   found: readonly FoundBackup[],
@@ -83,7 +115,7 @@ function choose(
 async function verifyCopy(
   copy: Copy,
   everything: Everything,
-  request: { readonly isDeep: boolean; readonly kinds: readonly ConnectorKind[] },
+  request: CheckOptions,
   meter: Meter,
   o: JobContext,
 ): Promise<VerifyResult | undefined> {

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { sha256Of } from "../../../src/catalog/manifest.ts";
-import { parseSealName, sealName, sealText } from "../../../src/catalog/seal.ts";
+import { parseSealName, sealText } from "../../../src/catalog/seal.ts";
+import { sealNameFor } from "../../support/seals.ts";
 
 /** Changes a backup's manifest, with a seal that fits: what another version would have written. */
 export function editManifest(
@@ -15,6 +16,6 @@ export function editManifest(
   for (const name of readdirSync(folder)) {
     if (parseSealName(name) !== undefined) rmSync(join(folder, name));
   }
-  writeFileSync(join(folder, sealName(sha256Of(text))), sealText(sha256Of(text)));
+  writeFileSync(join(folder, sealNameFor(text)), sealText(sha256Of(text)));
   writeFileSync(path, text);
 }
