@@ -144,15 +144,15 @@ function describeStep(step: RestoreStep, session: Session): string {
 /** What of a database is restored, and what becomes of what that needs. */
 function describePart({ asked, along, used, notes }: RestoredPart, session: Session): string[] {
   return [
-    ...listed("restores", asked),
-    ...listed("along", along),
-    ...listed("uses", used),
-    ...listed("note", notes).map((line) => session.paint("yellow", line)),
+    ...rowsOf("restores", asked),
+    ...rowsOf("along", along),
+    ...rowsOf("uses", used),
+    ...rowsOf("note", notes).map((line) => session.paint("yellow", line)),
   ];
 }
 
 /** One on a line, with the word before the first. */
-function listed(word: string, objects: readonly string[]): string[] {
+function rowsOf(word: string, objects: readonly string[]): string[] {
   const shown = objects.length > mostObjects
     ? [...objects.slice(0, mostObjects), `and ${objects.length - mostObjects} more: --json`]
     : objects;
