@@ -22,6 +22,7 @@ export type ForeignKind =
   | "parser"
   | "check that is not enforced"
   | "function"
+  | "pattern"
   | "invisible"
   | "ignored key"
   | "encryption"
@@ -38,6 +39,7 @@ export type ForeignKind =
 const unseen: readonly ForeignKind[] = [
   "charset",
   "default",
+  "pattern",
   "secondary engine",
   "table option",
   "sql mode",
@@ -195,7 +197,11 @@ function inTable(tokens: readonly Token[], add: Add): void {
     if (hidden !== undefined) add("invisible", name, all[hidden]!, all[hidden]!);
     all.forEach((token, index) => {
       if (!ownFunctions.includes(words[index]!) || all[index + 1]?.text !== "(") return;
-      add("function", token.text, token, token, `function ${token.text.toLowerCase()}`);
+      const end = closing(all, index + 1);
+      const isPattern = words[index] === "REGEXP_LIKE" &&
+        callArguments(all, index + 1).length === 2;
+      if (isPattern) add("pattern", token.text, token, all[end]!);
+      else add("function", token.text, token, token, `function ${token.text.toLowerCase()}`);
     });
   }
   inOptions(options, add);
@@ -283,6 +289,25 @@ function hasExpression(all: readonly Token[]): boolean {
     if (text === "(") depth++;
     return isPart;
   });
+}
+
+/** The arguments of a call, as texts to put into another one. @returns where each begins and ends */
+export function callArguments(
+  all: readonly Token[],
+  open: number,
+): { start: number; end: number }[] {
+  const close = closing(all, open);
+  const found = [{ start: all[open]!.end, end: all[close]?.start ?? 0 }];
+  let depth = 0;
+  for (const { type, text, start, end } of all.slice(open, close)) {
+    if (type !== "mark") continue;
+    if (text === "(") depth++;
+    if (text === ")") depth--;
+    if (text !== "," || depth !== 1) continue;
+    found.at(-1)!.end = start;
+    found.push({ start: end, end: all[close]?.start ?? 0 });
+  }
+  return found;
 }
 
 /** The index of the parenthesis that closes the one at an index. */

@@ -1,6 +1,7 @@
-import { findForeign, type Foreign, type ForeignKind } from "./foreign.ts";
+import { callArguments, findForeign, type Foreign, type ForeignKind } from "./foreign.ts";
 import { nearestCollation } from "./collations.ts";
 import { compareVersions, type Server } from "./server.ts";
+import { tokenize } from "./tokens.ts";
 
 /** A text to put in the place of another, in characters. */
 export interface Replacement {
@@ -101,7 +102,8 @@ function onMysql(kind: ForeignKind, name: string, text: string): Fate {
   }
 }
 
-function onMariadb(kind: ForeignKind, name: string, text: string, { server }: Abroad): Fate {
+function onMariadb(kind: ForeignKind, name: string, text: string, to: Abroad): Fate {
+  const { server } = to;
   switch (kind) {
     case "charset":
       return changed("utf8mb4");
@@ -115,6 +117,8 @@ function onMariadb(kind: ForeignKind, name: string, text: string, { server }: Ab
       return changed("", "gives way to the built-in one");
     case "secondary engine":
       return changed("");
+    case "pattern":
+      return changed(asRlike(text, to));
     case "sql mode":
       return changed(withoutModes(text, mysqlModes));
     case "introducer":
@@ -131,6 +135,13 @@ function onMariadb(kind: ForeignKind, name: string, text: string, { server }: Ab
     default:
       return kept;
   }
+}
+
+/** `regexp_like(a, b)`, which MariaDB has as an operator, with what is in it translated. */
+function asRlike(text: string, to: Abroad): string {
+  const [value = "", pattern = ""] = callArguments(tokenize(text, Infinity), 1)
+    .map(({ start, end }) => translated(text.slice(start, end), to));
+  return `((${value}) rlike (${pattern}))`;
 }
 
 // Modes without meaning for what is in a dump.
