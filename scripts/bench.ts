@@ -1,28 +1,31 @@
 /**
- * Measures dbbackup against the plain shell pipeline, on real servers, in one run each.
+ * Measures dbbackup against the plain shell pipeline, on real servers, in turn.
  *
- *   deno task bench [--gb 1] [--runs 3] [startup] [postgres] [mariadb] [s3]
+ *   deno task bench [--gb 1] [--runs 5] [startup] [postgres] [mariadb] [s3]
  *
  * `s3` sends the PostgreSQL dump to a gateway on this machine, against rclone where it is installed.
  *
- * Makes a database of about the given dump size, then prints wall time, ratio and the peak resident
- * memory of dbbackup itself as Markdown. Ratios are what counts: machines differ and drift, so each
- * row is the median of several runs, taken in turn.
+ * Makes a database of about the given dump size, then prints as Markdown, as medians of several runs:
+ * wall time; CPU time of the program and of the tools that it starts, without the server's; both as
+ * ratios to the pipeline; the peak resident memory of dbbackup itself; and beside them what has to be
+ * reached. Ratios are what counts: machines differ and drift.
  */
-import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { startMariadb } from "../tests/support/mariadb.ts";
-import { type PostgresServer, startPostgres } from "../tests/support/postgres.ts";
+import type { PostgresServer } from "../tests/support/postgres.ts";
 import { s3Server } from "../tests/support/s3.ts";
 import { tempDir } from "../tests/support/workspace.ts";
+import { mariadbData, postgresData } from "./bench/data.ts";
+import { measure, median } from "./bench/measure.ts";
+import { type Limits, type Row, table } from "./bench/table.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dbbackup = join(root, "dist", "dbbackup");
 const gigabytes = numberArgument("--gb", 1);
-const runs = numberArgument("--runs", 3);
+const rounds = numberArgument("--runs", 5);
 const wanted = process.argv.slice(2).filter((word) => /^[a-z][a-z0-9]*$/.test(word));
 const folder = tempDir("bench");
 // Passwords and URLs with them are in the environment, for this script's own commands are in argv.
@@ -31,22 +34,10 @@ const env: Record<string, string | undefined> = {
   XDG_STATE_HOME: join(folder, "state"),
 };
 
+const local: Limits = { wall: 1.05, cpu: 1.2, peakMib: 110 };
+const remote: Limits = { ...local, peakMib: 150 };
+
 const made: { postgres?: Promise<PostgresServer> } = {};
-
-/** One row: what it is, how to run it, and which earlier row it is compared with. */
-interface Row {
-  readonly name: string;
-  readonly command: string;
-  readonly against?: string;
-  /** Undone before each run. */
-  readonly reset?: () => void | Promise<void>;
-}
-
-interface Measured {
-  readonly seconds: number;
-  /** Peak resident memory of the dbbackup process, in MiB; undefined for rows without it. */
-  readonly peakMib: number | undefined;
-}
 
 if (!existsSync(dbbackup)) throw new Error("dist/dbbackup is missing: run deno task build first");
 if (isWanted("startup")) await benchStartup();
@@ -58,35 +49,17 @@ process.exit(0);
 async function benchStartup(): Promise<void> {
   const times: number[] = [];
   for (let run = 0; run < 20; run++) {
-    times.push((await measure(`${dbbackup} --version`)).seconds * 1000);
+    times.push((await measure(`${dbbackup} --version`, env)).wallSeconds * 1000);
   }
-  console.log(`\n\`dbbackup --version\`: ${median(times).toFixed(0)} ms (with its shell)\n`);
+  console.log(`\n\`dbbackup --version\`: ${median(times).toFixed(0)} ms\n`);
 }
 
 /** A PostgreSQL server with the database `bench`; the second call gives the same one. */
 function postgres(): Promise<PostgresServer> {
-  return made.postgres ??= makePostgres();
-}
-
-async function makePostgres(): Promise<PostgresServer> {
-  const server = await startPostgres(15, {
-    settings: { shared_buffers: "256MB", max_wal_size: "4GB" },
+  return made.postgres ??= postgresData(gigabytes).then((server) => {
+    env["PGPASSWORD"] = server.password;
+    return server;
   });
-  await server.psql("postgres", "CREATE DATABASE bench");
-  const rows = Math.round(gigabytes * 3_400_000);
-  await server.psql(
-    "bench",
-    `CREATE TABLE orders AS
-       SELECT g AS id, md5(g::text) AS token, now() - g * interval '1 minute' AS placed_at,
-              (g * 7919 % 100000) / 100.0 AS amount,
-              'customer ' || g % 50000 AS customer,
-              repeat(md5((g % 1000)::text) || ' ordered item ' || g % 977 || ', ', 3) AS note,
-              jsonb_build_object('sku', g % 3571, 'qty', g % 9, 'ref', md5((g * 3)::text)) AS line
-       FROM generate_series(1::bigint, ${rows}) g;
-     ALTER TABLE orders ADD PRIMARY KEY (id);`,
-  );
-  env["PGPASSWORD"] = server.password;
-  return server;
 }
 
 /** The command of one of PostgreSQL's tools. */
@@ -98,7 +71,8 @@ function postgresTool(server: PostgresServer, tool: string, more: string): strin
 async function benchPostgres(): Promise<void> {
   const server = await postgres();
   const dump = postgresTool(server, "pg_dump", "-Fc -Z0 bench");
-  await benchBackup("PostgreSQL 15", dump, server.url("bench"), "pg_dump");
+  await benchBackup("PostgreSQL 15", dump, server.url("bench"));
+  await benchVerify("PostgreSQL 15", `${server.binDir}/pg_restore -f /dev/null`);
   const reset = async () => {
     await server.psql("postgres", "DROP DATABASE IF EXISTS back");
     await server.psql("postgres", "DROP DATABASE IF EXISTS ours");
@@ -127,37 +101,27 @@ async function benchS3(): Promise<void> {
   const rclone = `${dump} | zstd -q -3 -T0 | rclone rcat -q gateway:${bucket}/shell.zst`;
   const to = `'s3://${bucket}/ours?endpoint=${gateway.endpoint}'`;
   const ours = (codec: string) =>
-    `${dbbackup} backup --from env:BENCH_URL --to ${to} --compression ${codec} --json >/dev/null`;
-  await table(`PostgreSQL 15 to an S3 gateway, ${gigabytes} GB of dump`, [
+    `${dbbackup} backup --from env:BENCH_URL --to ${to} --compression ${codec} --json --log-level error >/dev/null`;
+  await print(`PostgreSQL 15 to an S3 gateway, ${gigabytes} GB of dump`, [
     ...hasRclone ? [{ name: shell, command: rclone }] : [],
     {
       name: "dbbackup, zstd",
       command: ours("zstd"),
       ...hasRclone ? { against: shell } : {},
+      limits: remote,
     },
-    { name: "dbbackup, not compressed", command: ours("none") },
+    { name: "dbbackup, not compressed", command: ours("none"), limits: remote },
   ]);
 }
 
 async function benchMariadb(): Promise<void> {
-  const server = await startMariadb({ settings: { "innodb-buffer-pool-size": "512M" } });
-  const rows = Math.round(gigabytes * 3_400_000);
-  await server.sql(
-    "",
-    `CREATE DATABASE bench; USE bench;
-     CREATE TABLE orders (id INT PRIMARY KEY, token CHAR(32), placed_at DATETIME, amount DECIMAL(9,2),
-       customer VARCHAR(40), note TEXT, line TEXT) ENGINE=InnoDB;
-     INSERT INTO orders SELECT seq, MD5(seq), NOW() - INTERVAL seq MINUTE, (seq * 7919 % 100000) / 100,
-       CONCAT('customer ', seq % 50000),
-       REPEAT(CONCAT(MD5(seq % 1000), ' ordered item ', seq % 977, ', '), 3),
-       JSON_OBJECT('sku', seq % 3571, 'qty', seq % 9, 'ref', MD5(seq * 3))
-     FROM seq_1_to_${rows};`,
-  );
+  const server = await mariadbData(gigabytes);
   const login = `--defaults-file=/dev/null -u root --socket=${server.socket}`;
   const tool =
     `mariadb-dump ${login} --single-transaction --quick --routines --events --triggers ` +
     `--hex-blob --no-tablespaces --databases bench`;
-  await benchBackup("MariaDB 10.11", tool, server.url("bench"), "sql");
+  await benchBackup("MariaDB 10.11", tool, server.url("bench"));
+  await benchVerify("MariaDB 10.11", "sha256sum");
   const restore = `mariadb ${login}`;
   const reset = async () => {
     await server.sql("", "DROP DATABASE IF EXISTS bench; DROP DATABASE IF EXISTS ours;");
@@ -165,43 +129,42 @@ async function benchMariadb(): Promise<void> {
   await benchRestore("MariaDB 10.11", restore, server.url("ours"), reset);
 }
 
-/** Leaves the last zstd backups behind for the restore: `shell.zst` and the folder `zstd`. */
-async function benchBackup(
-  title: string,
-  tool: string,
-  url: string,
-  suffix: string,
-): Promise<void> {
+/** Leaves the last zstd backups behind: `shell.zst` and the folder `zstd`. */
+async function benchBackup(title: string, tool: string, url: string): Promise<void> {
   env["BENCH_URL"] = url;
-  const ours = (codec: string) =>
-    `${dbbackup} backup --from env:BENCH_URL --to ${folder}/${codec} --compression ${codec} ` +
-    `--json >/dev/null`;
-  const clean = (codec: string) => () => {
-    rmSync(join(folder, codec), { recursive: true, force: true });
+  const ours = (codec: string, more = "") =>
+    `${dbbackup} backup --from env:BENCH_URL --to ${folder}/${codec}${more && "-age"} ` +
+    `--compression ${codec} ${more} --json --log-level error >/dev/null`;
+  const clean = (name: string) => () => {
+    rmSync(join(folder, name), { recursive: true, force: true });
     // A destination is only made where its parent exists, which it does.
   };
-  await table(`${title}: backup, ${gigabytes} GB of dump`, [
-    { name: `${suffix} tool to nowhere`, command: `${tool} >/dev/null` },
-    { name: "tool \\| zstd -3 -T0", command: `${tool} | zstd -q -3 -T0 -f -o ${folder}/shell.zst` },
-    { name: "tool \\| gzip", command: `${tool} | gzip >${folder}/shell.gz` },
+  const zstd = "tool \\| zstd -3 -T0";
+  const gzip = "tool \\| gzip";
+  // What is compared follows each other.
+  await print(`${title}: backup, ${gigabytes} GB of dump`, [
+    { name: "tool to nowhere", command: `${tool} >/dev/null` },
+    { name: zstd, command: `${tool} | zstd -q -3 -T0 -f -o ${folder}/shell.zst` },
     {
       name: "dbbackup, zstd",
       command: ours("zstd"),
-      against: "tool \\| zstd -3 -T0",
+      against: zstd,
+      limits: local,
       reset: clean("zstd"),
     },
     {
+      name: "dbbackup, zstd, encrypted",
+      command: ours("zstd", `--recipient ${recipient()}`),
+      against: "dbbackup, zstd",
+      reset: clean("zstd-age"),
+    },
+    { name: gzip, command: `${tool} | gzip >${folder}/shell.gz` },
+    {
       name: "dbbackup, gzip",
       command: ours("gzip"),
-      against: "tool \\| gzip",
+      against: gzip,
+      limits: local,
       reset: clean("gzip"),
-    },
-    {
-      name: "dbbackup, zstd, encrypted",
-      command: `${dbbackup} backup --from env:BENCH_URL --to ${folder}/age --compression zstd ` +
-        `--recipient ${recipient()} --json >/dev/null`,
-      against: "dbbackup, zstd",
-      reset: clean("age"),
     },
   ]);
 }
@@ -212,6 +175,20 @@ function recipient(): string {
   return /age1[0-9a-z]+/.exec(key)![0];
 }
 
+async function benchVerify(title: string, tool: string): Promise<void> {
+  const shell = `zstd -d \\| ${tool.replace(/^.*\/(?=pg_)/, "")}`;
+  await print(`${title}: verify`, [
+    { name: shell, command: `zstd -qdc ${folder}/shell.zst | ${tool} >/dev/null` },
+    {
+      name: "dbbackup verify --deep, zstd",
+      command:
+        `${dbbackup} verify --from ${folder}/zstd --deep --json --log-level error >/dev/null`,
+      against: shell,
+      limits: local,
+    },
+  ]);
+}
+
 async function benchRestore(
   title: string,
   tool: string,
@@ -219,76 +196,21 @@ async function benchRestore(
   reset: () => Promise<void>,
 ): Promise<void> {
   env["BENCH_URL"] = url;
-  await table(`${title}: restore`, [
+  await print(`${title}: restore`, [
     { name: "zstd -d \\| tool", command: `zstd -qdc ${folder}/shell.zst | ${tool}`, reset },
     {
       name: "dbbackup restore, zstd",
       command:
-        `${dbbackup} restore --from ${folder}/zstd --to env:BENCH_URL --yes --json >/dev/null`,
+        `${dbbackup} restore --from ${folder}/zstd --to env:BENCH_URL --yes --json --log-level error >/dev/null`,
       against: "zstd -d \\| tool",
+      limits: local,
       reset,
     },
   ]);
 }
 
-async function table(title: string, rows: readonly Row[]): Promise<void> {
-  const results = new Map<string, Measured[]>(rows.map(({ name }) => [name, []]));
-  for (let run = 0; run < runs; run++) {
-    for (const { name, command, reset } of rows) {
-      await reset?.();
-      results.get(name)!.push(await measure(command));
-    }
-  }
-  console.log(`\n### ${title}\n\n| what | wall | ratio | peak memory of dbbackup |`);
-  console.log("| --- | --- | --- | --- |");
-  const seconds = (name: string) => median(results.get(name)!.map((one) => one.seconds));
-  for (const { name, against } of rows) {
-    const ratio = against === undefined
-      ? ""
-      : `${(seconds(name) / seconds(against)).toFixed(2)}x of ${against}`;
-    const peaks = results.get(name)!.flatMap(({ peakMib }) => peakMib ?? []);
-    const peak = peaks.length === 0 ? "" : `${Math.max(...peaks).toFixed(0)} MiB`;
-    console.log(`| ${name} | ${seconds(name).toFixed(2)} s | ${ratio} | ${peak} |`);
-  }
-}
-
-/** Runs a shell command; fails when it fails. */
-async function measure(command: string): Promise<Measured> {
-  const startedMs = performance.now();
-  // `exec` where one program is all there is, so that its memory can be read by this process id.
-  const isOurs = command.startsWith(dbbackup);
-  const child = spawn("bash", ["-o", "pipefail", "-c", isOurs ? `exec ${command}` : command], {
-    env,
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-  let peakKib = 0;
-  const watch = isOurs
-    ? setInterval(() => peakKib = Math.max(peakKib, peakOf(child.pid!)), 20)
-    : undefined;
-  const code = await new Promise((resolve) => child.once("close", resolve));
-  clearInterval(watch);
-  if (code !== 0) {
-    throw new Error(`exit status ${code}: ${command.replaceAll(/:[^:@/]+@/g, ":…@")}`);
-  }
-  return {
-    seconds: (performance.now() - startedMs) / 1000,
-    peakMib: isOurs ? peakKib / 1024 : undefined,
-  };
-}
-
-/** The kernel's own high-water mark of a process, in KiB. */
-function peakOf(pid: number): number {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
+async function print(title: string, rows: readonly Row[]): Promise<void> {
+  await table(title, rows, { rounds, env });
 }
 
 function isWanted(name: string): boolean {

@@ -1,3 +1,5 @@
+import process from "node:process";
+
 /**
  * The few calls of Bun's own that nothing portable does, or does as well. Each user of one has a
  * portable stand-in, so that the code runs on other runtimes, too.
@@ -10,3 +12,20 @@ interface BunApi {
 
 /** Bun's own API; undefined on other runtimes. */
 export const bun: BunApi | undefined = (globalThis as { Bun?: BunApi }).Bun;
+
+/** What there is to call a C library with. */
+export interface Ffi {
+  /** @throws where there is no such library or function */
+  dlopen<Functions>(
+    library: string,
+    functions: Readonly<
+      Record<keyof Functions, { readonly args: readonly string[]; readonly returns: string }>
+    >,
+  ): { readonly symbols: Functions };
+}
+
+/** Bun's foreign function interface; undefined on other runtimes. */
+export function loadFfi(): Ffi | undefined {
+  if (bun === undefined) return undefined;
+  return process.getBuiltinModule("bun:ffi") as Ffi | undefined;
+}

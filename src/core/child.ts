@@ -9,6 +9,7 @@ import { BackupError, systemCode } from "./errors.ts";
 import { release } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
 import { openSecretFiles } from "./secret-files.ts";
+import { openWidePipe, type WidePipe } from "./wide-pipe.ts";
 
 /** What to run. Secrets go into `env` or `secretFiles`, never into `args`, which every user can see. */
 export interface ChildSpec {
@@ -75,7 +76,7 @@ export class ChildError extends Error {
  * @throws ChildError when it exits with another status or by a signal
  */
 export async function* childOutput(spec: ChildSpec, o: ChildOptions): Bytes {
-  const child = await start(spec, o);
+  const child = await start(spec, openWidePipe(), o);
   const feeding = startFeeding(child, spec.input);
   try {
     for await (const chunk of watched(child, spec)) {
@@ -99,7 +100,7 @@ export async function childText(
   spec: ChildSpec,
   o: ChildOptions & { limitBytes?: number },
 ): Promise<{ stdout: string; stderr: string }> {
-  const child = await start(spec, o);
+  const child = await start(spec, undefined, o);
   const feeding = startFeeding(child, spec.input);
   const limitBytes = o.limitBytes ?? 16 * 1024 * 1024;
   const chunks: Uint8Array[] = [];
@@ -132,7 +133,7 @@ export function killChildren(): void {
 interface Running {
   readonly spec: ChildSpec;
   readonly process: ChildProcess;
-  readonly stdout: Readable;
+  readonly stdout: Output;
   readonly stdin: Writable | null;
   readonly exited: Promise<ChildExit>;
   readonly stderr: () => string;
@@ -142,6 +143,9 @@ interface Running {
   silence: BackupError | undefined;
 }
 
+/** A child's standard output, through a pipe of ours or the stream that the runtime gives. */
+type Output = Omit<WidePipe, "childFd">;
+
 // Only what a tool needs to find its files, its language and the network's proxies.
 const allowedVariables =
   /^(PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|SYSTEMROOT|LD_LIBRARY_PATH|DYLD_\w+|KRB5\w*|SSL_CERT_\w+)$/i;
@@ -149,24 +153,40 @@ const allowedVariables =
 const stderrTailBytes = 16 * 1024;
 const killAfterMs = 5_000;
 
-async function start(spec: ChildSpec, o: ChildOptions): Promise<Running> {
-  o.signal.throwIfAborted();
-  const secretFds = openSecretFiles(spec.secretFiles ?? [], o.runtime.tempDir);
+/** @param pipe for much output; without one it comes through a stream */
+async function start(
+  spec: ChildSpec,
+  pipe: WidePipe | undefined,
+  o: ChildOptions,
+): Promise<Running> {
+  const fds = pipe === undefined ? [] : [pipe.childFd];
   try {
+    o.signal.throwIfAborted();
+    const secretFds = openSecretFiles(spec.secretFiles ?? [], o.runtime.tempDir);
+    fds.push(...secretFds);
     const started = spawn(spec.command, [...spec.args], {
       cwd: spec.cwd,
       env: { ...allowed(o.runtime.env), ...spec.env },
-      stdio: [spec.input === undefined ? "ignore" : "pipe", "pipe", "pipe", ...secretFds],
+      stdio: [
+        spec.input === undefined ? "ignore" : "pipe",
+        pipe?.childFd ?? "pipe",
+        "pipe",
+        ...secretFds,
+      ],
       // A session of its own: no terminal to prompt on, and grandchildren can be stopped with it.
       detached: true,
       windowsHide: true,
     });
     await spawned(started, spec);
     running.add(started);
-    started.once("close", () => running.delete(started));
-    return observe(started, spec, o);
+    const child = observe(started, spec, pipe ?? streamed(started.stdout!), o);
+    Promise.all([child.exited, child.stdout.closed]).then(() => running.delete(started));
+    return child;
+  } catch (error) {
+    pipe?.close();
+    throw error;
   } finally {
-    secretFds.forEach((fd) => closeSync(fd));
+    fds.forEach((fd) => closeSync(fd));
   }
 }
 
@@ -194,7 +214,23 @@ function spawned(child: ChildProcess, spec: ChildSpec): Promise<void> {
   });
 }
 
-function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running {
+function streamed(stdout: Readable): Output {
+  async function* read(): Bytes {
+    for await (const chunk of stdout as AsyncIterable<Uint8Array>) {
+      yield chunk;
+      release(chunk);
+    }
+  }
+  const closed = new Promise<void>((resolve) => void stdout.once("close", resolve));
+  return { bytes: read(), closed, close: () => void stdout.destroy() };
+}
+
+function observe(
+  child: ChildProcess,
+  spec: ChildSpec,
+  stdout: Output,
+  o: ChildOptions,
+): Running {
   const { log, secrets } = o.runtime;
   let tail = "";
   child.stderr!.setEncoding("utf8");
@@ -218,7 +254,7 @@ function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running
   return {
     spec,
     process: child,
-    stdout: child.stdout!,
+    stdout,
     stdin: child.stdin,
     exited: closed,
     stderr: whole,
@@ -233,7 +269,7 @@ function observe(child: ChildProcess, spec: ChildSpec, o: ChildOptions): Running
 
 /** The child's output, under the stall limit and for as long as its server lives. */
 async function* watched(child: Running, spec: ChildSpec): Bytes {
-  const iterator = child.stdout[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  const iterator = child.stdout.bytes[Symbol.asyncIterator]();
   let waitingSince = 0;
   const limitMs = spec.stallMs;
   const timer = limitMs === undefined ? undefined : setInterval(() => {
@@ -256,14 +292,13 @@ async function* watched(child: Running, spec: ChildSpec): Bytes {
       waitingSince = 0;
       if (next.done) break;
       yield next.value;
-      release(next.value);
     }
     waitingSince = performance.now();
     await child.exited;
   } finally {
     clearInterval(timer);
     watching?.stop();
-    child.stdout.destroy();
+    child.stdout.close();
   }
 }
 
@@ -330,7 +365,7 @@ async function stop(child: Running): Promise<void> {
   if (child.process.exitCode === null && child.process.signalCode === null) {
     kill(child.process, "SIGTERM");
     const timer = setTimeout(() => kill(child.process, "SIGKILL"), killAfterMs);
-    child.stdout.destroy();
+    child.stdout.close();
     await child.exited;
     clearTimeout(timer);
   }
