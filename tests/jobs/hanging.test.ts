@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DestinationDefinition, JobDefinition } from "../../src/config/model.ts";
@@ -264,6 +265,38 @@ describe("a restore", () => {
       await assertFree(job, o);
     });
   }
+
+  test("whose destination stalls halfway ends within the limit, and leaves nothing", async () => {
+    const a = memoryStorage({ location: "a" });
+    const job = jobOf({ a });
+    const o = { ...contextOf(), stallMs: 300 };
+    await backUp(job, o);
+    const stalling: Storage = {
+      ...a,
+      async *get(key, options) {
+        for await (const chunk of a.get(key, options)) {
+          if (!key.includes("dump-001")) yield chunk;
+          else {
+            yield chunk.subarray(0, chunk.length / 2);
+            await forEver();
+          }
+        }
+      },
+    };
+    const request = requestOf(job, [destinationOf("a", stalling)]);
+    const prepared = await prepareRestore(request, o);
+    try {
+      await assert.rejects(prepared.run(), {
+        code: "storage/stalled",
+        message: /asked to read ".*dump-001.*" and has not answered for 0\.3 s/,
+      });
+    } finally {
+      await prepared.close();
+    }
+    const { path } = request.target.options as { path: string };
+    assert.deepEqual(readdirSync(dirname(path)), []);
+    await assertFree(job, o);
+  });
 });
 
 function rejectedBy(signal: AbortSignal): Promise<never> {
