@@ -2,12 +2,12 @@ import type { Sql } from "postgres";
 import { whileAlive } from "../../core/alive.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import { hasCode } from "../../core/errors.ts";
-import { sleep } from "../../core/retry.ts";
+import { sleep, timed } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Address } from "./address.ts";
 import { connect } from "./connect.ts";
 import { connectionError, isClosedDoor, isLost, refusal } from "./failure.ts";
-import { signOfLife } from "./sign-of-life.ts";
+import { noteServer, signOfLife } from "./sign-of-life.ts";
 
 /** One row of an answer. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -71,7 +71,11 @@ export function clientOf(address: Address, runtime: Pick<Runtime, "log">): Clien
     const startedAt = performance.now();
     for (let pauseMs = 250;; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
       try {
-        return await connect(address, database, o);
+        const sql = await connect(address, database, o);
+        // Unnoted, any of its hosts gives a sign of life.
+        await timed(() => noteServer(address, sql), address.connectTimeoutMs, o.signal)
+          .catch(() => o.signal.throwIfAborted());
+        return sql;
       } catch (cause) {
         o.signal.throwIfAborted();
         const error = refusal(
