@@ -15,6 +15,8 @@ export interface Absence {
   readonly unchecked: ReadonlySet<TocEntry>;
   /** Whether a failure comes of something that is not in the archive; if so, it is noted. */
   explains(failure: ToolFailure): boolean;
+  /** Whether something that is not in the archive is missed, whatever can be done about it. */
+  isOfAbsent(failure: ToolFailure): boolean;
   /** A choice of the archive's entries without what was noted so far. */
   without(ids: ReadonlySet<number> | undefined): ReadonlySet<number> | undefined;
   warnings(): string[];
@@ -136,6 +138,10 @@ export function absenceOf(
       leave(entry);
       if (entry.description === "TABLE DATA") leaveTableOf(entry);
       return true;
+    },
+    isOfAbsent({ message }) {
+      const missing = missingName(message);
+      return missing !== undefined && isAbsent(missing);
     },
     without(ids) {
       if (left.size + unchecked.size + there.size === 0) return ids;

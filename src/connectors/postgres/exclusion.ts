@@ -130,7 +130,7 @@ async function relations(
 
 /**
  * psql's patterns as regular expressions (patternToSQLRegex in PostgreSQL's string_utils.c): `*` and
- * `?`, a dot between schema and name, lower case but between quotes.
+ * `?`, a dot between schema and name, lower case of ASCII but between quotes.
  */
 export function patternOf(text: string): Pattern {
   const parts = [""];
@@ -152,7 +152,7 @@ export function patternOf(text: string): Pattern {
     else if (!isQuoted && character === "?") piece = ".";
     else if (isQuoted ? /[|*+?()[\]{}.^$\\]/.test(character) : /[[\]$]/.test(character)) {
       piece = `\\${character}`;
-    } else piece = isQuoted ? character : character.toLowerCase();
+    } else piece = isQuoted || !/[A-Z]/.test(character) ? character : character.toLowerCase();
     parts[parts.length - 1] += piece;
   }
   const [name, schema] = parts.reverse().map((part) => `^(${part})$`);

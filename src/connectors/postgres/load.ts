@@ -14,7 +14,7 @@ import { sqlState } from "./failure.ts";
 import { quoteName } from "./names.ts";
 import { isLeftOut } from "./owners.ts";
 import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
-import { type PhasedRun, runInPhases } from "./phases.ts";
+import { type PhasedRun, reasonOf, runInPhases } from "./phases.ts";
 import type { SelectedDatabase } from "./selection.ts";
 import {
   isOfContention,
@@ -55,6 +55,8 @@ export interface LoadOrder {
   readonly options: RestoreOptions;
   /** Tables, dotted, that the job accepted to be lost with their rows. */
   readonly unrestorable: ReadonlySet<string>;
+  /** Whether the backup lacks something that its constraints may look at. */
+  readonly isPartial: boolean;
   /** Makes a database that this restore made as new as it was. */
   renew(): Promise<void>;
 }
@@ -130,6 +132,10 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
           : await giveSchemas(client, database, owners, o),
       );
       if (rest.length > 0 && !order.options.isKeepGoing) throw failed(rest[0]!, order);
+      if (!order.options.isKeepGoing) {
+        warnings.push(...run.relaxed.map(relaxedWarning));
+        return [];
+      }
       return [...run.relaxed, ...rest.map((failure) => restoreFailure(failure, order.to))];
     }, o);
     if (loaded !== undefined) {
@@ -194,7 +200,8 @@ async function loadOnce(
   };
   const ids = absence.without(order.ids);
   if (!verdict.isPhased) return { ...await part(ids), warnings: [], relaxed: [] };
-  return await runInPhases({ ...order, ids, isKeepGoing: options.isKeepGoing, run: part }, o);
+  const isRelaxing = options.isKeepGoing || order.isPartial;
+  return await runInPhases({ ...order, ids, isRelaxing, run: part }, o);
 }
 
 /**
@@ -317,6 +324,12 @@ function pathWarning(failures: readonly ToolFailure[], path: string): string {
   return `${shown.join(", ")} cannot be made with the empty search_path of archives ` +
     `(${failures[0]!.message}); it was made with the database's own, ${path}. ` +
     "ALTER FUNCTION … SET search_path makes such functions safe";
+}
+
+function relaxedWarning({ object, message, leaves }: RestoreFailure): string {
+  return `The ${object} refuses rows, as what it looks at may not be in the backup (${
+    reasonOf({ message })
+  }). ${leaves}`;
 }
 
 function firstOfEach(failures: readonly RestoreFailure[]): RestoreFailure[] {

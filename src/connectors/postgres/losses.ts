@@ -1,7 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { shellQuote } from "../../core/text.ts";
 import type { DumpSettings } from "../../contracts/connector.ts";
-import type { Omission } from "../../contracts/manifest.ts";
+import type { Manifest, Omission } from "../../contracts/manifest.ts";
 import { majorOf } from "./archive/head.ts";
 import { plainName, tokensOf } from "./archive/sql.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
@@ -32,6 +32,13 @@ export interface Losses {
 /** Whether a dump may lack something that others need: with everything in it, nothing does. */
 export function isPartial(settings: DumpSettings, omissionArgs: readonly string[]): boolean {
   return [settings.exclude, settings.dumpArgs, omissionArgs].some((one) => one?.length);
+}
+
+/** Whether a backup lacks something of its databases: what the job left out, or had to. */
+export function isPartialBackup({ settings, omitted }: Pick<Manifest, "settings" | "omitted">) {
+  const { exclude, excludeData, dumpArgs } = settings;
+  return [exclude, excludeData, dumpArgs].some((one) => one?.length) ||
+    omitted.some(({ name }) => name === "tables" || name === dependentTables);
 }
 
 /** The tables that are not dumped because this user may not read them. */
@@ -93,8 +100,8 @@ function lossesOf(
     if (tables.length > 0) {
       unrestorable.push({
         tables: tables.map(nameOf),
-        without: `${nameFor(missing)}, which ` +
-          (isUnreadable ? "this user may not read" : "is left out"),
+        missing: nameFor(missing),
+        why: isUnreadable ? "which this user may not read" : "left out here",
         cure: isUnreadable ? `Grant the right to read ${missing.name}.` : cureOf(missing, head),
       });
     }
@@ -109,7 +116,8 @@ function lossesOf(
   for (const { table, through } of loadedThroughOthers(head.entries)) {
     unrestorable.push({
       tables: [table],
-      without: `table ${through}, which is left out and which they are loaded through`,
+      missing: `table ${through}`,
+      why: "left out here, and they are loaded through it",
       cure: "Do without --load-via-partition-root.",
     });
   }
@@ -129,18 +137,21 @@ function lossesOf(
 interface Unrestorable {
   readonly tables: readonly string[];
   /** What they lack. */
-  readonly without: string;
+  readonly missing: string;
+  readonly why: string;
   /** What to do about it, as a sentence. */
   readonly cure: string;
 }
 
 function omitted(database: string, unrestorable: readonly Unrestorable[]): Omission {
-  const parts = unrestorable.map(({ tables, without }) =>
-    `${shown(tables)} cannot be restored without ${without}`
+  const parts = Map.groupBy(unrestorable, ({ why, cure }) => `${why} ${cure}`).values().map(
+    (alike) =>
+      `the rows of ${shown(alike.flatMap(({ tables }) => tables))} cannot be restored without ` +
+      `${shown(alike.map(({ missing }) => missing))}, ${alike[0]!.why}`,
   );
   return {
     name: dependentTables,
-    reason: `in "${database}", the rows of ${parts.join("; the rows of ")}`,
+    reason: `in "${database}", ${[...parts].join("; ")}`,
     objects: [...new Set(unrestorable.flatMap(({ tables }) => tables))],
     hint: [...new Set(unrestorable.map(({ cure }) => cure))].join(" ") +
       " Or leave those tables out, too (--exclude).",
@@ -193,8 +204,9 @@ function cureOf({ kind, name, schema, extension }: Missing, { header }: ArchiveH
   }
   return schema === undefined
     ? `Keep ${kind} ${name}.`
-    : `Choose whole schemas, ${name}'s among them (${
-      shellQuote(`--dump-arg=--schema=${patternFor(schema)}`)
+    // Quoted as SQL does, it is a pattern, too.
+    : `Choose whole schemas, ${schema} among them (${
+      shellQuote(`--dump-arg=--schema=${schema}`)
     }), and no single tables.`;
 }
 

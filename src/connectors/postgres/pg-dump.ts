@@ -123,7 +123,9 @@ function hintFor(stderr: string): string {
   if (/connection to server .* failed:|server closed the connection/.test(stderr)) {
     return "Look into the server's log for why it let pg_dump go, then run again.";
   }
-  if (/no matching .* (was|were) found/.test(stderr)) {
+  if (
+    /no matching .* (was|were) found|cross-database references|improper qualified name/.test(stderr)
+  ) {
     return "Patterns are pg_dump's: SCHEMA.NAME, with * and ?; names with capitals or dots in double " +
       "quotes.";
   }

@@ -19,7 +19,8 @@ export interface PhasedOrder {
   readonly head: ArchiveHead;
   /** The part of the archive, as dump ids; undefined for all of it. */
   readonly ids: ReadonlySet<number> | undefined;
-  readonly isKeepGoing: boolean;
+  /** Whether rows are to come although a constraint refuses them. */
+  readonly isRelaxing: boolean;
   /** @param what `rows` again, which may fail again; else one of the two parts of the archive */
   run(ids: ReadonlySet<number>, what: "first" | "rows" | "rest"): Promise<ToolRun>;
 }
@@ -27,7 +28,7 @@ export interface PhasedOrder {
 /** How it went. */
 export interface PhasedRun extends ToolRun {
   readonly warnings: readonly string[];
-  /** Constraints that rows do not fulfil; only of a restore that keeps going. */
+  /** Constraints that rows do not fulfil; only where those are relaxed. */
   readonly relaxed: readonly RestoreFailure[];
 }
 
@@ -46,8 +47,8 @@ export function areRowsRefused(failure: ToolFailure): boolean {
  * Restores all tables, then again the rows that were refused, for as long as that helps, and only
  * then what stands on rows: so that no trigger sees them, and no foreign key misses them.
  *
- * A restore that keeps going takes what rows do not fulfil out of their way, and makes it again
- * `NOT VALID`: it holds for new rows.
+ * A restore that keeps going, or of a backup that lacks something, takes what rows do not fulfil out of
+ * their way, and makes it again `NOT VALID`: it holds for new rows.
  */
 export async function runInPhases(order: PhasedOrder, o: Abortable): Promise<PhasedRun> {
   const wanted = order.head.entries.filter(({ dumpId }) => order.ids?.has(dumpId) ?? true);
@@ -63,7 +64,7 @@ export async function runInPhases(order: PhasedOrder, o: Abortable): Promise<Pha
   }
   const late = refused.filter(({ entry }) => !rest.some((one) => one.entry === entry));
   const warnings = late.length === 0 ? [] : [lateWarning(late)];
-  if (rest.length > 0 && !order.isKeepGoing) {
+  if (rest.length > 0 && !order.isRelaxing) {
     return { failures: [...others, ...rest], isStopped: true, warnings, relaxed: [] };
   }
   const relaxed = await relax(order, rest, o);
@@ -198,6 +199,6 @@ function lateWarning(failures: readonly ToolFailure[]): string {
 }
 
 /** Without the row itself, which is nothing for logs. */
-function reasonOf({ message }: ToolFailure): string {
+export function reasonOf({ message }: Pick<ToolFailure, "message">): string {
   return message.replace(/^COPY failed for table ".*?": /, "").split("; ")[0]!;
 }

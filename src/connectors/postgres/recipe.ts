@@ -1,5 +1,6 @@
 import type { RecipeInput } from "../../contracts/connector.ts";
 import { shellQuote } from "../../core/text.ts";
+import { isPartialBackup } from "./losses.ts";
 import { databaseArgument, quoteName } from "./names.ts";
 
 // `--create` would end at them: "already exists".
@@ -19,8 +20,7 @@ export function recipe({ artifact, manifest, rawBytesCommand }: RecipeInput): st
     ];
   }
   const [name = "restored"] = artifact.databases;
-  const { exclude = [], dumpArgs = [] } = manifest.settings;
-  const isPartial = exclude.length + dumpArgs.length + manifest.omitted.length > 0;
+  const isPartial = isPartialBackup(manifest);
   const strictly = isPartial ? "" : " --exit-on-error";
   // It ends with status 1 where it says what failed, and that is not all there is to restore.
   const goingOn = isPartial ? " || echo 'Read above what could not be made.' >&2" : "";

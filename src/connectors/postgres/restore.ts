@@ -33,7 +33,7 @@ import { readInventory, templateExtensions } from "./inventory.ts";
 import { findLeftovers, isOf, markDatabase, markInPlace, markOf, unmark } from "./leftover.ts";
 import { loadArchive } from "./load.ts";
 import { derivedName } from "./names.ts";
-import { dependentTables } from "./losses.ts";
+import { dependentTables, isPartialBackup } from "./losses.ts";
 import { choosePart, partOf, withoutPart } from "./part.ts";
 import { arrange, finishPart, type SettledPart, settlePart } from "./part-plan.ts";
 import { newDatabase } from "./present.ts";
@@ -59,6 +59,8 @@ interface Scene {
   readonly inventories: readonly DatabaseInventory[];
   /** Tables that the job accepted to be lost, see {@link dependentTables}. */
   readonly unrestorable: ReadonlySet<string>;
+  /** Whether the backup lacks something of the database. */
+  readonly isPartial: boolean;
 }
 
 /** What one step did. */
@@ -94,8 +96,10 @@ export async function restore(
     place,
     options,
     inventories: inventory.databases,
+    isPartial: isPartialBackup(manifest),
+    // What is asked for by name is not left out.
     unrestorable: new Set(
-      manifest.omitted.filter(({ name }) => name === dependentTables)
+      options.only.length > 0 ? [] : manifest.omitted.filter(({ name }) => name === dependentTables)
         .flatMap(({ objects }) => objects ?? []),
     ),
   };
@@ -301,7 +305,7 @@ async function partFor(
 }
 
 async function load(
-  { client, address, server, toolSets, options, unrestorable }: Scene,
+  { client, address, server, toolSets, options, unrestorable, isPartial }: Scene,
   source: SelectedDatabase,
   database: string,
   { mode, to }: RestoreStep,
@@ -317,7 +321,7 @@ async function load(
     : arrange(head, source, settled);
   const order = {
     ...{ client, address, tools, serverMajor, ...arranged, database, to, mode },
-    unrestorable,
+    ...{ unrestorable, isPartial },
   };
   const { failures, warnings, leftOut, made } = await loadArchive({ ...order, options, renew }, o);
   return {

@@ -57,12 +57,14 @@ export function judging(
       const isCurable = kindOf(failure) === "curable";
       const isAlone = isMadeAlone(failure.entry) && !verdict.isOneTransaction;
       if ((isCurable || isOfContention(failure)) && isAlone) return "go on";
-      if (isCurable && hasOtherPath) {
+      const isOfAbsent = absence.isOfAbsent(failure);
+      if (isCurable && hasOtherPath && !isOfAbsent) {
         verdict.again ??= { failure, how: "other path" };
         return "stop";
       }
       // Of what is replaced, nothing is put back; and no order of rows finds a name.
-      const isOfRows = areRowsRefused(failure) && (!isCurable || options.isKeepGoing);
+      const isOfRows = areRowsRefused(failure) &&
+        (!isCurable || isOfAbsent || options.isKeepGoing);
       if (isOfRows && mode !== "replace") {
         if (manner.isPhased) return "go on";
         verdict.again ??= { failure, how: "in phases" };

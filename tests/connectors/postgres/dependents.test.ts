@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DumpSettings, RestoreOptions } from "../../../src/contracts/connector.ts";
+import { BackupError } from "../../../src/core/errors.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { startPostgres } from "../../support/postgres.ts";
@@ -72,7 +73,7 @@ for (const version of [15, 18] as const) {
         );
         const backup = await dumpOf(options, { settings });
         assert.deepEqual(backup.result.omitted, info.omissions);
-        for (const warning of info.warnings.filter((one) => one.includes("is left out"))) {
+        for (const warning of info.warnings.filter((one) => one.startsWith("In "))) {
           assert.ok(backup.result.warnings.includes(warning), warning);
         }
         return { ...info, backup };
@@ -104,7 +105,7 @@ for (const version of [15, 18] as const) {
           assert.deepEqual(omissions, [{
             name: "dependent-tables",
             reason: `in "${source}", the rows of public.child, public.Größe, public.of_pairs ` +
-              'cannot be restored without table public."Par.ent", which is left out',
+              'cannot be restored without table public."Par.ent", left out here',
             objects: ["public.child", "public.Größe", "public.of_pairs"],
             hint: 'Leave only the rows of public."Par.ent" out (--exclude-data). Or leave those ' +
               "tables out, too (--exclude).",
@@ -140,6 +141,10 @@ for (const version of [15, 18] as const) {
             "kept kept_pkey part part_pkey",
           );
           assert.equal(await server.psql(name, "TABLE kept; TABLE part"), "5\n1");
+          await assert.rejects(
+            restoreTo(optionsOf(server, freshName()), backup, { only: ["child"] }),
+            code("restore/failed", /^pg_restore failed: table public\.child: /),
+          );
           // Rows that nobody accepted to lose are not left out.
           const unaccepted = { ...backup, result: { ...backup.result, omitted: [] } };
           await assert.rejects(
@@ -157,10 +162,10 @@ for (const version of [15, 18] as const) {
           assert.deepEqual(omissions, [{
             name: "dependent-tables",
             reason: `in "${source}", the rows of public.words cannot be restored without the ` +
-              "extension citext, which is left out; the rows of public.moods cannot be restored " +
-              "without type other.mood, which is left out",
+              "extension citext, left out here; the rows of public.moods cannot be restored " +
+              "without type other.mood, left out here",
             objects: ["public.words", "public.moods"],
-            hint: "Add --dump-arg=--extension=citext. Choose whole schemas, other.mood's among " +
+            hint: "Add --dump-arg=--extension=citext. Choose whole schemas, other among " +
               "them (--dump-arg=--schema=other), and no single tables. Or leave those tables out, " +
               "too (--exclude).",
           }]);
@@ -189,6 +194,35 @@ for (const version of [15, 18] as const) {
           const again = await restoreTo(optionsOf(server, other), whole.backup, changed);
           assert.deepEqual([again.result.differences, again.result.warnings], [[], []]);
           assert.equal(await contentOf(server, other), await contentOf(server, source));
+        });
+
+        test(`rows come that a CHECK refuses without what is left out, ${way}`, async () => {
+          const { server, source } = await made(`
+            CREATE TABLE gone AS SELECT 1 AS id;
+            CREATE FUNCTION is_there(int) RETURNS bool LANGUAGE plpgsql
+              AS 'BEGIN RETURN EXISTS (SELECT FROM public.gone WHERE id = $1); END';
+            CREATE TABLE looking (id int CONSTRAINT "Looks" CHECK (is_there(id)));
+            INSERT INTO looking VALUES (1); CREATE INDEX ON looking (id)`);
+          const reasons: [DumpSettings, string][] = [
+            [{ exclude: ["gone"] }, 'relation "public.gone" does not exist'],
+            [
+              { excludeData: ["gone"] },
+              'new row for relation "looking" violates check constraint "Looks"',
+            ],
+          ];
+          for (const [settings, reason] of reasons) {
+            const backup = await dumpOf(optionsOf(server, source), { settings });
+            const name = await target();
+            const { result } = await restoreTo(optionsOf(server, name), backup, changed);
+            assert.deepEqual([result.differences, result.failures], [[], []]);
+            assert.deepEqual(result.warnings, [
+              "The constraint Looks of public.looking refuses rows, as what it looks at may not be " +
+              `in the backup (${reason}). The rows are there, and the constraint is NOT VALID: it ` +
+              'holds for new rows. ALTER TABLE public.looking VALIDATE CONSTRAINT "Looks" once all ' +
+              "rows fulfil it.",
+            ]);
+            assert.equal(await server.psql(name, "TABLE looking"), "1");
+          }
         });
 
         test(`sequences that defaults need are made and go on, ${way}`, async () => {
@@ -232,6 +266,56 @@ for (const version of [15, 18] as const) {
         });
       }
 
+      test("names of every kind are found, left out and told", async () => {
+        const long = "é".repeat(31) + "x";
+        const { server, source } = await made(`
+          CREATE SCHEMA "Sché.ma"; CREATE SCHEMA "a b"; CREATE SCHEMA "select";
+          CREATE TABLE "Sché.ma"."T.a""b c" (id int PRIMARY KEY, "C""ol" int);
+          CREATE TABLE "a b"."${long}" (x int) INHERITS ("Sché.ma"."T.a""b c");
+          INSERT INTO "a b"."${long}" VALUES (1, 2, 3);
+          CREATE TABLE "ключ" (k int REFERENCES "Sché.ma"."T.a""b c");
+          CREATE VIEW "select"."V ""(w)" AS SELECT * FROM "Sché.ma"."T.a""b c";
+          CREATE TYPE "a b"."Ty.pe" AS ENUM ('x'); CREATE TABLE ty AS SELECT '{x}'::"a b"."Ty.pe"[] AS t;
+          CREATE FUNCTION "a b"."F(x)"(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+          CREATE TABLE plain AS SELECT 1 AS id; CREATE INDEX "I.x" ON plain ("a b"."F(x)"(id))`);
+        const options = optionsOf(server, source);
+        const cases: [DumpSettings, string[], RegExp][] = [
+          [
+            { exclude: ['"Sché.ma"."T.a""b c"'] },
+            [`a b.${long}`],
+            /needs it: fk constraint public\.ключ ключ_k_fkey|view select\.V "\(w\)/,
+          ],
+          [{ exclude: ['"Sché.ma".*'] }, [`a b.${long}`], /view select\.V "\(w\)/],
+          [{ dumpArgs: ["-N", '"a b"'] }, ["public.ty"], /index public\.I\.x/],
+        ];
+        for (const [settings, tables, told] of cases) {
+          const { omissions, warnings, backup } = await backedUp(options, settings);
+          assert.deepEqual(omissions.map(({ objects }) => objects), [tables]);
+          assert.match(warnings.join("\n"), told);
+          const name = freshName();
+          const { result } = await restoreTo(optionsOf(server, name), backup);
+          assert.deepEqual([result.differences, result.failures], [[], []]);
+          assert.match(result.warnings.join("\n"), told);
+          assert.ok(result.warnings.join("\n").includes(`table ${tables[0]} with its rows`));
+          assert.equal(await server.psql(name, "TABLE plain"), "1");
+        }
+        assert.match(
+          (await backedUp(options, { dumpArgs: ["-N", '"a b"'] })).omissions[0]!.hint!,
+          /"a b" among them \('--dump-arg=--schema="a b"'\)/,
+        );
+        const { warnings } = await backedUp(options, { exclude: ["Select.*", "PLAIN", "Ключ"] });
+        assert.deepEqual(warnings.filter((one) => one.startsWith("Nothing")), [
+          "Nothing is left out by Ключ: no table has such a name. Patterns are pg_dump's, and " +
+          "names with capitals, dots or spaces are in double quotes",
+        ]);
+        await assert.rejects(
+          backedUp(options, { exclude: ["Sché.ma.*"] }),
+          (error) =>
+            code("dump/failed", /cross-database references/)(error) &&
+            error instanceof BackupError && /dots in double quotes\.$/.test(error.hint!),
+        );
+      });
+
       test("rows that are in left out partitions, or loaded through a left out table, are told", async () => {
         const { server, source } = await made(family);
         const options = optionsOf(server, source);
@@ -247,7 +331,7 @@ for (const version of [15, 18] as const) {
         assert.deepEqual(omissions.map(({ objects }) => objects), [["public.part"]]);
         assert.match(
           omissions[0]!.reason,
-          /without table public\.parted, .* they are loaded through/,
+          /without table public\.parted, left out here, and they are loaded through it$/,
         );
         const name = freshName();
         const { result } = await restoreTo(optionsOf(server, name), backup);

@@ -17,6 +17,7 @@ test("a pattern of tables is read as pg_dump reads it", () => {
     "log_*.part?": ["^(log_.*)$", "^(part.)$"],
     "a|b": [undefined, "^(a|b)$"],
     '"a|b*"': [undefined, "^(a\\|b\\*)$"],
+    "ÄbC": [undefined, "^(Äbc)$"],
     "x[]$": [undefined, "^(x\\[\\]\\$)$"],
   };
   for (const [text, [schema, name]] of Object.entries(cases)) {

@@ -6,11 +6,13 @@ import type {
   ConnectorKind,
   DumpPlan,
   DumpResult,
+  DumpSettings,
   Emit,
   RestorableChain,
   RestoreOptions,
 } from "../../../src/contracts/connector.ts";
 import type { ArtifactContents } from "../../../src/contracts/format.ts";
+import type { Manifest } from "../../../src/contracts/manifest.ts";
 import type { Inventory } from "../../../src/contracts/inventory.ts";
 import { never } from "../../support/runtime.ts";
 
@@ -28,6 +30,8 @@ export interface MemoryArtifact {
 export interface MemoryBackup {
   readonly artifacts: readonly MemoryArtifact[];
   readonly result: DumpResult;
+  /** Of the plan. */
+  readonly settings?: DumpSettings;
 }
 
 /** Dumps into memory, walking each artifact as the pipeline does. */
@@ -48,13 +52,13 @@ export async function backUp(
   };
   const settled: DumpPlan = { kind: "full", settings: {}, stallMs: 60_000, ...plan };
   const result = await connector.dump(settled, emit, { signal: never });
-  return { artifacts, result };
+  return { artifacts, result, settings: settled.settings };
 }
 
 /** The chain that a restore gets; `open` may be replaced, to fail halfway. */
 export function chainOf(
   kind: TestedKind,
-  { artifacts, result }: MemoryBackup,
+  { artifacts, result, settings = {} }: MemoryBackup,
   replaced: {
     open?: (bytes: Uint8Array) => Bytes;
     inventory?: Inventory;
@@ -94,7 +98,7 @@ export function chainOf(
       consistentAt: at,
       position: result.to === undefined ? {} : { to: result.to },
       clockOffsetMs: 0,
-      settings: {},
+      settings: recorded(settings),
       omitted: [...result.omitted],
       warnings: [...result.warnings],
       artifacts: restorable.map(({ open: _, ...artifact }) => artifact),
@@ -102,6 +106,18 @@ export function chainOf(
     artifacts: restorable,
     inventory: replaced.inventory ?? result.inventory,
   }];
+}
+
+/** As a manifest has them. */
+function recorded(
+  { exclude, excludeData, dumpArgs, schemaOnly }: DumpSettings,
+): Manifest["settings"] {
+  return {
+    ...exclude === undefined ? {} : { exclude: [...exclude] },
+    ...excludeData === undefined ? {} : { excludeData: [...excludeData] },
+    ...dumpArgs === undefined ? {} : { dumpArgs: [...dumpArgs] },
+    ...schemaOnly === undefined ? {} : { schemaOnly },
+  };
 }
 
 /** Options of a restore with the id `k3v9x2ma`. */
