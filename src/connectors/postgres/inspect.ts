@@ -11,6 +11,8 @@ import { unmatchedPatterns } from "./exclusion.ts";
 import { isPartial, readLosses, unreadableOf } from "./losses.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
 import { previewArchive } from "./pg-dump.ts";
+import { extensionRowWarnings } from "./extension-rows.ts";
+import { lostRoleWarnings } from "./lost-roles.ts";
 import { searchPathWarnings } from "./search-path.ts";
 import { readPosition, readServer, type Server } from "./server.ts";
 import { describeTools, findToolSets, newerTools, type ToolSet, toolsForDump } from "./tools.ts";
@@ -36,7 +38,12 @@ export async function inspect(
     unmatched.push(new Set(await unmatchedPatterns(client, database, settings, o)));
     const found = await databaseOmissions(client, database, server, settings, o);
     omissions.push(...found.omissions);
-    warnings.push(...found.warnings, ...await searchPathWarnings(client, database, server, o));
+    warnings.push(
+      ...found.warnings,
+      ...await searchPathWarnings(client, database, server, o),
+      ...await lostRoleWarnings(client, database, o),
+      ...await extensionRowWarnings(client, database, o),
+    );
     if (tools !== undefined && isFitting && isPartial(settings, found.dumpArgs)) {
       const order = { tools, address, database, settings, omissionArgs: found.dumpArgs };
       const head = await previewArchive(order, o);

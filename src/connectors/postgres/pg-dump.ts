@@ -119,6 +119,10 @@ function hintFor(stderr: string): string {
       "takes (hot_standby_feedback helps against cleaned-up rows, not against locks), or back up " +
       "the primary.";
   }
+  if (/role with OID \d+ does not exist/.test(stderr)) {
+    return "Something belongs to a role that is gone: doctor names it. ALTER … OWNER TO gives it to " +
+      "another one.";
+  }
   if (/row-level security/.test(stderr)) return "Give the user BYPASSRLS, or dump as the owner.";
   if (/connection to server .* failed:|server closed the connection/.test(stderr)) {
     return "Look into the server's log for why it let pg_dump go, then run again.";
