@@ -77,7 +77,10 @@ const readsRows =
   /^(SELECT (?:\/\*.*?\*\/ )+)(\*|(?:`(?:[^`]|``)+`|\w+)(?:, ?(?:`(?:[^`]|``)+`|\w+))*)( FROM `((?:[^`]|``)+)`)/;
 
 /** Makes a reader. What the tools ask for rows with is the one statement of theirs that changes. */
-export function createFloatReader(tables: readonly FloatTable[], server: Server): FloatReader {
+export function createFloatReader(
+  tables: readonly FloatTable[],
+  server: Pick<Server, "flavour" | "version">,
+): FloatReader {
   const known = new Map(tables.map((table) => [keyOf(table.database, table.name), table]));
   const read = new Set<string>();
   const exact = exactWith(server);
@@ -114,7 +117,9 @@ export function createFloatReader(tables: readonly FloatTable[], server: Server)
  * 0.1 stays 0.1, where they tell it from every other, else all of them. A sum with 0 would lose the
  * sign of a negative zero.
  */
-function exactWith({ flavour, version }: Server): (column: string) => string {
+function exactWith(
+  { flavour, version }: Pick<Server, "flavour" | "version">,
+): (column: string) => string {
   // Since when a text can be cast to FLOAT.
   const canCast = compareVersions(version, flavour === "MySQL" ? "8.0.17" : "10.4.5") >= 0;
   return (column) =>

@@ -42,7 +42,7 @@ for (const flavour of flavours) {
     test("is given up while its own tools wait for it, in a dump and in a restore", async () => {
       const server = await starts[flavour.name]();
       const database = await server.createDatabase();
-      await server.sql(database, "CREATE TABLE t (n INT); INSERT INTO t VALUES (1)");
+      await server.sql(database, "CREATE TABLE t (n INT, f FLOAT); INSERT INTO t VALUES (1, 0.1)");
       const options = { database, answerTimeoutMs: 2_000, connectTimeoutMs: 1_000 };
       const connector = await connect(flavour, server, options);
       const info = await connector.inspect({ signal: never });
