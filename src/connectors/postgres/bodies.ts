@@ -18,6 +18,8 @@ export interface Dictionary {
   readonly routines: ReadonlyMap<string, readonly TocEntry[]>;
   readonly types: ReadonlyMap<string, readonly TocEntry[]>;
   readonly relations: ReadonlyMap<string, readonly TocEntry[]>;
+  /** Text search configurations. */
+  readonly configurations: ReadonlyMap<string, readonly TocEntry[]>;
 }
 
 /** Makes a {@link Dictionary} of an archive. */
@@ -28,7 +30,12 @@ export function dictionaryOf(entries: readonly TocEntry[]): Dictionary {
       ({ tag, description }) =>
         routineKinds.includes(description) ? tag.replace(/\([\s\S]*$/, "") : tag,
     );
-  return { routines: of(routineKinds), types: of(typeKinds), relations: of(relationKinds) };
+  return {
+    routines: of(routineKinds),
+    types: of(typeKinds),
+    relations: of(relationKinds),
+    configurations: of(["TEXT SEARCH CONFIGURATION"]),
+  };
 }
 
 /**
@@ -49,10 +56,9 @@ export function namedInBody({ description, definition }: TocEntry, known: Dictio
   tokens.forEach(({ type, source }, at) => {
     if (type === "text") {
       // nextval('public.numbers'), 'numbers'::regclass
-      const text = source.replace(/^[Ee]?'/, "").replace(/'$/, "").replaceAll('"', "");
-      pick(known.relations, text.split(".").at(-1) ?? "", text.split(".").at(-2)).filter((one) =>
-        one.description === "SEQUENCE"
-      ).forEach((one) => small.add(one));
+      namedInText(source, known.relations).filter((one) => one.description === "SEQUENCE")
+        .forEach((one) => small.add(one));
+      namedInText(source, known.configurations).forEach((one) => small.add(one));
     }
     if (type !== "name" && type !== "word") return;
     if (tokens[at + 1]?.source === ".") return;
@@ -73,6 +79,28 @@ export function namedInBody({ description, definition }: TocEntry, known: Dictio
     );
   });
   return { small: [...small], relations: [...relations] };
+}
+
+/**
+ * The text search configurations that a trigger names among its arguments, which are texts to the
+ * server: `tsvector_update_trigger('words', 'public.english', 'body')`.
+ */
+export function namedInTrigger(
+  { description, definition }: TocEntry,
+  known: Dictionary,
+): readonly TocEntry[] {
+  if (description !== "TRIGGER") return [];
+  return tokensOf(definition).filter(({ type }) => type === "text")
+    .flatMap(({ source }) => namedInText(source, known.configurations));
+}
+
+function namedInText(
+  source: string,
+  known: ReadonlyMap<string, readonly TocEntry[]>,
+): readonly TocEntry[] {
+  const text = source.replace(/^[Ee]?'/, "").replace(/'$/, "").replaceAll('"', "");
+  const [name = "", schema] = text.split(".").reverse();
+  return pick(known, name, schema);
 }
 
 function pick(

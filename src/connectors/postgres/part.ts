@@ -1,5 +1,4 @@
 import { BackupError } from "../../core/errors.ts";
-import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
 import { typeOf } from "./archive/inventory.ts";
 import {
   isIdentity,
@@ -9,7 +8,7 @@ import {
   relationKinds,
 } from "./archive/ownership.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
-import { dictionaryOf, namedInBody } from "./bodies.ts";
+import { dictionaryOf, namedInBody, namedInTrigger } from "./bodies.ts";
 import { assertNames, listed, matchName, sayableName } from "./part-names.ts";
 import type { Present } from "./present.ts";
 import { objectOf } from "./tool-failure.ts";
@@ -133,6 +132,7 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
     for (const part of partsOf(owner)) {
       if (isOfTwo(part)) continue;
       const isRun = !callingLater.includes(part.description);
+      for (const one of namedInTrigger(part, known)) need(one, owner, false, false);
       for (const id of part.dependencies) {
         const dependency = byId.get(id);
         if (dependency === undefined) continue;
@@ -271,9 +271,17 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
     );
   }
 
+  const absent = new Map<string, TocEntry[]>();
   for (const [routine, one] of mentioned) {
-    if (isChosen(one) || present.has(one)) continue;
-    notes.add(`${objectOf(routine)} names ${sayableName(one)}, which does not come along`);
+    if (isChosen(one) || present.has(one) || absent.get(objectOf(routine))?.includes(one)) continue;
+    group(absent, objectOf(routine), one);
+  }
+  for (const [routine, tables] of absent) {
+    notes.add(
+      `${routine} names ${listed(tables.map(sayableName))}, which ${
+        tables.length === 1 ? "does" : "do"
+      } not come along`,
+    );
   }
   const isFilled = ({ description }: TocEntry) => description === "MATERIALIZED VIEW DATA";
   for (const view of chosen.filter(({ description }) => description === "MATERIALIZED VIEW")) {
@@ -364,34 +372,4 @@ export function namesMadeBy(
       ? []
       : [{ schema: entry.schema, name, entry }];
   });
-}
-
-/** What a part holds of an inventory. */
-export function partOf(
-  inventory: DatabaseInventory,
-  head: ArchiveHead,
-  ids: ReadonlySet<number>,
-): DatabaseInventory {
-  const isIn = membership(head, ids);
-  return { ...inventory, objects: inventory.objects.filter(isIn) };
-}
-
-/** An inventory without what a part holds of it. */
-export function withoutPart(
-  inventory: DatabaseInventory,
-  head: ArchiveHead,
-  ids: ReadonlySet<number>,
-): DatabaseInventory {
-  const isIn = membership(head, ids);
-  return { ...inventory, objects: inventory.objects.filter((object) => !isIn(object)) };
-}
-
-function membership({ entries }: ArchiveHead, ids: ReadonlySet<number>) {
-  const key = (type: string | undefined, schema: string | undefined, name: string) =>
-    JSON.stringify([type, schema ?? null, name]);
-  const chosen = new Set(
-    entries.filter(({ dumpId }) => ids.has(dumpId))
-      .map((entry) => key(typeOf(entry), entry.schema, entry.tag)),
-  );
-  return ({ type, schema, name }: InventoryObject) => chosen.has(key(type, schema, name));
 }

@@ -32,9 +32,11 @@ import {
 import { readInventory, templateExtensions } from "./inventory.ts";
 import { findLeftovers, isOf, markDatabase, markInPlace, markOf, unmark } from "./leftover.ts";
 import { loadArchive } from "./load.ts";
+import { tellingLocks } from "./lock-watch.ts";
 import { derivedName } from "./names.ts";
 import { dependentTables, isPartialBackup } from "./losses.ts";
-import { choosePart, partOf, withoutPart } from "./part.ts";
+import { choosePart } from "./part.ts";
+import { partOf, withoutPart } from "./part-inventory.ts";
 import { arrange, finishPart, type SettledPart, settlePart } from "./part-plan.ts";
 import { newDatabase } from "./present.ts";
 import { onlyBackup, selectDatabases, type SelectedDatabase } from "./selection.ts";
@@ -160,14 +162,10 @@ async function restoreInPlace(
   const ids = settled?.part.ids;
   await client.release(step.to);
   const renew = () => Promise.resolve();
-  const { result: loaded, leftOut, made } = await load(
-    scene,
-    source,
-    step.to,
-    step,
-    head,
-    settled,
-    renew,
+  const { result: loaded, leftOut, made } = await tellingLocks(
+    client,
+    { place: scene.place, database: step.to },
+    () => load(scene, source, step.to, step, head, settled, renew, o),
     o,
   );
   const finished = settled === undefined ? [] : await finishPart(client, step.to, settled, o);

@@ -211,7 +211,10 @@ const deeds: Readonly<Record<RestoreStep["mode"], string>> = {
 
 function deedOf(step: RestoreStep | undefined): string {
   if (step === undefined) return "let be";
-  return step.adopts === undefined ? deeds[step.mode] : `taken from "${step.adopts}"`;
+  if (step.adopts !== undefined) return `taken from "${step.adopts}"`;
+  // Of a part, more may depend on what is replaced than was said.
+  const loses = step.part === undefined || step.loses === undefined ? "" : ` (${step.loses})`;
+  return `${deeds[step.mode]}${loses}`;
 }
 
 /** Whether the inventory says what each restored database holds. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { configure, reset } from "@logtape/logtape";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
@@ -355,7 +356,10 @@ for (const version of [15, 18] as const) {
          CREATE FUNCTION fits(n int) RETURNS bool LANGUAGE sql AS 'SELECT n < public.most()';
          CREATE FUNCTION named() RETURNS trigger LANGUAGE plpgsql AS $f$ DECLARE n note; BEGIN
            INSERT INTO audit VALUES ('x'); PERFORM nextval('public.ticks'); RETURN new; END $f$;
-         CREATE TABLE things (n int CHECK (fits(n)), o oid);
+         CREATE TABLE things (n int CHECK (fits(n)), o oid, t text, words tsvector);
+         CREATE TEXT SEARCH CONFIGURATION own (COPY = simple);
+         CREATE TRIGGER reads BEFORE UPDATE ON things FOR EACH ROW
+           EXECUTE FUNCTION tsvector_update_trigger('words', 'public.own', 't');
          CREATE TRIGGER names BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION named();
          ALTER TABLE things DISABLE TRIGGER names;
          INSERT INTO things VALUES (3); SELECT lo_create(0);`,
@@ -369,12 +373,14 @@ for (const version of [15, 18] as const) {
       const { along, notes } = plan.steps[0]!.part!;
       assert.deepEqual(along.map((one) => one.replace(/ \(for .*/, "")).sort(), [
         ...["function public.fits(integer)", "function public.most()", "function public.named()"],
-        ...["sequence public.ticks", "table public.limits", "type public.note"],
+        ...["sequence public.ticks", "table public.limits", "text search configuration public.own"],
+        "type public.note",
       ]);
       assert.deepEqual(notes, [
         "function public.named() names public.audit, which does not come along",
         "table public.things may point to large objects, which do not come along",
       ]);
+      await server.psql(target, "UPDATE things SET t = 'a b'");
       assert.equal(await server.psql(target, "SELECT n FROM things; SELECT most()"), "3\n10");
       assert.equal(
         await server.psql(target, "SELECT tgenabled FROM pg_trigger WHERE tgname = 'names'"),
@@ -399,6 +405,67 @@ for (const version of [15, 18] as const) {
         restoreTo(optionsOf(server, freshName()), backup, { only: ["theirs"] }),
         code("restore/missing-owners", new RegExp(role)),
       );
+    });
+
+    test("tables are replaced in databases of other encodings", async () => {
+      const server = await started();
+      const source = freshName();
+      await server.psql(
+        "postgres",
+        `CREATE DATABASE ${source} ENCODING LATIN1 LOCALE 'C' TEMPLATE template0`,
+      );
+      await server.psql(
+        source,
+        `CREATE TABLE "größe" (id int PRIMARY KEY); INSERT INTO "größe" VALUES (1);
+         CREATE TABLE "straße" (id int CONSTRAINT "ü\\""x" REFERENCES "größe");
+         COMMENT ON CONSTRAINT "ü\\""x" ON "straße" IS E'äöü''\\\\x'; INSERT INTO "straße" VALUES (1)`,
+      );
+      const backup = await dumpOf(optionsOf(server, source));
+      const before = sorted(await contentOf(server, source));
+      const { result } = await restoreTo(optionsOf(server, source), backup, {
+        only: ["größe"],
+        isOverwrite: true,
+      });
+      assert.deepEqual([result.differences, result.warnings], [[], []]);
+      assert.equal(sorted(await contentOf(server, source)), before);
+      assert.equal(
+        await server.psql(
+          source,
+          "SELECT obj_description(oid) FROM pg_constraint WHERE contype = 'f'",
+        ),
+        "äöü'\\x",
+      );
+    });
+
+    test("a session that holds what is replaced is named", async () => {
+      const server = await started();
+      const source = await server.createDatabase();
+      await server.psql(source, "CREATE TABLE held AS SELECT 1 AS n");
+      const backup = await dumpOf(optionsOf(server, source));
+      const holder = server.psql(source, "BEGIN; LOCK TABLE held; SELECT pg_sleep(8); COMMIT");
+      const isHeld =
+        "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted " +
+        "AND relation = 'held'::regclass";
+      while (await server.psql(source, isHeld) === "0");
+      const lines: string[] = [];
+      await configure({
+        sinks: { lines: ({ message }) => lines.push(message.map(String).join("")) },
+        loggers: [
+          { category: ["dbbackup"], sinks: ["lines"], lowestLevel: "warning" },
+          { category: ["logtape", "meta"], lowestLevel: "error" },
+        ],
+      });
+      try {
+        const { result } = await restoreTo(optionsOf(server, source), backup, {
+          only: ["held"],
+          isOverwrite: true,
+        });
+        await holder;
+        assert.deepEqual(result.differences, []);
+      } finally {
+        await reset();
+      }
+      assert.match(lines.join("\n"), /waits for .*psql of postgres.*pg_terminate_backend/);
     });
 
     test("who may not drop a table is told before anything is done", async () => {

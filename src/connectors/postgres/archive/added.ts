@@ -2,6 +2,7 @@ import { Buffer } from "node:buffer";
 import type { Bytes } from "../../../core/bytes.ts";
 import type { RestorableArtifact } from "../../../contracts/connector.ts";
 import { truncated } from "./damage.ts";
+import { tokensOf } from "./sql.ts";
 import { type ArchiveHeader, type TocEntry, tocReader } from "./toc.ts";
 
 /** Statements that run with those of an archive, in its transaction. */
@@ -46,7 +47,7 @@ async function* insert(archive: Bytes, added: readonly AddedEntry[]): Bytes {
     held.push(Buffer.from(chunk));
     const rest = reader.push(chunk);
     if (rest === undefined) continue;
-    const { header, entries } = reader.head();
+    const { header, entries, encoding } = reader.head();
     const whole = Buffer.concat(held);
     const end = whole.length - rest.length;
     const countEnd = header.tocAt + 1 + header.intBytes;
@@ -54,12 +55,46 @@ async function* insert(archive: Bytes, added: readonly AddedEntry[]): Bytes {
       whole.subarray(0, header.tocAt),
       numberOf(entries.length + added.length, header),
       whole.subarray(countEnd, end),
-      ...added.map((entry) => bytesOf(entry, header)),
+      ...added.map((entry) => bytesOf(encoding === "UTF8" ? entry : asciiEntry(entry), header)),
       rest,
     ]);
     held = undefined;
   }
   if (held !== undefined) throw truncated("it ends inside its table of contents");
+}
+
+/** Its name is for messages only. */
+function asciiEntry(entry: AddedEntry): AddedEntry {
+  const plain = (text: string) => text.replaceAll(/\P{ASCII}/gu, "?");
+  return {
+    ...entry,
+    tag: plain(entry.tag),
+    schema: undefined,
+    definition: inAscii(entry.definition),
+  };
+}
+
+/**
+ * The same statement in ASCII, for an archive in another encoding: names and texts with the escapes
+ * that SQL has, which the server takes into its own.
+ */
+export function inAscii(sql: string): string {
+  return tokensOf(sql).map(({ type, source }) => {
+    if (isAscii(source) || type !== "name" && type !== "text") return source;
+    // E'…' of quoteText has its backslashes doubled, as U&'…' wants them.
+    const isEscaping = /^E/i.test(source);
+    const inside = source.replace(/^[Ee]/, "").slice(1, -1);
+    const escaped = [...isEscaping ? inside : inside.replaceAll("\\", "\\\\")].map((character) =>
+      isAscii(character)
+        ? character
+        : `\\+${character.codePointAt(0)!.toString(16).padStart(6, "0")}`
+    ).join("");
+    return type === "name" ? `U&"${escaped}"` : ` U&'${escaped}'`;
+  }).join("");
+}
+
+function isAscii(text: string): boolean {
+  return !/\P{ASCII}/u.test(text);
 }
 
 /** As WriteToc in PostgreSQL's pg_backup_archiver.c writes one; see readEntry in toc.ts. */
