@@ -33,12 +33,14 @@ export interface AbsenceTerms {
   readonly there: ReadonlySet<number>;
   /** Tables, dotted, that the job accepted to be lost with their rows. */
   readonly unrestorable: ReadonlySet<string>;
+  /** Whether the backup lacks something on purpose. */
+  readonly isPartial: boolean;
 }
 
 /** Makes an {@link Absence} for one restore of an archive. */
 export function absenceOf(
   { entries }: ArchiveHead,
-  { there, unrestorable }: AbsenceTerms,
+  { there, unrestorable, isPartial }: AbsenceTerms,
 ): Absence {
   const byId = new Map(entries.map((entry) => [entry.dumpId, entry]));
   const names = new Set(entries.flatMap(namesOf));
@@ -104,10 +106,10 @@ export function absenceOf(
   function isAbsent({ kind, name }: MissingName): boolean {
     if (leftNames.has(name)) return true;
     if (kind === "extension") return !extensions.some(({ tag }) => tag === name);
-    return !names.has(name) &&
-      !extensions.some((one) =>
-        !left.has(one.dumpId) && name.startsWith(`${schemaOfExtension(one) ?? "public"}.`)
-      );
+    if (names.has(name)) return false;
+    // A newer version of an extension may not have what an older one had: that is for people to see.
+    return isPartial || kind === "relation" ||
+      !extensions.some((one) => name.startsWith(`${schemaOfExtension(one) ?? "public"}.`));
   }
 
   return {
@@ -179,7 +181,7 @@ function dotted({ schema, tag }: TocEntry): string {
 }
 
 interface MissingName {
-  readonly kind: "extension" | "plain" | "dotted";
+  readonly kind: "extension" | "plain" | "relation" | "dotted";
   /** `schema`, `server`; only of what is plain. */
   readonly what: string;
   /** Quotes left out; a function without its arguments. */
@@ -189,10 +191,11 @@ interface MissingName {
 /** The server's words for what it does not find; what could have a schema is told with it. */
 const missingKinds: readonly { readonly kind: MissingName["kind"]; readonly is: RegExp }[] = [
   { kind: "extension", is: /required extension "(.+?)" is not installed/ },
+  { kind: "relation", is: /\brelation "(.+?)" does not exist/ },
   {
     kind: "dotted",
     is: new RegExp(
-      "\\b(?:relation|type|operator class|operator family|collation|text search \\w+) " +
+      "\\b(?:type|operator class|operator family|collation|text search \\w+) " +
         '"(.+?)"(?: for [^;]+?)? does not exist',
     ),
   },
@@ -210,7 +213,9 @@ function missingName(message: string): MissingName | undefined {
   for (const { kind, is } of missingKinds) {
     const found = is.exec(message) ?? [];
     const name = found.at(-1)?.replace(/(\[\])+$/, "").replaceAll('"', "");
-    if (name === undefined || kind === "dotted" && !name.includes(".")) continue;
+    if (name === undefined || kind !== "plain" && kind !== "extension" && !name.includes(".")) {
+      continue;
+    }
     return { kind, name, what: found[1]! };
   }
   return undefined;

@@ -93,7 +93,7 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
   // First the archive's own.
   const paths = [undefined, ...searchPathsOf(order.head)];
   const warnings: string[] = [];
-  const { client, database, head, ids, unrestorable } = order;
+  const { client, database, head, ids, unrestorable, isPartial } = order;
   const made = await missingSequences(client, database, head, ids, o);
   const { there, bare, owners } = await readSchemaNeeds(client, database, head, {
     ids,
@@ -103,7 +103,7 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
     ...bare.map((name) => `CREATE SCHEMA ${quoteName(name)}`),
     ...made.map(sequenceStatement),
   ];
-  const absence = absenceOf(head, { there, unrestorable });
+  const absence = absenceOf(head, { there, unrestorable, isPartial });
   let jobs = order.mode === "replace" ? 1 : order.options.jobs;
   let isPhased = jobs > 1;
   let turn = 0;

@@ -316,6 +316,54 @@ for (const version of [15, 18] as const) {
         );
       });
 
+      test("extensions and tables of one schema are told apart, and a target may have what lacks", async () => {
+        const { server, source } = await made(`
+          CREATE EXTENSION cube; CREATE EXTENSION earthdistance; CREATE SCHEMA s;
+          CREATE TABLE s.places (c cube); INSERT INTO s.places VALUES ('(1,2)');
+          CREATE TABLE s.earths (e earth); INSERT INTO s.earths VALUES (ll_to_earth(1, 2));
+          CREATE TABLE p (id int PRIMARY KEY); INSERT INTO p VALUES (1);
+          CREATE TABLE s.fk (id int REFERENCES p); INSERT INTO s.fk VALUES (1);
+          CREATE FUNCTION s.counts() RETURNS bigint BEGIN ATOMIC SELECT count(*) FROM p; END;
+          CREATE RULE r AS ON INSERT TO s.fk DO ALSO INSERT INTO p VALUES (new.id)`);
+        const options = optionsOf(server, source);
+        const rows = "SELECT count(*) FROM s.places; SELECT count(*) FROM s.earths; TABLE s.fk";
+
+        const excluded = await backedUp(options, { exclude: ["p"] });
+        assert.deepEqual(excluded.omissions, []);
+        const first = freshName();
+        const one = await restoreTo(optionsOf(server, first), excluded.backup);
+        assert.deepEqual(one.result.differences, []);
+        assert.deepEqual(one.result.warnings, [
+          "public.p is not in the backup, and so what uses it is left out: function s.counts(), " +
+          "rule s.fk r, fk constraint s.fk fk_id_fkey",
+        ]);
+        assert.equal(await server.psql(first, rows), "1\n1\n1");
+
+        const chosen = await backedUp(options, {
+          dumpArgs: ["--schema=s", "--extension=earthdistance"],
+        });
+        assert.deepEqual(chosen.omissions.map(({ objects }) => objects), [[
+          "s.places",
+          "s.earths",
+        ]]);
+        assert.match(chosen.omissions[0]!.hint!, /^Add --dump-arg=--extension=cube\. Or/);
+        const bare = await restoreTo(optionsOf(server, freshName()), chosen.backup);
+        assert.deepEqual([bare.result.differences, bare.result.failures], [[], []]);
+        assert.match(
+          bare.result.warnings.join("\n"),
+          /cube is not in the backup, and so what uses it is left out: extension earthdistance/,
+        );
+
+        const filled = await server.createDatabase();
+        await server.psql(filled, "CREATE EXTENSION cube");
+        const full = await restoreTo(optionsOf(server, filled), chosen.backup);
+        assert.deepEqual(
+          full.result.differences.map(({ name, problem, isFailure }) => [name, problem, isFailure]),
+          [["cube", "extra", false]],
+        );
+        assert.equal(await server.psql(filled, rows), "1\n1\n1");
+      });
+
       test("rows that are in left out partitions, or loaded through a left out table, are told", async () => {
         const { server, source } = await made(family);
         const options = optionsOf(server, source);
