@@ -19,7 +19,7 @@ import { omissionsOf, roundedFloats, type Sight } from "./omissions.ts";
 import { orderViews } from "./order-views.ts";
 import { positionFromDump } from "./position.ts";
 import { rewriteDump } from "./rewrite.ts";
-import { keepDates } from "./settings.ts";
+import { keepDates, keepOldKeys } from "./settings.ts";
 import { readServer, type Server } from "./server.ts";
 import { type ClientTool, requireTool } from "./tools.ts";
 import { dumpFormat } from "./walker.ts";
@@ -71,7 +71,7 @@ export async function dump(
     const onFirst = () => consistentAt = o.runtime.now();
     const { databases: seen } = await withDumpOutput(command, reader, (output) => {
       const bytes = ends.watch(output, onFirst);
-      const kept = keepDates(withoutRows(bytes, tool, sight, plan.settings));
+      const kept = keepOldKeys(keepDates(withoutRows(bytes, tool, sight, plan.settings)));
       const ordered = sight.hasCheckedViews ? orderViews(kept) : kept;
       const addsEvents = hasEndless(sight.programs) &&
         !omitted.some(({ name }) => name === "events") &&

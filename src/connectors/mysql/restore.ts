@@ -28,7 +28,7 @@ import { lookAbroad } from "./other-flavour.ts";
 import { rewriteDump } from "./rewrite.ts";
 import { partOf, select, type Selection } from "./selection.ts";
 import { readServer, type Server } from "./server.ts";
-import { checkUnique } from "./settings.ts";
+import { checkUnique, keepOldKeys } from "./settings.ts";
 import { type ClientTool, complaint, requireTool, toolSpec } from "./tools.ts";
 import { type Abroad, translate, translated } from "./translate.ts";
 import { undo } from "./undo.ts";
@@ -129,7 +129,8 @@ function chosen(
 ): Bytes {
   const targets = new Map(steps.map((step) => [step.from, step]));
   const opened = server.flavour === "MySQL"
-    ? editValues(artifact.open(o), asMysqlTakes)
+    // Dumps of older versions of this program have it not in them.
+    ? editValues(keepOldKeys(artifact.open(o)), asMysqlTakes)
     : artifact.open(o);
   return rewriteDump(complaints === undefined ? opened : checkUnique(opened), {
     rename: (database) => targets.get(database)?.to,

@@ -17,6 +17,19 @@ export function keepDates(bytes: Bytes): Bytes {
 }
 
 /**
+ * Lets foreign keys come back that lead to a key which is not unique: MariaDB and older MySQL have
+ * them, and MySQL since 8.4 refuses to make them unless a session asks for it (ERROR 6125).
+ */
+export function keepOldKeys(bytes: Bytes): Bytes {
+  return withSetting(
+    bytes,
+    "/*!40111 SET @OLD_SQL_NOTES=@@SQL_NOTES",
+    "/*!80400 SET SESSION restrict_fk_on_non_standard_key=0 */;\n" +
+      "/*!40111 SET @OLD_SQL_NOTES=@@SQL_NOTES",
+  );
+}
+
+/**
  * Lets each statement fail alone: with its unique checks off, MariaDB loads an empty table in bulk, and
  * a row that is twice there takes the rows of all statements along (ERROR 1180).
  */

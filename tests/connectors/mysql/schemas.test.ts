@@ -248,6 +248,29 @@ needs("mysql").describe("schemas of MySQL alone", () => {
 });
 
 needs("mysql", "mariadb").describe("schemas of both", () => {
+  test("with foreign keys to keys that are not unique come to MySQL, which makes none", async () => {
+    const to = await mysql.server();
+    for (const flavour of flavours) {
+      const server = await flavour.server();
+      const database = await server.createDatabase();
+      await server.sql(
+        database,
+        `/*!80400 SET restrict_fk_on_non_standard_key = 0 */;
+         CREATE TABLE parent (a INT, KEY (a)); INSERT INTO parent VALUES (1), (1);
+         CREATE TABLE child (a INT, FOREIGN KEY (a) REFERENCES parent (a));
+         INSERT INTO child VALUES (1)`,
+      );
+      const { copy, backup, result } = await copied(flavour, server, database, {
+        to,
+        toFlavour: mysql,
+      });
+      assert.deepEqual(result.differences, []);
+      assert.match(await to.sql(copy, "SHOW CREATE TABLE child"), /FOREIGN KEY/);
+      const sql = new TextDecoder().decode(backup.artifacts[0]!.bytes);
+      assert.equal(sql.match(/restrict_fk_on_non_standard_key/g)?.length, 1);
+    }
+  });
+
   test("with generated columns are not dumped from MySQL by MariaDB's client", async () => {
     const [server, other] = [await mysql.server(), await mariadb.server()];
     const database = await server.createDatabase();
