@@ -95,7 +95,7 @@ export function resultJson(result: RestoreResult): unknown {
 
 /** One database, and what became of it. */
 function describeDone(step: RestoreStep, result: RestoreResult, session: Session): string {
-  const { from, to, mode, keptAs, adopts } = step;
+  const { from, to, mode, keptAs, adopts, part } = step;
   const beside = result.left.find((one) => one.from === from && one.to === to);
   if (beside !== undefined && beside.name !== to) {
     return `${
@@ -108,7 +108,7 @@ function describeDone(step: RestoreStep, result: RestoreResult, session: Session
     : session.paint("green", "restored");
   const kept = keptAs === undefined ? "" : `; the old one is kept as ${keptAs}`;
   const how = adopts === undefined
-    ? doneWords[mode]
+    ? `${doneWords[mode]}${part !== undefined && mode === "replace" ? " in part" : ""}`
     : adopts === to
     ? "taken as it is"
     : `${adopts} taken as it is`;
@@ -137,7 +137,12 @@ function describeStep(step: RestoreStep, session: Session): string {
       return `${name}: is restored beside, then swapped in${kept}`;
     }
     case "replace":
-      return session.paint("red", `${name}: is REPLACED. ${step.loses ?? "Its content is lost."}`);
+      return session.paint(
+        "red",
+        `${name}: ${step.part === undefined ? "is" : "a part of it is"} REPLACED. ${
+          step.loses ?? "Its content is lost."
+        }`,
+      );
   }
 }
 

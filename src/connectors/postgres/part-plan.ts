@@ -138,7 +138,11 @@ export function arrange(
       entries: [
         ...first.map(entryOf),
         ...head.entries.filter((entry) => !isLate(entry)),
-        ...head.entries.filter(isLate),
+        // Also where what stands on rows is restored apart.
+        ...head.entries.filter(isLate).map((entry) => ({
+          ...entry,
+          section: "post-data" as const,
+        })),
         ...last.map(entryOf),
       ],
     },

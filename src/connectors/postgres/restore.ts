@@ -321,7 +321,12 @@ async function load(
     ...{ client, address, tools, serverMajor, ...arranged, database, to, mode },
     ...{ unrestorable, isPartial },
   };
-  const { failures, warnings, leftOut, made } = await loadArchive({ ...order, options, renew }, o);
+  const { failures, warnings, leftOut, made } = await loadArchive({
+    ...order,
+    // Several workers go by sections, and would attach a partition before it has its indexes.
+    options: settled?.part.attachments.length ? { ...options, jobs: 1 } : options,
+    renew,
+  }, o);
   return {
     result: {
       failures,

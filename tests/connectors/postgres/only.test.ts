@@ -468,6 +468,43 @@ for (const version of [15, 18] as const) {
       assert.match(lines.join("\n"), /waits for .*psql of postgres.*pg_terminate_backend/);
     });
 
+    test("a partition joins its table with its own indexes, by several workers and in phases, too", async () => {
+      const server = await started();
+      const source = await server.createDatabase();
+      await server.psql(
+        source,
+        `CREATE TABLE last (n int); CREATE FUNCTION known(int) RETURNS bool LANGUAGE sql AS
+           'SELECT EXISTS (SELECT FROM public.last WHERE n >= $1)';
+         INSERT INTO last VALUES (5);
+         CREATE TABLE p (id int PRIMARY KEY CHECK (known(id))) PARTITION BY RANGE (id);
+         CREATE TABLE p1 PARTITION OF p DEFAULT; CREATE INDEX p_i ON p ((id + 1));
+         INSERT INTO p VALUES (1), (2)`,
+      );
+      const backup = await dumpOf(optionsOf(server, source));
+      for (const jobs of [1, 3]) {
+        const target = await copyOf(server, source);
+        await server.psql(target, "DROP TABLE p1");
+        const { plan, result } = await restoreTo(optionsOf(server, target), backup, {
+          only: ["p1"],
+          jobs,
+        });
+        assert.deepEqual(plan.steps[0]!.part!.used, ["function public.known(integer)"]);
+        assert.deepEqual([result.differences, result.failures], [[], []]);
+        assert.equal(
+          sorted(await contentOf(server, target)),
+          sorted(await contentOf(server, source)),
+        );
+        // All at once, the rows of the one before those of the other.
+        const whole = freshName();
+        const all = await restoreTo(optionsOf(server, whole), backup, { only: ["p"], jobs });
+        assert.deepEqual([all.result.differences, all.result.failures], [[], []]);
+        assert.equal(
+          sorted(await contentOf(server, whole)),
+          sorted(await contentOf(server, source)),
+        );
+      }
+    });
+
     test("who may not drop a table is told before anything is done", async () => {
       const server = await started();
       const source = await server.createDatabase();
