@@ -144,6 +144,17 @@ export function assertDumpArgs(args: readonly string[]): void {
   }
 }
 
+const choosing = [
+  ...["schema", "exclude-schema", "table", "table-and-children", "exclude-table", "extension"],
+  ...["exclude-extension", "exclude-table-and-children", "exclude-table-data"],
+  "exclude-table-data-and-children",
+];
+
+/** Whether arguments choose what is dumped: a part of the database, or rows of a part of it. */
+export function areChoosing(args: readonly string[]): boolean {
+  return readDumpArgs(args).some(({ name }) => choosing.includes(name));
+}
+
 function longName(written: string): string {
   if (names.includes(written)) return written;
   const fitting = names.filter((name) => name.startsWith(written));

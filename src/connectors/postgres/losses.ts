@@ -6,6 +6,7 @@ import { majorOf } from "./archive/head.ts";
 import { plainName, tokensOf } from "./archive/sql.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
+import { areChoosing } from "./dump-args.ts";
 import {
   type Dependent,
   type LostIdentity,
@@ -31,13 +32,14 @@ export interface Losses {
 
 /** Whether a dump may lack something that others need: with everything in it, nothing does. */
 export function isPartial(settings: DumpSettings, omissionArgs: readonly string[]): boolean {
-  return [settings.exclude, settings.dumpArgs, omissionArgs].some((one) => one?.length);
+  return [settings.exclude, omissionArgs].some((one) => one?.length) ||
+    areChoosing(settings.dumpArgs ?? []);
 }
 
 /** Whether a backup lacks something of its databases: what the job left out, or had to. */
 export function isPartialBackup({ settings, omitted }: Pick<Manifest, "settings" | "omitted">) {
-  const { exclude, excludeData, dumpArgs } = settings;
-  return [exclude, excludeData, dumpArgs].some((one) => one?.length) ||
+  const { exclude, excludeData, dumpArgs = [] } = settings;
+  return [exclude, excludeData].some((one) => one?.length) || areChoosing(dumpArgs) ||
     omitted.some(({ name }) => name === "tables" || name === dependentTables);
 }
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertDumpArgs } from "../../../src/connectors/postgres/dump-args.ts";
+import { areChoosing, assertDumpArgs } from "../../../src/connectors/postgres/dump-args.ts";
 import { patternOf } from "../../../src/connectors/postgres/exclusion.ts";
 import type { DumpSettings } from "../../../src/contracts/connector.ts";
 import { needs } from "../../support/needs.ts";
@@ -52,6 +52,15 @@ test("arguments that make of an archive what cannot be restored as it was are re
   // Values are no options, and no names of databases.
   assertDumpArgs(["-t", "-a", "--table", "public.inserts", "-vtother", "--exclude-table=--file"]);
   assertDumpArgs(["--sch=public", "--exclude-table-d", "x", "--lock-wait-timeout", "10s"]);
+});
+
+test("arguments that choose what is dumped are told from others", () => {
+  for (const args of [["-n", "x"], ["-vtx"], ["--exclude-table-d=x"], ["-e", "x"], ["--sche=x"]]) {
+    assert.ok(areChoosing(args), args.join(" "));
+  }
+  for (const args of [[], ["-v"], ["--no-owner", "-sx"], ["--role", "--table"], ["-E", "-nx"]]) {
+    assert.ok(!areChoosing(args), args.join(" "));
+  }
 });
 
 for (const version of [15, 18] as const) {
