@@ -13,8 +13,15 @@ import { gcs as gcsKind } from "./storage/gcs/mod.ts";
 import { local as localKind } from "./storage/local/mod.ts";
 import { s3 as s3Kind } from "./storage/s3/mod.ts";
 
-export { defineConfig, defineConnector, defineStorage } from "./config/declare.ts";
+export {
+  defineConfig,
+  defineConnector,
+  defineStorage,
+  differential,
+  incremental,
+} from "./config/declare.ts";
 export type {
+  ChainInput,
   CompressionInput,
   ConfigInput,
   DatabaseDeclaration,
@@ -25,6 +32,7 @@ export type {
   LogInput,
   RetentionInput,
   RetentionRulesInput,
+  StrategyInput,
 } from "./config/declare.ts";
 
 /** A PostgreSQL server, or some of its databases. */
@@ -54,9 +62,12 @@ export type { Abortable, ByteRange, Bytes } from "./core/bytes.ts";
 export type { Patience } from "./core/retry.ts";
 export type { Environment, Runtime } from "./core/runtime.ts";
 export type { Machine } from "./core/machine.ts";
+export type * from "./contracts/changes.ts";
 export type * from "./contracts/connector.ts";
 export type * from "./contracts/format.ts";
 export type * from "./contracts/inventory.ts";
+export { stepByStep } from "./contracts/recipe.ts";
+export type * from "./contracts/recipe.ts";
 export type { Artifact, Kind, Manifest, Omission, Position, Volume } from "./contracts/manifest.ts";
 export type { ObjectInfo, Storage, StorageKind } from "./contracts/storage.ts";
 /** For the options of plugins; the program's own zod, so that a plugin needs no package. */

@@ -4,10 +4,15 @@ import { postgres } from "./connectors/postgres/mod.ts";
 import { sqlite } from "./connectors/sqlite/mod.ts";
 import type { ConnectorKind } from "./contracts/connector.ts";
 import type { StorageKind } from "./contracts/storage.ts";
+import type { Strategy } from "./contracts/strategy.ts";
 import { azure } from "./storage/azure/mod.ts";
 import { gcs } from "./storage/gcs/mod.ts";
 import { local } from "./storage/local/mod.ts";
 import { s3 } from "./storage/s3/mod.ts";
+import type { ChainOptions } from "./strategies/chain.ts";
+import { differential } from "./strategies/differential.ts";
+import { full } from "./strategies/full.ts";
+import { incremental } from "./strategies/incremental.ts";
 
 /** Every built-in kind of database, in the order in which users read of them. */
 export const connectorKinds: readonly ConnectorKind[] = [
@@ -25,6 +30,19 @@ export const storageKinds: readonly StorageKind[] = [
   gcs,
   azure,
 ];
+
+/** Every strategy, by the name that a job gives it. */
+export const strategies = {
+  full: () => full,
+  incremental,
+  differential,
+} as const satisfies Readonly<Record<string, (options: ChainOptions) => Strategy>>;
+
+/** The name of a strategy. */
+export type StrategyName = keyof typeof strategies;
+
+/** The names of all strategies. */
+export const strategyNames: readonly StrategyName[] = ["full", "incremental", "differential"];
 
 /** What both kinds of kinds have in common. */
 interface Kind {

@@ -9,7 +9,7 @@ import {
   type DatabaseInventory,
   defineConnector,
 } from "dbbackup";
-import { type RestorableChain, type RestorePlan, type Walker, z } from "dbbackup";
+import { type RestorableChain, type RestorePlan, stepByStep, type Walker, z } from "dbbackup";
 
 const options = z.strictObject({ path: z.string() });
 const formatId = "jsonl";
@@ -33,10 +33,11 @@ const kind: ConnectorKind<{ path: string }> = {
     });
   },
   open: ({ path }) => Promise.resolve(openJsonLines(path)),
-  recipe: ({ rawBytesCommand }) => [
-    "# The last line is the mark that the dump is complete; it goes.",
-    `${rawBytesCommand} | sed '$d' > restored.jsonl`,
-  ],
+  recipe: (chain) =>
+    stepByStep(chain, ({ rawBytesCommand }) => [
+      "# The last line is the mark that the dump is complete; it goes.",
+      `${rawBytesCommand} | sed '$d' > restored.jsonl`,
+    ]),
   jobName: ({ path }) => basename(path, ".jsonl"),
 };
 

@@ -7,6 +7,7 @@ import type { Manifest } from "../contracts/manifest.ts";
 import type { Storage } from "../contracts/storage.ts";
 import { type Abortable, type Bytes, bytesOf, collect } from "../core/bytes.ts";
 import { BackupError } from "../core/errors.ts";
+import { canonicalJson } from "../core/json.ts";
 import { openArtifact } from "./artifact-reader.ts";
 
 // Names and counts of a million tables; more is no inventory.
@@ -72,17 +73,6 @@ export async function assertRecorded(
 /** What is known before the inventory is written. */
 function recordOf({ restoreText: _, artifacts, ...manifest }: Manifest) {
   return { ...manifest, artifacts: artifacts.filter(({ role }) => role !== "inventory") };
-}
-
-/** JSON with the fields of objects in the order of their names: equal for equal values. */
-function canonicalJson(value: unknown): string | undefined {
-  return JSON.stringify(
-    value,
-    (_, part: unknown) =>
-      typeof part === "object" && part !== null && !Array.isArray(part)
-        ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => a < b ? -1 : 1))
-        : part,
-  );
 }
 
 /**

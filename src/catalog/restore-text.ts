@@ -1,29 +1,25 @@
 import type { Artifact, Manifest } from "../contracts/manifest.ts";
+import type { RecipeArtifact, RecipeStep } from "../contracts/recipe.ts";
 import { formatBytes } from "../core/text.ts";
+import { folderOf } from "./manifest.ts";
 
 /** The file that tells how to restore without dbbackup. */
 export const restoreTextName = "RESTORE.txt";
 
-/** How one artifact is restored by hand. */
-export interface RestoreRecipe {
-  readonly artifact: Artifact;
-  /** A pipeline that prints the raw bytes, to be run inside the backup's folder. */
-  readonly rawBytesCommand: string;
-  /** Lines for `sh`. */
-  readonly commands: readonly string[];
-}
-
 /**
- * The content of RESTORE.txt: the exact standard commands for this very backup, for somebody without
- * dbbackup at three in the morning. The whole file is also a shell script's worth of commands: every
- * line that is not one starts with `#`.
+ * The content of RESTORE.txt: the exact standard commands for this very backup and all that it builds
+ * on, for somebody without dbbackup at three in the morning. The whole file is also a shell script's
+ * worth of commands: every line that is not one starts with `#`.
+ *
+ * @param chain the full backup first, this one last
  */
-export function restoreText(manifest: Manifest, recipes: readonly RestoreRecipe[]): string {
+export function restoreText(chain: readonly Manifest[], recipe: readonly RecipeStep[]): string {
+  const last = chain.at(-1)!;
   const lines = [
-    ...heading(manifest),
-    ...checks(manifest.artifacts),
-    ...keys(manifest.artifacts),
-    ...recipes.flatMap((recipe, index) => section(recipe, index + 2, manifest)),
+    ...heading(last, chain.slice(0, -1)),
+    ...checks(chain),
+    ...keys(chain.flatMap(({ artifacts }) => artifacts)),
+    ...recipe.flatMap((step, index) => section(step, index + 2, last)),
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -34,12 +30,13 @@ const stopAtFailure = [
   'case "$-" in *i*) ;; *) set -e; if (set -o pipefail) 2>/dev/null; then set -o pipefail; fi ;; esac',
 ];
 
-function heading(manifest: Manifest): string[] {
+function heading(manifest: Manifest, before: readonly Manifest[]): string[] {
   const { source, tool } = manifest;
-  const parent = manifest.parent === null ? [] : [
+  const parents = before.length === 0 ? [] : [
     "#",
-    `# THIS BACKUP IS ONLY A PART. It builds on backup ${manifest.parent.id}: restore that one`,
-    "# first, by its own RESTORE.txt, and this one on top of it.",
+    "# THIS BACKUP IS ONLY A PART. It builds on these, whose folders have to lie beside its own, by",
+    "# the names that they have; the commands below restore them all, up to this one:",
+    ...before.map((one) => comment(`  ${folderNameOf(one)}  ${one.kind}, ${one.consistentAt}`)),
   ];
   const omitted = manifest.omitted.length === 0 ? [] : [
     "#",
@@ -53,11 +50,19 @@ function heading(manifest: Manifest): string[] {
     comment(`Database  ${source.flavour} ${source.version}`),
     comment(`Data of   ${manifest.consistentAt}`),
     comment(`Made by   ${tool.name} ${tool.version}`),
-    ...parent,
+    ...parents,
     ...omitted,
     "#",
-    "# Lines that start with # are remarks, all others are commands for sh. Copy this whole folder",
-    "# to a disk, go into it, and run the commands from top to bottom. Read the remarks first.",
+    ...before.length === 0
+      ? [
+        "# Lines that start with # are remarks, all others are commands for sh. Copy this whole folder",
+        "# to a disk, go into it, and run the commands from top to bottom. Read the remarks first.",
+      ]
+      : [
+        "# Lines that start with # are remarks, all others are commands for sh. Copy all these folders",
+        "# to a disk, beside each other, go into this one, and run the commands from top to bottom.",
+        "# Read the remarks first.",
+      ],
     "# Run as a whole (sh RESTORE.txt) it stops at the first command that fails. Pasted into a shell,",
     "# which this does not close, it goes on: look at what each command says before the next.",
     "# With dbbackup at hand, this does it all:  " +
@@ -71,24 +76,36 @@ function heading(manifest: Manifest): string[] {
 const stopMessage =
   "echo 'STOP: these files are not whole. Take another copy or an older backup.' >&2";
 
-function checks(artifacts: readonly Artifact[]): string[] {
+function checks(chain: readonly Manifest[]): string[] {
+  const last = chain.at(-1)!;
+  const files = chain.flatMap((manifest) => {
+    const folder = manifest === last ? "" : `../${folderNameOf(manifest)}/`;
+    return manifest.artifacts.flatMap(({ volumes }) => volumes)
+      .map(({ name, sha256 }) => `${sha256}  ${folder}${name}`);
+  });
   return [
     "# 1. Check that the files are whole. Every line must end in OK; if one does not, stop here and",
     "#    take the copy from another destination or an older backup.",
     "",
     `sha256sum -c <<'END' || { ${stopMessage}; false; }`,
-    ...artifacts.flatMap(({ volumes }) => volumes).map(({ name, sha256 }) => `${sha256}  ${name}`),
+    ...files,
     "END",
     "",
   ];
 }
 
+function folderNameOf(manifest: Manifest): string {
+  return folderOf(manifest).split("/")[1]!;
+}
+
 /** What an encrypted backup needs before anything else can be read. */
 function keys(artifacts: readonly Artifact[]): string[] {
-  const codec = artifacts.flatMap(({ codecs }) => codecs).find(({ id }) => id === "age");
-  if (codec === undefined) return [];
-  const recipients = codec.parameters?.["recipients"];
-  if (!Array.isArray(recipients)) {
+  const encrypted = artifacts.flatMap(({ codecs }) => codecs).filter(({ id }) => id === "age");
+  if (encrypted.length === 0) return [];
+  const recipients = [
+    ...new Set(encrypted.flatMap(({ parameters }) => textsOf(parameters?.["recipients"]))),
+  ];
+  if (recipients.length === 0) {
     return [
       "#    The files are encrypted with a passphrase: age asks for it on the terminal, once a file.",
       "",
@@ -105,20 +122,29 @@ function keys(artifacts: readonly Artifact[]): string[] {
   ];
 }
 
-function section(recipe: RestoreRecipe, number: number, { source }: Manifest): string[] {
-  const { artifact, rawBytesCommand, commands } = recipe;
-  const databases = artifact.databases.map((name) => JSON.stringify(name)).join(", ");
-  const what = artifact.databases.length === 0
-    ? `the ${artifact.role} of the ${source.flavour} server`
-    : `the ${artifact.role} of ${databases}`;
+function textsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((one) => typeof one === "string") : [];
+}
+
+function section({ title, reads, commands }: RecipeStep, number: number, last: Manifest): string[] {
+  const [first] = reads;
   return [
-    comment(`${number}. Restore ${what}.`),
-    comment(`   Uncompressed it is ${formatBytes(artifact.rawBytes)}. This prints it:`),
-    comment(`   ${rawBytesCommand}`),
+    comment(`${number}. ${title ?? (first === undefined ? "Finish" : titleOf(first, last))}.`),
+    ...reads.flatMap(({ artifact, rawBytesCommand }) => [
+      comment(`   Uncompressed it is ${formatBytes(artifact.rawBytes)}. This prints it:`),
+      comment(`   ${rawBytesCommand}`),
+    ]),
     "",
     ...commands,
     "",
   ];
+}
+
+function titleOf({ artifact: { role, databases } }: RecipeArtifact, { source }: Manifest): string {
+  const names = databases.map((name) => JSON.stringify(name)).join(", ");
+  return databases.length === 0
+    ? `Restore the ${role} of the ${source.flavour} server`
+    : `Restore the ${role} of ${names}`;
 }
 
 /** A remark on one line, whatever is in it. */

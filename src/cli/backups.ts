@@ -13,11 +13,6 @@ import type { Session } from "./session.ts";
 import { BackupError } from "../core/errors.ts";
 import { suggestion } from "../core/text.ts";
 
-/** Stored bytes of a backup's artifacts. */
-export function storedBytesOf(manifest: Manifest): number {
-  return manifest.artifacts.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-}
-
 /** Each mark once, the newest of its type: several destinations may carry the same. */
 export function marksOf(marks: readonly Mark[]): Mark[] {
   const newest = new Map<string, Mark>();

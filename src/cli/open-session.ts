@@ -101,7 +101,9 @@ export async function openSession(
         stateDir: loaded?.stateDir ?? defaultStateDir(host),
         ...(flags.config === undefined ? {} : { configFlags: ["--config", flags.config] }),
         keyring: givenKeyring(keys, session),
-        onProgress: (state) => line.update(state),
+        onEvent(event) {
+          if (event.type === "stage" || event.type === "progress") line.update(event);
+        },
       };
     },
     print(text) {

@@ -1,10 +1,10 @@
 import { formatBytes, formatDuration } from "../core/text.ts";
-import type { Progress } from "../jobs/shared/context.ts";
+import type { ProgressEvent } from "../contracts/run.ts";
 import type { Output } from "./host.ts";
 
 /** One line on the terminal that is rewritten as the work goes on. */
 export interface ProgressLine {
-  update(progress: Progress): void;
+  update(progress: Omit<ProgressEvent, "type">): void;
   /** Takes the line away, so that something else can be written. */
   clear(): void;
 }
@@ -55,7 +55,7 @@ export function createProgressLine(output: Output, label: string): ProgressLine 
 /** The words of the line: stage, bytes in and out, rate, time, and the rest where it is known. */
 export function formatProgress(
   label: string,
-  { stage, rawBytes, storedBytes, totalBytes }: Progress,
+  { stage, rawBytes, storedBytes, totalBytes }: Omit<ProgressEvent, "type">,
   times: { elapsedMs: number; stageMs: number; stageBytes: number },
 ): string {
   const rate = times.stageMs > 0 ? times.stageBytes / (times.stageMs / 1000) : 0;

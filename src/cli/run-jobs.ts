@@ -1,10 +1,10 @@
 import type { JobDefinition } from "../config/model.ts";
+import { reportRun } from "../jobs/backup/report.ts";
 import { runBackup } from "../jobs/backup/run.ts";
-import type { RunResult } from "../jobs/backup/types.ts";
+import type { RunResult } from "../contracts/run.ts";
 import { BackupError, type ErrorCode, exitStatusOf } from "../core/errors.ts";
-import { formatBytes, formatDuration } from "../core/text.ts";
 import { rawBytesOf } from "../catalog/seal.ts";
-import { storedBytesOf } from "./backups.ts";
+import { storedBytesOf } from "../catalog/sizes.ts";
 import type { Outcome } from "./command.ts";
 import { errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";
@@ -48,37 +48,16 @@ function codesOf(result: RunResult): ErrorCode[] {
 }
 
 function describeRun(result: RunResult, session: Session): string {
-  const { manifest, job, status } = result;
-  const took = formatDuration(result.finishedAt.getTime() - result.startedAt.getTime());
-  const lines: string[] = [];
-  if (manifest === undefined) {
-    lines.push(`${session.paint("red", "failed")}  ${job}, after ${took}`);
-  } else {
-    const word = status === "success"
-      ? session.paint("green", "backed up")
-      : session.paint("yellow", "partly backed up");
-    const size = `${formatBytes(rawBytesOf(manifest))} → ${formatBytes(storedBytesOf(manifest))}`;
-    lines.push(`${word}  ${job} as ${manifest.id}, ${size}, in ${took}`);
+  const { verdict, summary, kind, places, omitted, warnings } = reportRun(result);
+  const colour = { success: "green", partial: "yellow", failure: "red" } as const;
+  const lines = [`${session.paint(colour[result.status], verdict)}  ${summary}`];
+  if (kind !== undefined) lines.push(`  ${kind}`);
+  for (const { place, state, isFailure, hint } of places) {
+    lines.push(`  ${place} ${isFailure ? session.paint("red", state) : state}`);
+    if (hint !== undefined) lines.push(`    hint: ${hint}`);
   }
-  for (const destination of result.destinations) {
-    const state = destination.status === "committed"
-      ? "has it"
-      : session.paint("red", `failed: ${destination.error.message} (${destination.error.code})`);
-    const { name, location } = destination;
-    // A URL of the command line says it all, but for what stands behind the "?".
-    const isSame = name.split("?")[0] === location.split("?")[0];
-    const place = isSame ? location : `${name} (${location})`;
-    lines.push(`  ${place} ${state}`);
-    // The run's own error has the first one's.
-    const isTold = destination.status === "failed" && destination.error === result.error?.cause;
-    if (destination.status === "failed" && !isTold && destination.error.hint !== undefined) {
-      lines.push(`    hint: ${destination.error.hint}`);
-    }
-  }
-  for (const { name, reason } of manifest?.omitted ?? []) {
-    lines.push(`  left out, as accepted: ${name}: ${reason}`);
-  }
-  for (const warning of result.warnings) lines.push(`  warning: ${warning}`);
+  for (const one of omitted) lines.push(`  left out, as accepted: ${one}`);
+  for (const warning of warnings) lines.push(`  warning: ${warning}`);
   return lines.join("\n");
 }
 
@@ -93,6 +72,8 @@ function runJson(result: RunResult, session: Session): unknown {
     backup: manifest === undefined ? null : {
       id: manifest.id,
       kind: manifest.kind,
+      parent: manifest.parent?.id ?? null,
+      strategy: manifest.strategy ?? null,
       consistentAt: manifest.consistentAt,
       rawBytes: rawBytesOf(manifest),
       storedBytes: storedBytesOf(manifest),
@@ -103,6 +84,12 @@ function runJson(result: RunResult, session: Session): unknown {
       location: one.location,
       status: one.status,
       error: one.status === "failed" ? errorJson(one.error, session.secrets) : null,
+    })),
+    pruned: result.pruned.map(({ name, location, dropped, error }) => ({
+      name,
+      location,
+      dropped,
+      error: error === undefined ? null : errorJson(error, session.secrets),
     })),
     warnings: result.warnings.map((warning) => session.secrets.redact(warning)),
     error: error === undefined ? null : errorJson(error, session.secrets),

@@ -8,7 +8,7 @@ import { defaultRetryMs } from "../core/retry.ts";
 import type { Environment } from "../core/runtime.ts";
 import type { Secret, Secrets } from "../core/secret.ts";
 import { nearest } from "../core/text.ts";
-import { kindOfUrl, schemeOf } from "../registry.ts";
+import { kindOfUrl, schemeOf, strategies } from "../registry.ts";
 import { settingsOf } from "./build.ts";
 import {
   type Compression,
@@ -162,6 +162,7 @@ export function adHocJob(
     retryTimeoutMs,
     accept: flags.accept,
     settings: settingsOf(flags, kind),
+    strategy: strategies.full(),
     volumeBytes: flags.volumeBytes ?? defaultVolumeBytes,
     retention: undefined,
     timezone: systemTimeZone(),

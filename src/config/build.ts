@@ -6,6 +6,7 @@ import { findCodec } from "../codecs/mod.ts";
 import type { DumpSettings } from "../contracts/connector.ts";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
+import type { Strategy } from "../contracts/strategy.ts";
 import { hasCode } from "../core/errors.ts";
 import { defaultRetryMs } from "../core/retry.ts";
 import type { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
@@ -31,6 +32,7 @@ import {
   type ParsedJob,
   type ParsedRetentionPolicy,
 } from "./schema.ts";
+import { strategies } from "../registry.ts";
 import { parseDuration, parseSize } from "./units.ts";
 
 /** What a config is built on. */
@@ -159,6 +161,7 @@ function buildJob(
   checkLevel(job, [...path, "compression", "level"], problems);
   checkEncryption(written.encryption, [...path, "encryption"], problems);
   checkRetention(written, path, destinations, problems);
+  checkStrategy(job, path, database.kind, problems);
   const { kind } = database;
   const retryTimeoutMs = parseDuration(job.retryTimeout ?? "") ?? defaultRetryMs;
   return {
@@ -177,11 +180,45 @@ function buildJob(
     // A default that this kind does not know is meant for the jobs of another kind.
     accept: (job.accept ?? []).filter((one) => kind.omissions.includes(one)),
     settings: settingsOf(job, kind),
+    strategy: strategyOf(job.strategy),
     volumeBytes: parseSize(job.volumeSize ?? "") ?? defaultVolumeBytes,
     retention: retentionOf(job.retention),
     timezone: job.timezone ?? systemTimeZone(),
     abandonedAfterMs: parseDuration(job.abandonedAfter ?? "") ?? defaultAbandonedAfterMs,
   };
+}
+
+/** Every kind of backup that a strategy takes is one that the kind of database has. */
+function checkStrategy(
+  job: ParsedJob,
+  path: ConfigPath,
+  { title, kinds = ["full"] }: ConnectorKind,
+  problems: Problem[],
+): void {
+  const strategy = strategyOf(job.strategy);
+  const lacking = strategy.kinds.find((kind) => !kinds.includes(kind));
+  if (lacking !== undefined) {
+    problems.push({
+      path: [...path, "strategy"],
+      found: `"${strategy.id}", and ${title} has no ${lacking} backups here`,
+      expected: `a strategy of ${kinds.join(" and ")} backups`,
+    });
+  }
+  const options = typeof job.strategy === "object" ? job.strategy : undefined;
+  if (options?.type !== "full" || options.fullEvery === undefined) return;
+  problems.push({
+    path: [...path, "strategy", "fullEvery"],
+    found: "a time between full backups",
+    expected: 'none, as every backup of "full" is one',
+  });
+}
+
+function strategyOf(strategy: ParsedJob["strategy"]): Strategy {
+  const { type = "full", fullEvery } = typeof strategy === "string"
+    ? { type: strategy }
+    : strategy ?? {};
+  const fullEveryMs = parseDuration(fullEvery ?? "");
+  return strategies[type](fullEveryMs === undefined ? {} : { fullEveryMs });
 }
 
 /** A destination with rules of its own must be one of the job's. */

@@ -141,6 +141,8 @@ export const contracts = `
     role: string;
     databases: string[];
     format: string;
+    from?: Position | undefined;
+    to?: Position | undefined;
     codecs: { id: string; parameters?: Record<string, unknown> | undefined; [key: string]: unknown }[];
     rawBytes: number;
     rawSha256: string;
@@ -157,6 +159,9 @@ export const contracts = `
     /** A Kind; later versions may know more. */
     kind: string;
     parent: { id: string; manifestSha256: string; [key: string]: unknown } | null;
+    strategy?:
+      | { id: string; reason: string; wanted?: string | undefined; [key: string]: unknown }
+      | undefined;
     source: {
       kind: string;
       id: string;
@@ -170,6 +175,7 @@ export const contracts = `
     startedAt: string;
     finishedAt: string;
     consistentAt: string;
+    window?: { from: string; to: string; [key: string]: unknown } | undefined;
     position: {
       from?: Position | undefined;
       to?: Position | undefined;
@@ -190,6 +196,94 @@ export const contracts = `
     restoreText?: { bytes: number; sha256: string; [key: string]: unknown } | undefined;
     [key: string]: unknown;
   }
+
+  /** From where a next backup would go on: what \`inspect\` is asked about. */
+  export interface Since {
+    /** What it would be. */
+    readonly kind: Kind;
+    /** What it would build on; its \`position.to\` is where it would start. */
+    readonly parent: Manifest;
+  }
+
+  /**
+   * Whether the change log still goes on from where the parent ended: the log is there, nothing of it
+   * is gone, and it is the same history (timeline, generation, names used anew).
+   */
+  export type Continuation =
+    | { readonly isPossible: true }
+    | {
+      readonly isPossible: false;
+      /** Why not, for people, as the rest of a sentence: \`binlog.000007 was purged\`. */
+      readonly reason: string;
+    };
+
+  /** How far a restore goes: up to this moment, or up to and with this position. */
+  export type Until = { readonly at: Date } | { readonly position: Position };
+
+  /** The moments that a backup can be restored to, with what it builds on; both ends included. */
+  export interface Window {
+    readonly from: Date;
+    readonly to: Date;
+  }
+
+  /** How the positions of a kind's change log relate. */
+  export interface Positions {
+    /**
+     * Negative where \`a\` is before \`b\`, positive where it is after it, 0 where nothing lies between
+     * them; undefined where they are of different histories, or not both of this kind's log.
+     */
+    compare(a: Position, b: Position): number | undefined;
+    /**
+     * Reads what people write: \`0/1ECB830@1\`, \`binlog.000007:154\`.
+     *
+     * @throws BackupError \`usage/bad-position\`
+     */
+    parse?(text: string): Position;
+    /** The same text, for people; absent: its fields. */
+    format?(position: Position): string;
+  }
+
+  /** What RESTORE.txt needs to know about one artifact to print its commands. */
+  export interface RecipeArtifact {
+    readonly artifact: Artifact;
+    /**
+     * A shell pipeline that prints the artifact's raw bytes, run inside the folder of the backup that
+     * is restored, whichever backup of the chain the artifact is of:
+     * \`cat ../20261123T030000Z_full_k3v9x2ma_s41f0c2/dump-001-shop.pgdump.gz | gzip -dc\`.
+     */
+    readonly rawBytesCommand: string;
+  }
+
+  /** One backup of a chain, for its recipe. */
+  export interface RecipeBackup {
+    readonly manifest: Manifest;
+    /** In the order of restoring, without the inventory. */
+    readonly artifacts: readonly RecipeArtifact[];
+  }
+
+  /** A full backup and what builds on it, oldest first; the one that RESTORE.txt is of is the last. */
+  export type RecipeChain = readonly RecipeBackup[];
+
+  /** One step of a recipe, a numbered section of RESTORE.txt. */
+  export interface RecipeStep {
+    /** What it does, as in \`Restore the dump of "shop"\`; absent: restoring its one artifact. */
+    readonly title?: string;
+    /** What it reads; their sizes, and how each is printed, are said before the commands. */
+    readonly reads: readonly RecipeArtifact[];
+    /** The standard commands, one a line, \`#\` for remarks; run by \`sh\` in the last backup's folder. */
+    readonly commands: readonly string[];
+  }
+
+  /** What a recipe for a single artifact is made from. */
+  export interface RecipeInput extends RecipeArtifact {
+    readonly manifest: Manifest;
+  }
+
+  /** The recipe of a kind whose backups are restored artifact by artifact, a step for each. */
+  export function stepByStep(
+    chain: RecipeChain,
+    commands: (input: RecipeInput) => string[],
+  ): RecipeStep[];
 
   /** What kind of thing an {@link InventoryObject} is, in the words of its engine. */
   export type ObjectType =
@@ -348,6 +442,8 @@ export const contracts = `
     readonly capabilities: readonly Kind[];
     /** Where its change log stands now, where it keeps one. */
     readonly position?: Position;
+    /** Whether its log goes on from {@link InspectOptions.since}; absent where it was not asked. */
+    readonly continues?: Continuation;
     /** The server's clock minus ours, in milliseconds; null where it cannot be told. */
     readonly clockOffsetMs: number | null;
     /** An estimate of the raw dump's size, for progress; undefined where there is none. */
@@ -377,11 +473,24 @@ export const contracts = `
     readonly restoreArgs?: readonly string[];
   }
 
+  /** What a source is asked about. */
+  export interface InspectOptions extends Abortable {
+    readonly settings?: DumpSettings;
+    /** The job's name: what the source keeps for it, such as a slot, is named after it. */
+    readonly job?: string;
+    /** What a next backup would build on; then {@link SourceInfo.continues} answers. */
+    readonly since?: Since;
+  }
+
   /** What to dump. */
   export interface DumpPlan {
     readonly kind: Kind;
-    /** The parent's manifest, for kinds that build on one. */
-    readonly parent?: Manifest;
+    /** The job's name, see {@link InspectOptions.job}; absent: the source keeps nothing for it. */
+    readonly job?: string;
+    /** True where later backups may build on it: it is to be taken so that they can. Default false. */
+    readonly isBase?: boolean;
+    /** What it builds on, for kinds that do; its artifacts can be read. */
+    readonly parent?: OpenableBackup;
     readonly settings: DumpSettings;
     /** Milliseconds of silence from the tool after which the dump fails. */
     readonly stallMs: number;
@@ -389,13 +498,16 @@ export const contracts = `
 
   /** The head of an artifact that a dump is about to emit. */
   export interface ArtifactHead {
-    readonly role: "dump" | "accounts";
+    /** \`dump\`, \`accounts\`, \`log\`, or another of {@link ConnectorKind.roles}. */
+    readonly role: string;
     /** The databases inside, by their real names. */
     readonly databases: readonly string[];
     /** {@link ArtifactFormat} id. */
     readonly format: string;
     /** A readable part of the file name; escaped and shortened by the catalog. */
     readonly slug: string;
+    /** Where a piece of the change log starts and ends; asked once its bytes are over. */
+    readonly span?: () => { readonly from: Position; readonly to: Position };
   }
 
   /**
@@ -409,10 +521,17 @@ export const contracts = `
 
   /** What a finished dump knows about itself. */
   export interface DumpResult {
+    /** Where it starts in the change log; of what builds on another, exactly that one's \`to\`. */
     readonly from?: Position;
+    /** Where it ends, and where the next one has to start. */
     readonly to?: Position;
-    /** The moment whose data the dump shows. */
+    /** The moment whose data the dump shows; the latest, where it can be restored to several. */
     readonly consistentAt: Date;
+    /**
+     * The moments that it can be restored to, where a log is kept: of a full one that others build on
+     * the moment alone that it is consistent at, else from its parent's last one on.
+     */
+    readonly window?: Window;
     readonly inventory: Inventory;
     /** What was in fact left out, a subset of what the job accepts. */
     readonly omitted: readonly Omission[];
@@ -428,11 +547,14 @@ export const contracts = `
     open(o: Abortable): Bytes;
   }
 
-  /** One backup of a chain. */
-  export interface RestorableBackup {
+  /** A stored backup whose artifacts can be read. */
+  export interface OpenableBackup {
     readonly manifest: Manifest;
     readonly artifacts: readonly RestorableArtifact[];
-    /** Undefined for a backup whose inventory cannot be read. */
+  }
+
+  /** One backup of a chain. */
+  export interface RestorableBackup extends OpenableBackup {
     readonly inventory: Inventory;
   }
 
@@ -464,6 +586,11 @@ export const contracts = `
     readonly restoreArgs: readonly string[];
     /** The backup's id, for the names of databases restored beside and kept. */
     readonly backupId: string;
+    /**
+     * Where to stop, inside the window of the chain's last backup; absent: at its end. Given only where
+     * that backup has a window.
+     */
+    readonly until?: Until;
   }
 
   /** What a restore is going to do to one database. */
@@ -559,16 +686,26 @@ export const contracts = `
     /** Where this is, for people and without secrets: \`postgres://shop@db:5432/shop\`. */
     readonly location: string;
     /** Tests the connection and looks at the source; changes nothing. */
-    inspect(o: Abortable & { settings?: DumpSettings; since?: Position }): Promise<SourceInfo>;
+    inspect(o: InspectOptions): Promise<SourceInfo>;
     /** The databases that a dump would hold, by name. */
     databases(o: Abortable): Promise<string[]>;
     /**
      * Dumps everything of the plan, artifact after artifact.
      *
      * @throws BackupError \`dump/tool-missing\`, \`dump/tool-too-old\`, \`dump/failed\`, \`dump/stalled\`,
-     * \`verification/truncated\`
+     * \`verification/truncated\`; \`dump/cannot-continue\` when it turns out that it cannot build on the
+     * parent after all: then a full backup is taken; \`usage/kind-unsupported\`
      */
     dump(plan: DumpPlan, emit: Emit, o: Abortable): Promise<DumpResult>;
+    /**
+     * Told when a backup is committed at every destination that its run still feeds, and only then: up
+     * to its \`position.to\` the source may let go of its log. It may be told again of the same backup, by
+     * another process or machine: after a crash before it was told, the next run tells it before it goes
+     * on. So it moves what the source keeps forward, never back, and takes what is done already.
+     *
+     * Absent where the source keeps nothing for the job.
+     */
+    acknowledge?(manifest: Manifest, o: Abortable): Promise<void>;
     /**
      * Finds out what a restore onto this connection would do; changes nothing.
      *
@@ -601,17 +738,6 @@ export const contracts = `
     close(): Promise<void>;
   }
 
-  /** What RESTORE.txt needs to know about one artifact to print its commands. */
-  export interface RecipeInput {
-    readonly artifact: Artifact;
-    readonly manifest: Manifest;
-    /**
-     * A shell pipeline that prints the artifact's raw bytes, run inside the backup's folder:
-     * \`cat dump-001-shop.pgdump.gz | gzip -dc\`.
-     */
-    readonly rawBytesCommand: string;
-  }
-
   /** How the user tells a source from others. */
   export interface DeclaredSource {
     /** The option \`source\`, or the address without user, password and parameters. */
@@ -638,6 +764,12 @@ export const contracts = `
     readonly omissions: readonly string[];
     /** The formats of its artifacts. */
     readonly formats: readonly ArtifactFormat[];
+    /** The roles of artifacts that it restores; default \`dump\` and \`accounts\`. */
+    readonly roles?: readonly string[];
+    /** The kinds of backup that it has on servers that allow it; default \`full\` alone. */
+    readonly kinds?: readonly Kind[];
+    /** How positions of its change log relate; default: only the same position joins itself. */
+    readonly positions?: Positions;
     /**
      * Reads options out of a URL.
      *
@@ -654,10 +786,10 @@ export const contracts = `
      */
     declaredSource?(options: O, o: { runtime: Runtime }): Promise<DeclaredSource>;
     /**
-     * The standard commands that restore this artifact without dbbackup, one a line, \`#\` for remarks;
-     * run inside the backup's folder by \`sh\`.
+     * The standard commands that restore a chain to the state of its last backup without dbbackup, from
+     * the full backup on; see {@link RecipeStep}.
      */
-    recipe(input: RecipeInput): string[];
+    recipe(chain: RecipeChain): RecipeStep[];
     /** The default name of an ad-hoc job: the database's, or the host's where all are meant. */
     jobName(options: O): string;
   }

@@ -164,6 +164,26 @@ const configuration = `
     | { readonly recipients: readonly string[] }
     | { readonly passphrase: Secret };
 
+  /** What each run takes: full backups, or chains of a full one and what builds on it. */
+  export type StrategyInput =
+    | "full"
+    | "incremental"
+    | "differential"
+    | {
+      readonly type: "full" | "incremental" | "differential";
+      /** From the start of one full backup to that of the next. Default "7d". */
+      readonly fullEvery?: string;
+    };
+  /** How chains are made. */
+  export interface ChainInput {
+    /** From the start of one full backup to that of the next. Default "7d". */
+    readonly fullEvery?: string;
+  }
+  /** Each backup has the changes since the last one of any kind, until a full one is due. */
+  export function incremental(options?: ChainInput): StrategyInput;
+  /** Each backup has the changes since the last full one, until a full one is due. */
+  export function differential(options?: ChainInput): StrategyInput;
+
   /** Everything of a job but its database and destinations. */
   export interface JobSettingsInput {
     /** Default "gzip". */
@@ -190,6 +210,8 @@ const configuration = `
     readonly dumpArgs?: readonly string[];
     /** More arguments for the restore tool. Every user of the machine can see them. */
     readonly restoreArgs?: readonly string[];
+    /** What each run takes. Default "full". */
+    readonly strategy?: StrategyInput;
     /** The size at which an artifact is cut into volumes. Default "100GiB". */
     readonly volumeSize?: string;
     /** The time zone whose days and weeks retention counts: "Europe/Berlin". Default the system's. */

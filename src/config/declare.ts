@@ -39,6 +39,33 @@ export type EncryptionInput =
   | { readonly recipients: readonly string[] }
   | { readonly passphrase: Secret };
 
+/** What each run takes: full backups, or chains of a full one and what builds on it. */
+export type StrategyInput =
+  | "full"
+  | "incremental"
+  | "differential"
+  | {
+    readonly type: "full" | "incremental" | "differential";
+    /** From the start of one full backup to that of the next. Default `"7d"`. */
+    readonly fullEvery?: string;
+  };
+
+/** How chains are made. */
+export interface ChainInput {
+  /** From the start of one full backup to that of the next. Default `"7d"`. */
+  readonly fullEvery?: string;
+}
+
+/** Each backup has the changes since the last one of any kind, until a full one is due. */
+export function incremental(options: ChainInput = {}): StrategyInput {
+  return { type: "incremental", ...options };
+}
+
+/** Each backup has the changes since the last full one, until a full one is due. */
+export function differential(options: ChainInput = {}): StrategyInput {
+  return { type: "differential", ...options };
+}
+
 /** Everything of a job but what it backs up and where to; any of it can be in `defaults`. */
 export interface JobSettingsInput {
   /** Default `"gzip"`. */
@@ -65,6 +92,8 @@ export interface JobSettingsInput {
   readonly dumpArgs?: readonly string[];
   /** More arguments for the restore tool. Every user of the machine can see them. */
   readonly restoreArgs?: readonly string[];
+  /** What each run takes. Default `"full"`. */
+  readonly strategy?: StrategyInput;
   /** The size at which an artifact is cut into a further volume. Default `"100GiB"`. */
   readonly volumeSize?: string;
   /** The time zone whose days and weeks retention counts: `"Europe/Berlin"`. Default the system's. */

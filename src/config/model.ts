@@ -1,6 +1,7 @@
 import type { RetentionPolicy } from "../catalog/retention.ts";
 import type { ConnectorKind, DumpSettings } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
+import type { Strategy } from "../contracts/strategy.ts";
 import type { Secret } from "../core/secret.ts";
 
 /** A database as declared: its kind and the kind's own options, parsed but not resolved. */
@@ -56,6 +57,8 @@ export interface JobDefinition {
   /** Names of omissions that are known and accepted. */
   readonly accept: readonly string[];
   readonly settings: DumpSettings;
+  /** Decides what each run takes. */
+  readonly strategy: Strategy;
   /** The size at which an artifact is cut into a further volume; default 100 GiB. */
   readonly volumeBytes: number;
   /** Undefined where nothing is ever dropped. */

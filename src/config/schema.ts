@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Secret } from "../core/secret.ts";
+import { type StrategyName, strategyNames } from "../registry.ts";
 import { isTimeZone, timeZones } from "../catalog/periods.ts";
 import { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
 import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
@@ -62,6 +63,16 @@ const retention = z.strictObject({
     .describe("Destinations with other rules, by name: each replaces all of the rules above."),
 });
 
+const strategyName = z.enum(strategyNames as readonly [StrategyName, ...StrategyName[]]);
+const strategy = z.union([
+  strategyName,
+  z.strictObject({
+    type: strategyName,
+    fullEvery: duration.optional()
+      .describe('From the start of one full backup to that of the next. Default "7d".'),
+  }),
+], { error: 'expected "full", "incremental", "differential" or { type, fullEvery }' });
+
 const timezoneError = 'expected the name of a time zone such as "Europe/Berlin" or "UTC"';
 
 /** A job as it is written. Durations and sizes are still texts: {@link parseDuration}. */
@@ -90,6 +101,7 @@ export const jobSchema = z.strictObject({
   restoreArgs: texts.optional().describe("More arguments for the restore tool."),
   volumeSize: size.optional()
     .describe('The size at which an artifact is cut into volumes. Default "100GiB".'),
+  strategy: strategy.optional().describe('What each run takes. Default "full".'),
   retention: retention.optional().describe("Which backups are kept. Default: all of them."),
   timezone: z.string({ error: timezoneError }).refine(isTimeZone, {
     error: timezoneError,

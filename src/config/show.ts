@@ -35,6 +35,7 @@ export function showConfig(config: Config): Record<string, unknown> {
         retryTimeout: duration(job.retryTimeoutMs),
         accept: job.accept,
         ...asRecord(shown(job.settings, "")),
+        strategy: job.strategy.id,
         volumeSize: size(job.volumeBytes),
         ...(job.retention === undefined ? {} : { retention: retention(job.retention) }),
         timezone: job.timezone,

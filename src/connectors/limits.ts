@@ -35,7 +35,9 @@ export async function openWithLimits<O>(
   limits: ConnectorLimits,
   o: Abortable & { readonly runtime: Runtime },
 ): Promise<Connector> {
-  const opening = started(() => kind.open(options, o));
+  // The kind may be a plugin's: it gets what it needs, whatever else the caller has.
+  const { signal, runtime } = o;
+  const opening = started(() => kind.open(options, { signal, runtime }));
   try {
     const late = (ms: number) => silent(kind.title, "open", ms);
     return withLimits(await timed(() => opening, limits.answerMs, o.signal, late), limits);
@@ -84,6 +86,14 @@ export function withLimits(connector: Connector, limits: ConnectorLimits): Conne
       } finally {
         watched.end();
       }
+    },
+    ...connector.acknowledge === undefined ? {} : {
+      acknowledge: (manifest, o) =>
+        limited(
+          "acknowledge",
+          async (signal) => await connector.acknowledge?.(manifest, { ...o, signal }),
+          o.signal,
+        ),
     },
     restore: (chain, plan, options, o) =>
       stoppable(() => connector.restore(chain, plan, options, o), restoreGraceMs, o.signal),

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { Abortable, Bytes } from "../core/bytes.ts";
 import type { Runtime } from "../core/runtime.ts";
+import type { Continuation, Positions, Since, Until, Window } from "./changes.ts";
 import type { ArtifactContents, ArtifactFormat } from "./format.ts";
 import type {
   DatabaseInventory,
@@ -9,6 +10,7 @@ import type {
   RestoreLeftover,
 } from "./inventory.ts";
 import type { Artifact, Kind, Manifest, Omission, Position } from "./manifest.ts";
+import type { RecipeChain, RecipeStep } from "./recipe.ts";
 
 /** A program that a connector uses. */
 export interface Tool {
@@ -47,6 +49,8 @@ export interface SourceInfo {
   readonly capabilities: readonly Kind[];
   /** Where its change log stands now, where it keeps one. */
   readonly position?: Position;
+  /** Whether its log goes on from {@link InspectOptions.since}; absent where it was not asked. */
+  readonly continues?: Continuation;
   /** The server's clock minus ours, in milliseconds; null where it cannot be told. */
   readonly clockOffsetMs: number | null;
   /** An estimate of the raw dump's size, for progress; undefined where there is none. */
@@ -76,11 +80,24 @@ export interface DumpSettings {
   readonly restoreArgs?: readonly string[];
 }
 
+/** What a source is asked about. */
+export interface InspectOptions extends Abortable {
+  readonly settings?: DumpSettings;
+  /** The job's name: what the source keeps for it, such as a slot, is named after it. */
+  readonly job?: string;
+  /** What a next backup would build on; then {@link SourceInfo.continues} answers. */
+  readonly since?: Since;
+}
+
 /** What to dump. */
 export interface DumpPlan {
   readonly kind: Kind;
-  /** The parent's manifest, for kinds that build on one. */
-  readonly parent?: Manifest;
+  /** The job's name, see {@link InspectOptions.job}; absent: the source keeps nothing for it. */
+  readonly job?: string;
+  /** True where later backups may build on it: it is to be taken so that they can. Default false. */
+  readonly isBase?: boolean;
+  /** What it builds on, for kinds that do; its artifacts can be read. */
+  readonly parent?: OpenableBackup;
   readonly settings: DumpSettings;
   /** Milliseconds of silence from the tool after which the dump fails. */
   readonly stallMs: number;
@@ -88,13 +105,16 @@ export interface DumpPlan {
 
 /** The head of an artifact that a dump is about to emit. */
 export interface ArtifactHead {
-  readonly role: "dump" | "accounts";
+  /** `dump`, `accounts`, `log`, or another of {@link ConnectorKind.roles}. */
+  readonly role: string;
   /** The databases inside, by their real names. */
   readonly databases: readonly string[];
   /** {@link ArtifactFormat} id. */
   readonly format: string;
   /** A readable part of the file name; escaped and shortened by the catalog. */
   readonly slug: string;
+  /** Where a piece of the change log starts and ends; asked once its bytes are over. */
+  readonly span?: () => { readonly from: Position; readonly to: Position };
 }
 
 /**
@@ -108,10 +128,17 @@ export type Emit = (head: ArtifactHead, bytes: Bytes) => Promise<ArtifactContent
 
 /** What a finished dump knows about itself. */
 export interface DumpResult {
+  /** Where it starts in the change log; of what builds on another, exactly that one's `to`. */
   readonly from?: Position;
+  /** Where it ends, and where the next one has to start. */
   readonly to?: Position;
-  /** The moment whose data the dump shows. */
+  /** The moment whose data the dump shows; the latest, where it can be restored to several. */
   readonly consistentAt: Date;
+  /**
+   * The moments that it can be restored to, where a log is kept: of a full one that others build on
+   * the moment alone that it is consistent at, else from its parent's last one on.
+   */
+  readonly window?: Window;
   readonly inventory: Inventory;
   /** What was in fact left out, a subset of what the job accepts. */
   readonly omitted: readonly Omission[];
@@ -127,11 +154,14 @@ export interface RestorableArtifact extends Artifact {
   open(o: Abortable): Bytes;
 }
 
-/** One backup of a chain. */
-export interface RestorableBackup {
+/** A stored backup whose artifacts can be read. */
+export interface OpenableBackup {
   readonly manifest: Manifest;
   readonly artifacts: readonly RestorableArtifact[];
-  /** Undefined for a backup whose inventory cannot be read. */
+}
+
+/** One backup of a chain. */
+export interface RestorableBackup extends OpenableBackup {
   readonly inventory: Inventory;
 }
 
@@ -163,6 +193,11 @@ export interface RestoreOptions {
   readonly restoreArgs: readonly string[];
   /** The backup's id, for the names of databases restored beside and kept. */
   readonly backupId: string;
+  /**
+   * Where to stop, inside the window of the chain's last backup; absent: at its end. Given only where
+   * that backup has a window.
+   */
+  readonly until?: Until;
 }
 
 /** What a restore is going to do to one database. */
@@ -258,16 +293,26 @@ export interface Connector {
   /** Where this is, for people and without secrets: `postgres://shop@db:5432/shop`. */
   readonly location: string;
   /** Tests the connection and looks at the source; changes nothing. */
-  inspect(o: Abortable & { settings?: DumpSettings; since?: Position }): Promise<SourceInfo>;
+  inspect(o: InspectOptions): Promise<SourceInfo>;
   /** The databases that a dump would hold, by name. */
   databases(o: Abortable): Promise<string[]>;
   /**
    * Dumps everything of the plan, artifact after artifact.
    *
    * @throws BackupError `dump/tool-missing`, `dump/tool-too-old`, `dump/failed`, `dump/stalled`,
-   * `verification/truncated`
+   * `verification/truncated`; `dump/cannot-continue` when it turns out that it cannot build on the
+   * parent after all: then a full backup is taken; `usage/kind-unsupported`
    */
   dump(plan: DumpPlan, emit: Emit, o: Abortable): Promise<DumpResult>;
+  /**
+   * Told when a backup is committed at every destination that its run still feeds, and only then: up
+   * to its `position.to` the source may let go of its log. It may be told again of the same backup, by
+   * another process or machine: after a crash before it was told, the next run tells it before it goes
+   * on. So it moves what the source keeps forward, never back, and takes what is done already.
+   *
+   * Absent where the source keeps nothing for the job.
+   */
+  acknowledge?(manifest: Manifest, o: Abortable): Promise<void>;
   /**
    * Finds out what a restore onto this connection would do; changes nothing.
    *
@@ -300,17 +345,6 @@ export interface Connector {
   close(): Promise<void>;
 }
 
-/** What RESTORE.txt needs to know about one artifact to print its commands. */
-export interface RecipeInput {
-  readonly artifact: Artifact;
-  readonly manifest: Manifest;
-  /**
-   * A shell pipeline that prints the artifact's raw bytes, run inside the backup's folder:
-   * `cat dump-001-shop.pgdump.gz | gzip -dc`.
-   */
-  readonly rawBytesCommand: string;
-}
-
 /** How the user tells a source from others. */
 export interface DeclaredSource {
   /** The option `source`, or the address without user, password and parameters. */
@@ -337,6 +371,12 @@ export interface ConnectorKind<O = unknown> {
   readonly omissions: readonly string[];
   /** The formats of its artifacts. */
   readonly formats: readonly ArtifactFormat[];
+  /** The roles of artifacts that it restores; default `dump` and `accounts`. */
+  readonly roles?: readonly string[];
+  /** The kinds of backup that it has on servers that allow it; default `full` alone. */
+  readonly kinds?: readonly Kind[];
+  /** How positions of its change log relate; default: only the same position joins itself. */
+  readonly positions?: Positions;
   /**
    * Reads options out of a URL.
    *
@@ -353,10 +393,10 @@ export interface ConnectorKind<O = unknown> {
    */
   declaredSource?(options: O, o: { runtime: Runtime }): Promise<DeclaredSource>;
   /**
-   * The standard commands that restore this artifact without dbbackup, one a line, `#` for remarks;
-   * run inside the backup's folder by `sh`.
+   * The standard commands that restore a chain to the state of its last backup without dbbackup, from
+   * the full backup on; see {@link RecipeStep}.
    */
-  recipe(input: RecipeInput): string[];
+  recipe(chain: RecipeChain): RecipeStep[];
   /** The default name of an ad-hoc job: the database's, or the host's where all are meant. */
   jobName(options: O): string;
 }

@@ -56,12 +56,15 @@ export type Volume = z.infer<typeof volumeSchema>;
 const artifactSchema = z.looseObject({
   /** From 1, in the order of restoring. */
   number: z.number().int().positive(),
-  /** `dump`, `accounts` or `inventory`; later kinds of backup add `log` and others. */
+  /** `dump`, `accounts`, `log` or `inventory`; later versions may know more. */
   role: z.string(),
   /** The databases inside, by their real names. */
   databases: z.array(z.string()),
   /** {@link ArtifactFormat} id of the raw bytes. */
   format: z.string(),
+  /** Where it starts and ends in the change log, for those that are a piece of it. */
+  from: positionSchema.optional(),
+  to: positionSchema.optional(),
   /** Codecs in the order they were applied to the raw bytes. */
   codecs: z.array(
     z.looseObject({ id: z.string(), parameters: z.record(z.string(), z.unknown()).optional() }),
@@ -85,6 +88,14 @@ export const manifestSchema = z.looseObject({
   /** One of {@link kinds}; later versions may know more. */
   kind: z.string().min(1),
   parent: z.looseObject({ id: z.string(), manifestSha256: sha256 }).nullable(),
+  /** Why it is of this kind. */
+  strategy: z.looseObject({
+    /** Of the strategy: `incremental`. */
+    id: z.string(),
+    reason: z.string(),
+    /** The kind that was to be taken, where it could not. */
+    wanted: z.string().optional(),
+  }).optional(),
   source: z.looseObject({
     /** The connector's kind: `postgres`. */
     kind: z.string(),
@@ -107,8 +118,10 @@ export const manifestSchema = z.looseObject({
   clientTools: z.array(toolSchema),
   startedAt: instant,
   finishedAt: instant,
-  /** The moment whose data the backup shows. */
+  /** The moment whose data the backup shows; the latest, where it can be restored to several. */
   consistentAt: instant,
+  /** The moments that it can be restored to, where a log was kept: any between, both included. */
+  window: z.looseObject({ from: instant, to: instant }).optional(),
   position: z.looseObject({ from: positionSchema.optional(), to: positionSchema.optional() }),
   /** The database server's clock minus ours, in milliseconds; null when it could not be read. */
   clockOffsetMs: z.number().nullable(),

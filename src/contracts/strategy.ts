@@ -1,5 +1,5 @@
-import type { Kind } from "./manifest.ts";
-import type { SourceInfo } from "./connector.ts";
+import type { DumpSettings, SourceInfo } from "./connector.ts";
+import type { Kind, Manifest } from "./manifest.ts";
 
 /** A backup as its folder's name and its marks tell: no manifest is read for it. */
 export interface BackupRef {
@@ -50,27 +50,66 @@ export type Mark =
   | { readonly type: "verified" | "suspect" | "damaged"; readonly at: Date }
   | { readonly type: "hold" };
 
-/** What the next backup of a job is to be. */
-export interface StrategyPlan {
+/** What the next backup of a job is to be, by history and clock alone. */
+export interface StrategyWish {
   readonly kind: Kind;
-  /** What it builds on; undefined for a full one. */
+  /** What it would build on; undefined for a full one. */
   readonly parent: BackupRef | undefined;
-  /** Why this kind, as a sentence for the log and `schedule next`. */
+  /** Why, as a sentence without its full stop: `the last full backup, k3v9x2ma, is 7 days old`. */
   readonly reason: string;
 }
 
+/** What the next backup of a job is. */
+export interface StrategyPlan extends StrategyWish {
+  /** True where later ones may build on it: a full one is then taken so that they can. */
+  readonly isBase: boolean;
+  /** The kind that was to be taken, where it could not; `reason` says why not. */
+  readonly wanted?: Kind;
+}
+
+/** What a strategy knows in its first step. */
+export interface StrategyInput {
+  /**
+   * Good backups of this job and source, none from the future, oldest first. What they build on is
+   * there, too.
+   */
+  readonly history: readonly BackupRef[];
+  readonly now: Date;
+  /** What `--kind` asks for. */
+  readonly forced?: Kind;
+}
+
+/** What it knows in its second. */
+export interface StrategyFacts {
+  /** Of the wish's parent; undefined for a full one. */
+  readonly parent: Manifest | undefined;
+  /** With `continues`, where the wish has a parent. */
+  readonly info: SourceInfo;
+  /** The job's, which the parent was to have been taken with, too. */
+  readonly settings: DumpSettings;
+  readonly forced?: Kind;
+}
+
 /**
- * Decides what to take next: a pure function of what there is.
- *
- * @throws BackupError `usage/kind-unsupported` when the forced kind cannot be had
+ * Decides what to take next, in two steps: a server can say whether its log goes on only when it is
+ * known from where. Both are pure functions.
  */
 export interface Strategy {
+  /** `full`, `incremental`, `differential`. */
   readonly id: string;
-  plan(input: {
-    /** Backups of this job and source whose whole chain is on every destination, oldest first. */
-    readonly history: readonly BackupRef[];
-    readonly info: SourceInfo;
-    readonly now: Date;
-    readonly forced?: Kind;
-  }): StrategyPlan;
+  /** The kinds that it takes; a kind of database must have them all. */
+  readonly kinds: readonly Kind[];
+  /**
+   * What history and clock ask for.
+   *
+   * @throws BackupError `usage/kind-unsupported` when the forced kind cannot be had
+   */
+  wants(input: StrategyInput): StrategyWish;
+  /**
+   * What is taken, now that the parent's manifest is read and the server was asked: the wish, or a
+   * full backup and the reason.
+   *
+   * @throws BackupError `usage/kind-unsupported` when the forced kind cannot be had
+   */
+  decide(wish: StrategyWish, facts: StrategyFacts): StrategyPlan;
 }

@@ -1,10 +1,11 @@
 import type { Strategy } from "../contracts/strategy.ts";
 import { BackupError } from "../core/errors.ts";
 
-/** Every backup is a full one. */
+/** Every backup is a full one, and nothing ever builds on it. */
 export const full: Strategy = {
   id: "full",
-  plan({ forced }) {
+  kinds: ["full"],
+  wants({ forced }) {
     if (forced !== undefined && forced !== "full") {
       throw new BackupError("usage/kind-unsupported", `Cannot take a backup of kind "${forced}"`, {
         hint: 'The job\'s strategy is "full"; leave --kind out, or give --kind full.',
@@ -12,4 +13,5 @@ export const full: Strategy = {
     }
     return { kind: "full", parent: undefined, reason: "the job's strategy is full" };
   },
+  decide: (wish) => ({ ...wish, isBase: false }),
 };

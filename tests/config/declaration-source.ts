@@ -24,6 +24,9 @@ export function generate(): string {
     secrets,
     logger,
     manifest,
+    ...typesOf("src/contracts/changes.ts"),
+    ...typesOf("src/contracts/recipe.ts"),
+    stepByStep,
     ...typesOf("src/contracts/inventory.ts"),
     ...typesOf("src/contracts/format.ts"),
     ...typesOf("src/contracts/connector.ts"),
@@ -97,6 +100,13 @@ export class BackupError extends Error {
   constructor(code: ErrorCode, message: string, options?: BackupErrorOptions);
 }`;
 
+const stepByStep =
+  `/** The recipe of a kind whose backups are restored artifact by artifact, a step for each. */
+export function stepByStep(
+  chain: RecipeChain,
+  commands: (input: RecipeInput) => string[],
+): RecipeStep[];`;
+
 const secrets = `/** Resolves secrets, and removes every value it ever resolved from texts. */
 export interface Secrets {
   resolve(text: Text, o?: { readonly isPublic: boolean }): Promise<string>;
@@ -141,6 +151,8 @@ export interface Artifact {
   role: string;
   databases: string[];
   format: string;
+  from?: Position | undefined;
+  to?: Position | undefined;
   codecs: { id: string; parameters?: Record<string, unknown> | undefined; [key: string]: unknown }[];
   rawBytes: number;
   rawSha256: string;
@@ -157,6 +169,9 @@ export interface Manifest {
   /** A Kind; later versions may know more. */
   kind: string;
   parent: { id: string; manifestSha256: string; [key: string]: unknown } | null;
+  strategy?:
+    | { id: string; reason: string; wanted?: string | undefined; [key: string]: unknown }
+    | undefined;
   source: {
     kind: string;
     id: string;
@@ -170,6 +185,7 @@ export interface Manifest {
   startedAt: string;
   finishedAt: string;
   consistentAt: string;
+  window?: { from: string; to: string; [key: string]: unknown } | undefined;
   position: {
     from?: Position | undefined;
     to?: Position | undefined;

@@ -229,7 +229,9 @@ export function connectorContract<O>(name: string, make: () => Promise<Connector
       const chain = chainOf(await dumped(), kind);
       for (const artifact of chain[0]!.artifacts.filter(({ role }) => role !== "inventory")) {
         const rawBytesCommand = "cat some-file | gzip -dc";
-        const lines = kind.recipe({ artifact, manifest: chain[0]!.manifest, rawBytesCommand });
+        const { manifest } = chain[0]!;
+        const steps = kind.recipe([{ manifest, artifacts: [{ artifact, rawBytesCommand }] }]);
+        const lines = steps.flatMap(({ commands }) => commands);
         assert.ok(lines.join("\n").includes(rawBytesCommand), lines.join("\n"));
       }
     });

@@ -42,6 +42,7 @@ async function chain() {
     id: childId,
     startedAt: manifest.startedAt.replace(/^\d{4}/, "2025"),
     kind: "incremental",
+    position: { from: manifest.position.to, to: manifest.position.to },
     parent: { id: fullId!, manifestSha256: manifestSha },
   });
   return { a, b, o, full, child, fullId: fullId! };

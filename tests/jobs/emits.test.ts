@@ -47,7 +47,7 @@ function pluginJob(
     formats: [{ id: "lines", suffix: "lines", walk }],
     fromUrl: () => ({}),
     open: () => Promise.resolve(connector),
-    recipe: () => ["cat"],
+    recipe: () => [{ reads: [], commands: ["cat"] }],
     jobName: () => "shop",
   };
   const database = { name: "shop", kind, options: {} };

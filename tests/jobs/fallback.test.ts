@@ -6,7 +6,8 @@ import { databaseFromUrl } from "../../src/config/adhoc.ts";
 import type { DestinationDefinition } from "../../src/config/model.ts";
 import type { Storage } from "../../src/contracts/storage.ts";
 import { BackupError } from "../../src/core/errors.ts";
-import { completeHistory } from "../../src/jobs/backup/complete-history.ts";
+import type { BackupRef } from "../../src/contracts/strategy.ts";
+import { surveyHistory } from "../../src/jobs/backup/survey-history.ts";
 import { listBackups } from "../../src/jobs/list/list.ts";
 import { withPruneLock } from "../../src/jobs/shared/lock.ts";
 import { prepareRestore } from "../../src/jobs/restore/restore.ts";
@@ -17,7 +18,7 @@ import { connectorKinds } from "../../src/registry.ts";
 import { withFaults } from "../../src/storage/faults.ts";
 import { idOf, markAt, refOf } from "../catalog/refs.ts";
 import { makeSqlite, ordersOf } from "../e2e/support/sqlite.ts";
-import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";
+import { memoryStorage } from "../support/memoryStorage.ts";
 import { tempDir } from "../support/workspace.ts";
 import {
   backUp,
@@ -297,32 +298,48 @@ describe("the history for strategies", () => {
   const child = refOf({ id: "aaaaaaa2", at: "2026-11-02T00:00:00Z", parentId: "aaaaaaa1" });
   const other = refOf({ id: "aaaaaaa3", at: "2026-11-03T00:00:00Z", sourceTag: "s000001" });
 
-  async function history(storages: Readonly<Record<string, Storage>>): Promise<string[]> {
+  async function survey(storages: Readonly<Record<string, Storage>>) {
     const open = Object.entries(storages).map(([name, storage]) => ({ name, storage }));
-    return (await completeHistory(scope, open, contextOf())).map(({ id }) => id);
+    const surveyed = await surveyHistory(scope, open, contextOf());
+    const lacking = (name: string, ref: BackupRef) =>
+      surveyed.lacking(open.find((one) => one.name === name)!, ref).map((one) => one.ref.id);
+    return { history: surveyed.history.map(({ id }) => id), unlisted: surveyed.unlisted, lacking };
   }
 
-  test("counts what is good and whole on every destination, of this job and source", async () => {
-    const [a, b]: MemoryStorage[] = [storageAt("a"), storageAt("b")];
-    store(a!, full, child, other);
-    store(b!, full, child);
-    assert.deepEqual(await history({ a: a!, b: b! }), ["aaaaaaa1", "aaaaaaa2"]);
-    assert.equal(a!.calls.list, 1);
+  test("counts what is good and whole at any destination, of this job and source", async () => {
+    const [a, b] = [storageAt("a"), storageAt("b")];
+    store(a, full, child, other);
+    store(b, full, child);
+    const { history, lacking } = await survey({ a, b });
+    assert.deepEqual(history, ["aaaaaaa1", "aaaaaaa2"]);
+    assert.deepEqual([lacking("a", child), lacking("b", child)], [[], []]);
+    assert.equal(a.calls.list, 1);
   });
 
-  test("leaves out what one destination lacks, or has damaged, and all that builds on it", async () => {
+  test("tells what one destination lacks, or has damaged, with all that builds on it", async () => {
     const [a, b, c] = [storageAt("a"), storageAt("b"), storageAt("c")];
     store(a, full, child);
     store(b, full);
     store(c, { ...full, marks: [markAt("damaged", "2026-11-05T00:00:00Z")] }, child);
-    assert.deepEqual(await history({ a, b }), ["aaaaaaa1"]);
-    assert.deepEqual(await history({ a, c }), []);
+    const one = await survey({ a, b });
+    assert.deepEqual([one.history, one.lacking("b", child)], [
+      ["aaaaaaa1", "aaaaaaa2"],
+      ["aaaaaaa2"],
+    ]);
+    const two = await survey({ a, c });
+    assert.deepEqual(two.lacking("c", child), ["aaaaaaa1", "aaaaaaa2"]);
+    const alone = await survey({ c });
+    assert.deepEqual(alone.history, [], "nothing builds on what is damaged everywhere");
   });
 
-  test("is empty when a destination cannot be listed: then a full backup is taken", async () => {
+  test("tells of a destination that cannot be listed: nobody knows what it has", async () => {
     const a = storageAt("a");
     store(a, full);
     const b = withFaults(a, { failList: { error: new BackupError("storage/denied", "no") } });
-    assert.deepEqual(await history({ a, b }), []);
+    const { history, unlisted } = await survey({ a, b });
+    assert.deepEqual(history, ["aaaaaaa1"]);
+    assert.deepEqual(unlisted.map(({ name, error }) => [name, error.code]), [
+      ["b", "storage/denied"],
+    ]);
   });
 });

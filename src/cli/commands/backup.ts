@@ -188,28 +188,32 @@ function withFlags(
   const { kind } = job.database;
   for (const name of values.accept) assertOmission(name, kind);
   const changed = adHocFlags(values);
-  const adHoc = adHocJob(job.database, to ?? job.destinations, {
+  const destinations = to ?? job.destinations;
+  const accept = [...new Set([...job.accept, ...values.accept])];
+  const isCompressed = values.compression !== undefined || values.level !== undefined;
+  // What only some kinds of database have is checked as that of an ad-hoc job is.
+  const { settings, destinationStallTimeoutMs } = adHocJob(job.database, destinations, {
     ...job.settings,
     ...defined(changed),
-    name: job.name,
-    compression: values.compression === undefined && values.level === undefined
-      ? job.compression
-      : changed.compression,
-    encryption: encryption ?? job.encryption,
-    accept: [...new Set([...job.accept, ...values.accept])],
+    compression: changed.compression,
+    accept,
   });
   return {
-    ...adHoc,
-    timeoutMs: changed.timeoutMs ?? job.timeoutMs,
-    stallTimeoutMs: changed.stallTimeoutMs ?? job.stallTimeoutMs,
-    retryTimeoutMs: changed.retryTimeoutMs ?? job.retryTimeoutMs,
-    destinationStallTimeoutMs: changed.retryTimeoutMs === undefined
-      ? job.destinationStallTimeoutMs
-      : Math.max(job.destinationStallTimeoutMs, adHoc.destinationStallTimeoutMs),
-    volumeBytes: changed.volumeBytes ?? job.volumeBytes,
-    retention: job.retention,
-    timezone: job.timezone,
-    abandonedAfterMs: job.abandonedAfterMs,
+    ...job,
+    destinations,
+    accept,
+    settings,
+    ...isCompressed ? { compression: changed.compression } : {},
+    ...defined({ encryption }),
+    ...defined({
+      timeoutMs: changed.timeoutMs,
+      stallTimeoutMs: changed.stallTimeoutMs,
+      retryTimeoutMs: changed.retryTimeoutMs,
+      volumeBytes: changed.volumeBytes,
+    }),
+    ...changed.retryTimeoutMs === undefined ? {} : {
+      destinationStallTimeoutMs: Math.max(job.destinationStallTimeoutMs, destinationStallTimeoutMs),
+    },
   };
 }
 

@@ -1,5 +1,6 @@
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
 import { declaredServer } from "../../contracts/connection.ts";
+import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
 import { clientOf } from "./client.ts";
 import { listDatabases } from "./databases.ts";
@@ -43,6 +44,6 @@ export const mongodb: ConnectorKind<MongodbOptions> = {
     };
   },
   declaredSource: (options, { runtime }) => declaredServer(options, schemes, 27017, runtime),
-  recipe,
+  recipe: (chain) => stepByStep(chain, recipe),
   jobName,
 };

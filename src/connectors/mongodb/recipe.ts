@@ -1,4 +1,4 @@
-import type { RecipeInput } from "../../contracts/connector.ts";
+import type { RecipeInput } from "../../contracts/recipe.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 
 /** The commands that restore an artifact. */

@@ -2,6 +2,7 @@ import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
 import { declaredServer } from "../../contracts/connection.ts";
+import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";
 import { clientOf } from "./client.ts";
@@ -37,7 +38,7 @@ function kindOf(kind: string, title: string): ConnectorKind<MysqlOptions> {
     formats: [dumpFormat, accountsFormat],
     fromUrl,
     open,
-    recipe,
+    recipe: (chain) => stepByStep(chain, recipe),
     declaredSource: (options, { runtime }) => declaredServer(options, schemes, 3306, runtime),
     jobName: jobNameOf(kind),
   };

@@ -1,4 +1,4 @@
-import type { RecipeInput } from "../../contracts/connector.ts";
+import type { RecipeInput } from "../../contracts/recipe.ts";
 import { accountsFormat } from "./accounts.ts";
 
 /** The commands that restore an artifact. */

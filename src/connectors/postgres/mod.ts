@@ -1,6 +1,7 @@
 import type { ErrorCode } from "../../core/errors.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
 import { declaredServer } from "../../contracts/connection.ts";
+import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";
 import { archiveFormat } from "./archive/format.ts";
@@ -62,6 +63,6 @@ export const postgres: ConnectorKind<PostgresOptions> = {
     };
   },
   declaredSource: (options, { runtime }) => declaredServer(options, schemes, 5432, runtime),
-  recipe,
+  recipe: (chain) => stepByStep(chain, recipe),
   jobName,
 };

@@ -1,4 +1,4 @@
-import type { RecipeInput } from "../../contracts/connector.ts";
+import type { RecipeInput } from "../../contracts/recipe.ts";
 import { shellQuote } from "../../core/text.ts";
 import { isPartialBackup } from "./losses.ts";
 import { databaseArgument, quoteName } from "./names.ts";

@@ -1,6 +1,7 @@
 import { defaultAnswerTimeoutMs } from "../../core/alive.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import type { ConnectorKind } from "../../contracts/connector.ts";
+import { stepByStep } from "../../contracts/recipe.ts";
 import { diskOf } from "./disk.ts";
 import { dump } from "./dump.ts";
 import { inspect } from "./inspect.ts";
@@ -60,7 +61,7 @@ export const sqlite: ConnectorKind<SqliteOptions> = {
     };
   },
   declaredSource,
-  recipe,
+  recipe: (chain) => stepByStep(chain, recipe),
   // A reference is not resolved here, so its file's name is not known.
   jobName: ({ path }) => typeof path === "string" ? plainName(path) : "sqlite",
 };

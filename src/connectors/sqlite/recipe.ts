@@ -1,4 +1,4 @@
-import type { RecipeInput } from "../../contracts/connector.ts";
+import type { RecipeInput } from "../../contracts/recipe.ts";
 
 /** The commands that turn the artifact into a database file again. */
 export function recipe({ artifact, rawBytesCommand }: RecipeInput): string[] {

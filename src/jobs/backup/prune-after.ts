@@ -3,10 +3,10 @@ import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import type { OpenDestination } from "../shared/destinations.ts";
 import { assertServerClock } from "../shared/clock.ts";
 import { pruneOpen } from "../prune/prune.ts";
-import type { RunResult } from "./types.ts";
-import type { PruneResult } from "../prune/types.ts";
+import type { PrunedDestination, RunResult } from "../../contracts/run.ts";
+import type { Tell } from "./tell.ts";
+import type { PruneOutcome, PruneResult } from "../prune/types.ts";
 import type { JobContext } from "../shared/context.ts";
-import { counted } from "../../core/text.ts";
 
 /**
  * Prunes where a run has just committed its backup. The backup stands whatever comes of it: what
@@ -15,7 +15,7 @@ import { counted } from "../../core/text.ts";
 export async function pruneAfter(
   result: RunResult,
   job: JobDefinition,
-  open: readonly OpenDestination[],
+  { open, tell }: { readonly open: readonly OpenDestination[]; readonly tell: Tell },
   o: JobContext,
 ): Promise<RunResult> {
   const committed = new Set(
@@ -32,8 +32,9 @@ export async function pruneAfter(
   try {
     const { trusted, untold } = byClock(open.filter(({ name }) => committed.has(name)), result);
     const pruned = await pruneOpen(request, trusted, o);
-    for (const one of pruned) logPruned(one, o);
-    const whole = withFailures(result, pruned);
+    const places = pruned.map(summaryOf);
+    for (const place of places) tell({ type: "pruned", place });
+    const whole = withFailures({ ...result, pruned: places }, pruned);
     return untold === undefined ? whole : withFailure(whole, untold.location, untold.error);
   } catch (error) {
     const reason = toBackupError(o.signal.aborted ? o.signal.reason : error);
@@ -58,13 +59,16 @@ function byClock(open: readonly OpenDestination[], { manifest }: RunResult) {
   }
 }
 
-function logPruned({ backups, abandoned, location }: PruneResult, o: JobContext): void {
-  const dropped = [...backups, ...abandoned].filter(({ outcome }) => outcome.status === "dropped");
-  if (dropped.length === 0) return;
-  o.runtime.log.info("Pruned {dropped} at {location}", {
-    dropped: counted(dropped.length, "folder"),
-    location,
-  });
+function summaryOf(
+  { backups, abandoned, destination, location, error }: PruneResult,
+): PrunedDestination {
+  const ids = (ones: readonly { readonly id: string; readonly outcome: PruneOutcome }[]) =>
+    ones.flatMap(({ id, outcome }) => outcome.status === "dropped" ? [id] : []);
+  const dropped = [
+    ...ids(backups.map(({ ref, outcome }) => ({ id: ref.id, outcome }))),
+    ...ids(abandoned),
+  ];
+  return { name: destination, location, dropped, ...error === undefined ? {} : { error } };
 }
 
 function withFailures(result: RunResult, pruned: readonly PruneResult[]): RunResult {

@@ -1,31 +1,32 @@
+import { folderOf } from "../../catalog/manifest.ts";
 import { findCodec } from "../../codecs/mod.ts";
 import type { ConnectorKind } from "../../contracts/connector.ts";
 import type { Artifact, Manifest } from "../../contracts/manifest.ts";
+import type { RecipeStep } from "../../contracts/recipe.ts";
 import { shellQuote } from "../../core/text.ts";
 
-/** The commands that restore one artifact without dbbackup. */
-export interface Recipe {
-  readonly artifact: Artifact;
-  /** A pipeline that prints the raw bytes, to be run inside the backup's folder. */
-  readonly rawBytesCommand: string;
-  /** Lines for `sh`. */
-  readonly commands: readonly string[];
-}
-
-/** The recipes of a backup's artifacts, in the order of restoring, for RESTORE.txt. */
-export function recipesOf(manifest: Manifest, kind: ConnectorKind): Recipe[] {
-  return manifest.artifacts.filter(({ role }) => role !== "inventory").map((artifact) => {
-    const rawBytesCommand = rawCommand(artifact);
+/**
+ * The steps that restore a chain without dbbackup, for the RESTORE.txt of its last backup.
+ *
+ * @param chain the full backup first
+ */
+export function recipeOf(chain: readonly Manifest[], kind: ConnectorKind): RecipeStep[] {
+  const last = chain.at(-1)!;
+  return kind.recipe(chain.map((manifest) => {
+    const folder = manifest === last ? "" : `../${folderOf(manifest).split("/")[1]!}/`;
+    const artifacts = manifest.artifacts.filter(({ role }) => role !== "inventory");
     return {
-      artifact,
-      rawBytesCommand,
-      commands: kind.recipe({ artifact, manifest, rawBytesCommand }),
+      manifest,
+      artifacts: artifacts.map((artifact) => ({
+        artifact,
+        rawBytesCommand: rawCommand(artifact, folder),
+      })),
     };
-  });
+  }));
 }
 
-function rawCommand({ volumes, codecs }: Artifact): string {
-  const read = `cat ${volumes.map(({ name }) => shellQuote(name)).join(" ")}`;
+function rawCommand({ volumes, codecs }: Artifact, folder: string): string {
+  const read = `cat ${volumes.map(({ name }) => shellQuote(folder + name)).join(" ")}`;
   const decoders = codecs.map(({ id, parameters }) => findCodec(id).decodeCommand(parameters ?? {}))
     .reverse();
   return [read, ...decoders].join(" | ");

@@ -13,16 +13,17 @@ import type { ArtifactHead, Emit } from "../../contracts/connector.ts";
 import type { ArtifactFormat } from "../../contracts/format.ts";
 import type { Inventory } from "../../contracts/inventory.ts";
 import { type Artifact, type Manifest, manifestName } from "../../contracts/manifest.ts";
-import { type Bytes, tapped } from "../../core/bytes.ts";
+import { type Bytes, collect, tapped } from "../../core/bytes.ts";
 import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import { abortable } from "../../core/retry.ts";
 import type { Storage } from "../../contracts/storage.ts";
-import { recipesOf } from "./recipes.ts";
+import { recipeOf } from "./recipes.ts";
 import { cleanUpRun } from "../shared/clean-up.ts";
 import type { FailedDestination, OpenDestination } from "../shared/destinations.ts";
+import type { StoredParent } from "./parents.ts";
 import type { History } from "../shared/history.ts";
 import type { Meter } from "../shared/progress.ts";
-import type { DestinationOutcome } from "./types.ts";
+import type { DestinationOutcome } from "../../contracts/run.ts";
 import type { JobContext } from "../shared/context.ts";
 
 /** What a backup's writer needs to know. */
@@ -37,7 +38,11 @@ export interface BackupOrder {
   readonly unopened: readonly FailedDestination[];
   readonly history: History;
   readonly meter: Meter;
+  /** Told when a destination has its manifest, and when one is dropped. */
+  readonly onOutcome: (outcome: DestinationOutcome) => void;
   readonly startedAt: Date;
+  /** What it builds on; undefined for a full one. */
+  readonly parent: StoredParent | undefined;
 }
 
 /**
@@ -80,6 +85,14 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
     history.begin(run, job.name, storage.location, prefix, order.startedAt);
   }
 
+  function outcomeOf(name: string): DestinationOutcome {
+    const { kind } = job.destinations.find((one) => one.name === name)!;
+    const location = order.open.find((one) => one.name === name)?.storage.location ?? kind.kind;
+    const error = failures.get(name);
+    if (error !== undefined) return { name, location, status: "failed", error };
+    return { name, location, status: committed.has(name) ? "committed" : "not-tried" };
+  }
+
   /** What is stored there goes, while the others go on: whether it answers is not their concern. */
   function drop(outlet: Outlet, reason: unknown): void {
     const { name } = outlet;
@@ -87,11 +100,7 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
     const error = toBackupError(reason);
     live = live.filter((other) => other !== outlet);
     failures.set(name, error);
-    o.runtime.log.error("Destination {destination} is dropped from this run: {code}: {message}", {
-      destination: name,
-      code: error.code,
-      message: error.message,
-    });
+    order.onOutcome(outcomeOf(name));
     cleanings.add(clean(outlet, error));
   }
 
@@ -110,7 +119,7 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
   }
 
   async function put(
-    head: Omit<ArtifactHead, "role"> & { role: string },
+    head: ArtifactHead,
     format: ArtifactFormat,
     bytes: Bytes,
   ) {
@@ -132,7 +141,8 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
     // One failed at this artifact, the other at another that goes at the same time.
     assertLive();
     const { role, databases } = head;
-    written.push({ number, role, databases: [...databases], format: format.id, ...result.stored });
+    const base = { number, role, databases: [...databases], format: format.id };
+    written.push({ ...base, ...head.span?.(), ...result.stored });
     written.sort((a, b) => a.number - b.number);
     return result.contents;
   }
@@ -166,8 +176,9 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       await put(head, inventoryFormat, inventoryBytes(inventory, manifest));
     },
     async commit(manifest, assertWhole) {
-      const recipes = recipesOf(manifest, job.database.kind);
-      const text = new TextEncoder().encode(restoreText(manifest, recipes));
+      const chain = [...order.parent?.chain ?? [], manifest];
+      const recipe = recipeOf(chain, job.database.kind);
+      const text = new TextEncoder().encode(restoreText(chain, recipe));
       const sealed = {
         ...manifest,
         restoreText: { bytes: text.byteLength, sha256: sha256Of(text) },
@@ -183,8 +194,10 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       o.signal.throwIfAborted();
       assertWhole();
       await atEach(async ({ name, storage }) => {
+        await assertParent(storage, order.parent, o);
         await storage.put(prefix + manifestName, body, o);
         committed.add(name);
+        order.onOutcome(outcomeOf(name));
         history.settle(run, storage.location);
       });
     },
@@ -198,15 +211,7 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       // A later run finishes what is not done by then: it is on record.
       await abortable(Promise.all(cleanings), o.signal).catch(() => {});
     },
-    outcomes() {
-      return job.destinations.map(({ name, kind }) => {
-        const location = order.open.find((one) => one.name === name)?.storage.location ?? kind.kind;
-        const error = failures.get(name);
-        return error === undefined
-          ? { name, location, status: "committed" }
-          : { name, location, status: "failed", error };
-      });
-    },
+    outcomes: () => job.destinations.map(({ name }) => outcomeOf(name)),
   };
 }
 
@@ -255,6 +260,33 @@ async function assertStored(
     hint: "Do two destinations lead to the same place, or does something else delete there? " +
       "`dbbackup doctor` tries the store out.",
   });
+}
+
+/**
+ * Right before the manifest: what a backup builds on is still there, and the parent is what it was. A
+ * prune of another machine, which no lock keeps away, may have taken it.
+ *
+ * @throws BackupError `verification/broken-chain`
+ */
+async function assertParent(
+  storage: Storage,
+  parent: StoredParent | undefined,
+  o: JobContext,
+): Promise<void> {
+  if (parent === undefined) return;
+  const key = parent.ref.prefix + manifestName;
+  const now = await collect(storage.get(key, o)).catch((error: unknown) => {
+    if (hasCode(error, "storage/not-found")) return undefined;
+    throw error;
+  });
+  if (now !== undefined && sha256Of(now) === parent.sha256) return;
+  throw new BackupError(
+    "verification/broken-chain",
+    `${parent.ref.id}, which the backup builds on, ${
+      now === undefined ? "is gone from" : "was changed at"
+    } ${storage.location} while it was taken`,
+    { hint: "The next run takes a full backup, or copies what is missing from elsewhere." },
+  );
 }
 
 /** Compression first: what is encrypted does not compress. */

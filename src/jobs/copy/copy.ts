@@ -84,7 +84,7 @@ async function copyAll(
 type CopyContext = Parameters<CopyBackups>[1];
 
 /** Where it is copied to, and what is there. */
-interface Scene {
+export interface Scene {
   readonly target: OpenDestination;
   /** By prefix; what is copied is added. */
   readonly there: Map<string, SurveyedBackup>;
@@ -140,7 +140,11 @@ function wantedOf(found: readonly FoundBackup[], wanted: readonly string[]): Fou
   });
 }
 
-async function copyOne(
+/**
+ * Brings one backup to where it lacks, or is damaged; what it builds on has to be there already. A
+ * failure is in the result.
+ */
+export async function copyOne(
   { ref, copies }: FoundBackup,
   scene: Scene,
   meter: Meter,
@@ -176,7 +180,10 @@ async function copyOne(
     );
   } catch (error) {
     o.signal.throwIfAborted();
-    return { ...base, status: "failed", error: toBackupError(error) };
+    if (!(error instanceof SourceFailure)) {
+      return { ...base, status: "failed", error: toBackupError(error) };
+    }
+    return { ...base, status: "failed", error: toBackupError(error.cause), isOfSource: true };
   }
 }
 
@@ -196,8 +203,9 @@ async function recorded<T>(
     history.settle(id, storage.location);
     return result;
   } catch (error) {
-    const canGoOn = o.signal.aborted || hasCode(error, "storage/unavailable") ||
-      hasCode(error, "storage/stalled");
+    const reason = error instanceof SourceFailure ? error.cause : error;
+    const canGoOn = o.signal.aborted || hasCode(reason, "storage/unavailable") ||
+      hasCode(reason, "storage/stalled");
     if (!canGoOn && !there.has(prefix)) await cleanUpRun(id, prefix, storage, history, o);
     throw error;
   }
@@ -242,7 +250,7 @@ async function fromAny(
   meter: Meter,
   o: JobContext,
 ): Promise<{ from: string; bytes: number }> {
-  let failure: unknown;
+  let failure: SourceFailure | undefined;
   for (const copy of undamagedFirst(copies)) {
     const { destination, ref } = copy;
     const attempt = () => transfer(destination.storage, target.storage, ref, meter, o);
@@ -251,11 +259,11 @@ async function fromAny(
     } catch (error) {
       if (!(error instanceof SourceFailure)) throw error;
       o.signal.throwIfAborted();
-      failure = error.cause;
+      failure = error;
       o.runtime.log.warn("The copy of {id} at {destination} cannot be used: {error}", {
         id: ref.id,
         destination: destination.name,
-        error: toBackupError(failure).message,
+        error: toBackupError(error.cause).message,
       });
     }
   }

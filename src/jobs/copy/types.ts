@@ -27,6 +27,8 @@ export interface CopyResult {
   /** How many were written. */
   readonly bytes: number;
   readonly error?: BackupError;
+  /** True where no copy of it could be read; else it is the target that failed. */
+  readonly isOfSource?: boolean;
 }
 
 /**

@@ -1,16 +1,11 @@
-import { openArtifact } from "../../catalog/artifact-reader.ts";
 import { chainOf, readAgain } from "../../catalog/catalog.ts";
+import { assertContinuous, assertFollows, joinsOf } from "../../catalog/continuity.ts";
 import { volumeFaults } from "../../catalog/folder-faults.ts";
 import { inventoryFormat, readInventory } from "../../catalog/inventory-file.ts";
 import { readManifestFile } from "../../catalog/manifest.ts";
 import { decoderWith } from "../../codecs/mod.ts";
 import type { RestorableBackup, RestorableChain } from "../../contracts/connector.ts";
-import {
-  type Artifact,
-  isKnownKind,
-  type Manifest,
-  manifestName,
-} from "../../contracts/manifest.ts";
+import { type Artifact, isKnownKind, type Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { type Abortable, type Bytes, drain, tapped } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
@@ -22,6 +17,7 @@ import {
   undamagedFirst,
 } from "../shared/damaged-copy.ts";
 import type { FoundBackup } from "../shared/find.ts";
+import { readRaw } from "../shared/open-backup.ts";
 import type { Meter } from "../shared/progress.ts";
 import type { RestoreRequest } from "./types.ts";
 import type { JobContext } from "../shared/context.ts";
@@ -63,6 +59,9 @@ const takenAsIs: ReadonlySet<string> = new Set([
   "verification/folder",
 ]);
 
+// See ConnectorKind.roles.
+const defaultRoles: readonly string[] = ["dump", "accounts"];
+
 /** A link of the chain with the copies that are left to try, the one in use first. */
 interface Link {
   readonly id: string;
@@ -85,6 +84,7 @@ export function chainSource(
     const { copies } = found.find((one) => one.ref.prefix === ref.prefix)!;
     return { id: ref.id, copies: undamagedFirst(copies) };
   });
+  const joins = joinsOf(request.target.kind.positions);
   let failed: Failure | undefined;
   // A copy that reads well only every other time is not asked a third time.
   const forgiven = new Set<Copy>();
@@ -98,13 +98,13 @@ export function chainSource(
     return message;
   }
 
-  /** @param expected the digest of the manifest that the link after it builds on. */
-  async function openLink(link: Link, expected: string | undefined): Promise<RestorableBackup> {
+  /** @param child the link after it, which builds on it */
+  async function openLink(link: Link, child: Manifest | undefined): Promise<RestorableBackup> {
     let failure: unknown;
     const changed: Copy[] = [];
     while (link.copies.length > 0) {
       const copy = link.copies[0]!;
-      const open = (ref: BackupRef) => openCopy(link, { ...copy, ref }, expected, false);
+      const open = (ref: BackupRef) => openCopy(link, { ...copy, ref }, child, false);
       try {
         return await open(copy.ref);
       } catch (error) {
@@ -126,27 +126,27 @@ export function chainSource(
       id: link.id,
       destination: last.destination.name,
     });
-    return await openCopy(link, last, expected, true);
+    return await openCopy(link, last, child, true);
   }
 
   async function openCopy(
     link: Link,
     copy: Copy,
-    expected: string | undefined,
+    child: Manifest | undefined,
     isTakenAsIs: boolean,
   ): Promise<RestorableBackup> {
     const { destination: { storage }, ref } = copy;
     const { manifest, sha256 } = await readManifestFile(storage, ref, { ...o, isTakenAsIs });
     assertUsable(manifest, request);
-    if (expected !== undefined && sha256 !== expected) throw otherParent(ref);
+    if (child !== undefined) assertFollows(child, { manifest, sha256 }, joins);
+    assertContinuous(manifest, joins);
     const [problem] = volumeFaults(manifest, ref);
     if (problem !== undefined) throw problem;
     const decoder = decoderWith(o.keyring);
     const inventory = await readInventory(storage, ref.prefix, manifest, { ...o, decoder });
-    const raw = (artifact: Artifact, signal: AbortSignal) => {
-      const walker = request.target.kind.formats.find(({ id }) => id === artifact.format)?.walk();
-      return openArtifact(storage, ref.prefix, artifact, { walker, decoder }, { ...o, signal });
-    };
+    const { formats } = request.target.kind;
+    const raw = (artifact: Artifact, signal: AbortSignal) =>
+      readRaw({ storage, ref, manifest }, artifact, formats, { ...o, signal });
     const read = async function* (artifact: Artifact, { signal }: Abortable): Bytes {
       try {
         yield* tapped(raw(artifact, signal), (chunk) => meter.raw(chunk.byteLength));
@@ -170,7 +170,7 @@ export function chainSource(
       const chain: RestorableBackup[] = [];
       // From the last one back: each names what it builds on.
       for (const link of links.toReversed()) {
-        chain.unshift(await openLink(link, chain[0]?.manifest.parent?.manifestSha256));
+        chain.unshift(await openLink(link, chain[0]?.manifest));
       }
       return chain;
     },
@@ -201,14 +201,6 @@ export function chainSource(
   };
 }
 
-function otherParent({ prefix }: BackupRef): BackupError {
-  return new BackupError(
-    "verification/broken-chain",
-    `"${prefix}${manifestName}" is not what the backups that build on it were made with`,
-    { hint: "Restore an older backup, or look for the right copy at another destination." },
-  );
-}
-
 /** True for errors of what is stored, not of the target or of what was asked for. */
 function isOfReading(error: unknown): error is BackupError {
   return hasCode(error, "verification/") || hasCode(error, "storage/");
@@ -219,6 +211,21 @@ function assertUsable(manifest: Manifest, { target }: RestoreRequest): void {
     throw new BackupError(
       "restore/unknown-kind",
       `Backup ${manifest.id} is of kind "${manifest.kind}", which this dbbackup does not know`,
+      {
+        hint:
+          `It was made by ${manifest.tool.name} ${manifest.tool.version}: use that or a newer ` +
+          "one, or restore an older backup.",
+      },
+    );
+  }
+  const roles = new Set([...target.kind.roles ?? defaultRoles, "inventory"]);
+  const strange = manifest.artifacts.find(({ role }) => !roles.has(role));
+  // What another kind of database wrote is told as that.
+  if (strange !== undefined && manifest.source.kind === target.kind.kind) {
+    throw new BackupError(
+      "restore/unknown-role",
+      `Backup ${manifest.id} has an artifact of role "${strange.role}", which this dbbackup does not ` +
+        "know",
       {
         hint:
           `It was made by ${manifest.tool.name} ${manifest.tool.version}: use that or a newer ` +

@@ -1,31 +1,29 @@
 import type { Keyring } from "../../contracts/codec.ts";
+import type { JobEvent } from "../../contracts/run.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import type { Patience } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 
-/** What every job needs from outside. */
-export interface JobContext extends Abortable {
+/** What a plugin gets, of a database or a destination: neither keys nor the state folder. */
+export interface PluginContext extends Abortable {
   readonly runtime: Runtime;
-  /** Locks, run history and caches. */
-  readonly stateDir: string;
   /** How long destinations that do not answer are tried again. */
   readonly patience?: Patience;
+}
+
+/** What every job needs from outside. */
+export interface JobContext extends PluginContext {
+  /** Locks, run history and caches. */
+  readonly stateDir: string;
   /** Flags by which another command finds the same config, for the commands that hints print. */
   readonly configFlags?: readonly string[];
   /** What opens encrypted backups; without it they stay closed. */
   readonly keyring?: Keyring;
-  /** Called as the work goes on, at most a few times a second. */
-  readonly onProgress?: (progress: Progress) => void;
+  /** Told what happens; progress at most a few times a second. It must not throw. */
+  readonly onEvent?: (event: JobEvent) => void;
 }
 
-/** Where a piece of work stands. */
-export interface Progress {
-  /** `inspect`, `dump shop`, `restore shop`, `verify dump-001`. */
-  readonly stage: string;
-  /** Bytes read from the database, or raw bytes restored. */
-  readonly rawBytes: number;
-  /** Bytes written to, or read from, each destination. */
-  readonly storedBytes: number;
-  /** What `rawBytes` will be at the end, where that is known or estimated. */
-  readonly totalBytes?: number;
+/** The part of a job's context that plugins may have. */
+export function forPlugin({ signal, runtime, patience }: PluginContext): PluginContext {
+  return { signal, runtime, ...patience === undefined ? {} : { patience } };
 }

@@ -28,6 +28,7 @@ const noDamage = new Set([
   "verification/unknown-kind",
   "verification/unknown-format",
   "verification/broken-chain",
+  "verification/gap",
 ]);
 
 /**

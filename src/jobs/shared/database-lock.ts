@@ -3,7 +3,14 @@ import type { RestorePlan, SourceInfo } from "../../contracts/connector.ts";
 import { BackupError } from "../../core/errors.ts";
 import { type Lock, tryShare } from "../../core/lock.ts";
 import { sleep } from "../../core/retry.ts";
-import { type Holder, type HolderNote, holderText, lockSomewhere, takeNoted } from "./lock.ts";
+import {
+  type Held,
+  type Holder,
+  type HolderNote,
+  holderText,
+  lockSomewhere,
+  takeNoted,
+} from "./lock.ts";
 import type { JobContext } from "./context.ts";
 
 /** One thing to hold while a database is used. */
@@ -67,35 +74,42 @@ export interface DatabaseUse extends Holder {
 const longestWaitMs = 60 * 60_000;
 const askEveryMs = 250;
 
+/** How another run that has a database is dealt with. */
+export interface HoldOptions extends JobContext {
+  /** Told once, when another run is waited for; absent, nothing is waited for. */
+  readonly onWait?: (who: string) => void;
+}
+
 /**
  * Runs `work` while no other run of this machine and user goes into or out of the same databases,
  * whatever its job and however it spells their server.
  *
- * @param o.onWait told once, when another run is waited for; absent, nothing is waited for
- * @throws BackupError `locked/database` when another run has one of them, for longer than an hour where
- * it is waited for
+ * @throws as {@link holdDatabases}
  */
 export async function withDatabases<T>(
   use: DatabaseUse,
-  o: JobContext & { readonly onWait?: (who: string) => void },
+  o: HoldOptions,
   work: () => Promise<T>,
 ): Promise<T> {
-  const release = await takeAll(use, o);
+  const held = await holdDatabases(use, o);
   try {
     return await work();
   } finally {
-    await release();
+    await held.release();
   }
 }
 
-async function takeAll(
-  use: DatabaseUse,
-  o: JobContext & { readonly onWait?: (who: string) => void },
-): Promise<() => Promise<void>> {
+/**
+ * Keeps other runs away from the databases, until it is released.
+ *
+ * @throws BackupError `locked/database` when another run has one of them, for longer than an hour where
+ * it is waited for
+ */
+export async function holdDatabases(use: DatabaseUse, o: HoldOptions): Promise<Held> {
   const deadline = performance.now() + longestWaitMs;
   for (let asked = 0;; asked++) {
     const { release, busy } = await tryAll(use, o);
-    if (busy === undefined) return release;
+    if (busy === undefined) return { release };
     if (o.onWait === undefined || performance.now() > deadline) throw inUse(busy);
     if (asked === 0) o.onWait(busy.who);
     await sleep(askEveryMs, o.signal);

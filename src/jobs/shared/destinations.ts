@@ -3,7 +3,7 @@ import { defaultStallTimeoutMs, type DestinationDefinition } from "../../config/
 import { BackupError, toBackupError } from "../../core/errors.ts";
 import { timed } from "../../core/retry.ts";
 import { withStallLimit } from "../../storage/stall-limit.ts";
-import type { JobContext } from "./context.ts";
+import { forPlugin, type JobContext } from "./context.ts";
 
 // Somebody sits before the terminal; a mount that hangs does so for ever.
 const briefStallMs = 60_000;
@@ -84,7 +84,7 @@ export async function openDestination(
 ): Promise<Storage> {
   const limitMs = o.stallMs ??
     (o.patience?.isBrief === true ? briefStallMs : defaultStallTimeoutMs);
-  const opening = (async () => await kind.open(options, o))();
+  const opening = (async () => await kind.open(options, forPlugin(o)))();
   const late = (ms: number) =>
     new BackupError("storage/stalled", `Destination "${name}" did not open within ${ms / 1000} s`, {
       hint: "Look at the network and the store.",

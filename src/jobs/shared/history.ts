@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { openStateDatabase, type StateDatabase } from "./state-database.ts";
-import type { RunResult } from "../backup/types.ts";
+import type { RunResult } from "../../contracts/run.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { JobContext } from "./context.ts";
 

@@ -22,9 +22,13 @@ export interface LockScope {
   readonly run: string;
 }
 
+/** A lock that is held. */
+export interface Held {
+  release(): Promise<void>;
+}
+
 /**
- * Runs `use` while holding the lock of a job and its database. The kernel frees the lock when this
- * process ends in any way.
+ * Takes the lock of a job and its database. The kernel frees it when this process ends in any way.
  *
  * When the state folder cannot be used (full, read-only), the lock is taken in the system's
  * temporary folder instead, with a warning: a broken state disk must not stop a backup.
@@ -32,21 +36,13 @@ export interface LockScope {
  * @throws BackupError `locked/job` when another run has it; `config/lock-folder`,
  * `config/foreign-folder` where no lock can be made
  */
-export async function withJobLock<T>(
-  scope: LockScope,
-  o: JobContext,
-  use: () => Promise<T>,
-): Promise<T> {
+export async function holdJob(scope: LockScope, o: JobContext): Promise<Held> {
   const { lock, path, holder } = await takeNoted(lockName(scope), {
     run: scope.run,
     what: `backup of job "${scope.job}"`,
   }, o);
   if (lock === undefined) throw lockedError(scope, path, holder);
-  try {
-    return await use();
-  } finally {
-    await lock.release();
-  }
+  return lock;
 }
 
 /** Who has a lock. */
@@ -81,7 +77,7 @@ export async function takeNoted(
   { run, what }: Holder,
   o: JobContext,
 ): Promise<{
-  lock: { release(): Promise<void> } | undefined;
+  lock: Held | undefined;
   path: string;
   holder?: HolderNote;
 }> {

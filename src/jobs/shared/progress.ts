@@ -1,4 +1,5 @@
-import type { JobContext, Progress } from "./context.ts";
+import type { ProgressEvent } from "../../contracts/run.ts";
+import type { JobContext } from "./context.ts";
 
 const reportEveryMs = 200;
 
@@ -12,23 +13,22 @@ export interface Meter {
 }
 
 /** Makes the meter of one job; without a listener it costs nothing. */
-export function createMeter(o: JobContext): Meter {
-  const { onProgress } = o;
-  if (onProgress === undefined) return { stage() {}, raw() {}, stored() {} };
-  let state: Progress = { stage: "", rawBytes: 0, storedBytes: 0 };
+export function createMeter({ onEvent }: Pick<JobContext, "onEvent">): Meter {
+  if (onEvent === undefined) return { stage() {}, raw() {}, stored() {} };
+  let state: Omit<ProgressEvent, "type"> = { stage: "", rawBytes: 0, storedBytes: 0 };
   let reportedAt = 0;
 
-  function change(next: Progress, isUrgent = false): void {
+  function change(next: Omit<ProgressEvent, "type">, type: ProgressEvent["type"]): void {
     state = next;
     const now = performance.now();
-    if (!isUrgent && now - reportedAt < reportEveryMs) return;
+    if (type === "progress" && now - reportedAt < reportEveryMs) return;
     reportedAt = now;
-    onProgress!(state);
+    onEvent!({ type, ...state });
   }
 
   return {
-    stage: (stage, totalBytes) => change({ ...state, stage, totalBytes }, true),
-    raw: (bytes) => change({ ...state, rawBytes: state.rawBytes + bytes }),
-    stored: (bytes) => change({ ...state, storedBytes: state.storedBytes + bytes }),
+    stage: (stage, totalBytes) => change({ ...state, stage, totalBytes }, "stage"),
+    raw: (bytes) => change({ ...state, rawBytes: state.rawBytes + bytes }, "progress"),
+    stored: (bytes) => change({ ...state, storedBytes: state.storedBytes + bytes }, "progress"),
   };
 }

@@ -1,5 +1,7 @@
 import { chainOf } from "../../catalog/catalog.ts";
+import { assertContinuous, assertFollows, joinsOf } from "../../catalog/continuity.ts";
 import { type ManifestFile, readManifest, readManifestFile } from "../../catalog/manifest.ts";
+import type { ConnectorKind } from "../../contracts/connector.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
@@ -12,6 +14,8 @@ export interface Everything {
   readonly found: readonly FoundBackup[];
   /** False when some destination could not be looked at. */
   readonly isWhole: boolean;
+  /** The kinds of database that are known here. */
+  readonly kinds: readonly ConnectorKind[];
 }
 
 /**
@@ -19,15 +23,18 @@ export interface Everything {
  * each link from wherever it is, so another destination's copy will do.
  *
  * @returns notes on what lies elsewhere
- * @throws BackupError `verification/broken-chain`, `storage/unreadable` when that cannot be told;
- * those of the storage
+ * @throws BackupError `verification/broken-chain`, `verification/gap`, `storage/unreadable` when that
+ * cannot be told; those of the storage
  */
 export async function checkChain(
   { destination, ref }: Copy,
-  { parent }: Manifest,
-  { found, isWhole }: Everything,
+  manifest: Manifest,
+  { found, isWhole, kinds }: Everything,
   o: JobContext,
 ): Promise<string[]> {
+  const joins = joinsOf(kinds.find(({ kind }) => kind === manifest.source.kind)?.positions);
+  assertContinuous(manifest, joins);
+  const { parent } = manifest;
   if (parent === null) return [];
   const notes: string[] = [];
   const links = ancestorsOf(ref, found, isWhole);
@@ -38,7 +45,11 @@ export async function checkChain(
   const { copies } = links.at(-1)!;
   const isHere = (copy: Copy) => copy.destination === destination;
   for (const copy of [...copies].sort((a, b) => Number(isHere(b)) - Number(isHere(a)))) {
-    if (await hasManifest(copy, parent.manifestSha256, o)) return notes;
+    const there = await manifestAt(copy, o);
+    if (there?.sha256 === parent.manifestSha256) {
+      assertFollows(manifest, there, joins);
+      return notes;
+    }
     const where = isHere(copy) ? "here" : `at "${copy.destination.name}"`;
     notes.push(`${parent.id}, which it builds on, is not ${where} what it was`);
   }
@@ -99,11 +110,11 @@ function ancestorsOf(
   }
 }
 
-async function hasManifest({ destination, ref }: Copy, sha256: string, o: JobContext) {
+async function manifestAt({ destination, ref }: Copy, o: JobContext) {
   try {
-    return (await readManifestFile(destination.storage, ref, o)).sha256 === sha256;
+    return await readManifestFile(destination.storage, ref, o);
   } catch (error) {
-    if (hasCode(error, "verification/")) return false;
+    if (hasCode(error, "verification/")) return undefined;
     throw error;
   }
 }

@@ -37,7 +37,8 @@ export const verifyBackups: VerifyBackups = (request, o) =>
     }
     const chosen = choose(found, unreached, request, o);
     const meter = createMeter(o);
-    const everything = { found, isWhole: unreached.length === 0 };
+    const { kinds } = request;
+    const everything = { found, isWhole: unreached.length === 0, kinds };
     const copies = chosen.flatMap((one) => one.copies);
     const manifests = await openManifestCache(o);
     try {

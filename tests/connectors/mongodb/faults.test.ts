@@ -15,6 +15,7 @@ import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
 import { chunked, walk } from "./archives.ts";
 import { code, optionsOf, withConnector } from "./opened.ts";
 import { contentOf, makeSample, oddDatabase } from "./sample.ts";
+import { commandsOf } from "../../support/recipe.ts";
 
 /** A database whose dump is larger than all the pipes on its way. */
 async function makeLarge(server: MongoServer): Promise<string> {
@@ -162,7 +163,7 @@ needsMongo().describe("mongodb recipe", () => {
       for (const [index, artifact] of artifacts.entries()) {
         const file = `dump ${index}.archive`;
         writeFileSync(path.join(folder, file), backup.artifacts[index]!.bytes);
-        const lines = mongodb.recipe({ artifact, manifest, rawBytesCommand: `cat '${file}'` });
+        const lines = commandsOf(mongodb, manifest, artifact, `cat '${file}'`);
         const example = lines.find((line) => line.includes("uri:"))!;
         const line = example.replace(/^#\s*/, "").replace(/mongodb:[^"]*/, target.url());
         writeFileSync(path.join(folder, "mongodb.yaml"), `${line}\n`, { mode: 0o600 });

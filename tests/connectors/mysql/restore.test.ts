@@ -17,6 +17,7 @@ import { backUp, chainOf, restoreInto, restoreOptions } from "../sqlite/memoryBa
 import { connect, type Flavour, flavours } from "./flavours.ts";
 import { contentOf, makeSample } from "./sample.ts";
 import { freshUser } from "./users.ts";
+import { commandsOf } from "../../support/recipe.ts";
 
 const starts = { mariadb: startMariadb, mysql: startMysql };
 
@@ -269,7 +270,7 @@ for (const flavour of flavours) {
         const file = artifact.volumes[0]!.name;
         writeFileSync(join(folder, file), backup.artifacts[index]!.bytes);
         const rawBytesCommand = `cat ${file}`;
-        const lines = flavour.kind.recipe({ artifact, manifest, rawBytesCommand });
+        const lines = commandsOf(flavour.kind, manifest, artifact, rawBytesCommand);
         writeFileSync(join(folder, ".my.cnf"), await Bun.file(target.defaultsFile).text(), {
           mode: 0o600,
         });

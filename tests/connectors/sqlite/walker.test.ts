@@ -11,6 +11,7 @@ import { never, testRuntime } from "../../support/runtime.ts";
 import { tempDir } from "../../support/workspace.ts";
 import { backUp, chainOf } from "./memoryBackup.ts";
 import { connectorOf, contentOf, makeSample } from "./sample.ts";
+import { commandsOf } from "../../support/recipe.ts";
 
 const [format] = sqlite.formats;
 
@@ -90,7 +91,7 @@ describe("sqlite recipe", () => {
     const { writeFileSync } = await import("node:fs");
     writeFileSync(join(folder, "dump-001.sqlite"), backup.artifacts[0]!.bytes);
     const rawBytesCommand = "cat dump-001.sqlite";
-    const lines = sqlite.recipe({ artifact: manifest.artifacts[0]!, manifest, rawBytesCommand });
+    const lines = commandsOf(sqlite, manifest, manifest.artifacts[0]!, rawBytesCommand);
     const { code, stdout } = await run("sh", ["-e"], { input: lines.join("\n"), cwd: folder });
     assert.deepEqual([code, stdout], [0, "ok\n"]);
     assert.deepEqual(contentOf(join(folder, "restored.db")), contentOf(path));

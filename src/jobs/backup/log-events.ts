@@ -1,0 +1,71 @@
+import type { RunEvent, RunResult } from "../../contracts/run.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import { counted } from "../../core/text.ts";
+
+/**
+ * Writes a run's event to the log. What is told with the result, too, has `isOutcome`: a person at a
+ * terminal needs it once.
+ *
+ * @param log of the run: its lines have the run, the job and the database
+ */
+export function logEvent(event: RunEvent, log: Runtime["log"]): void {
+  switch (event.type) {
+    case "started":
+      return log.info("Run {run} of job {job} starts");
+    case "waiting":
+      return log.info("Waiting for {who}, which uses the same database", { who: event.for });
+    case "healing":
+      return log.info("Destination {destination} lacks {backups} and is given them", {
+        destination: event.destination,
+        backups: event.backups.join(", "),
+      });
+    case "planned":
+      return logPlan(event, log);
+    case "destination": {
+      const { outcome } = event;
+      if (outcome.status !== "failed") return;
+      return log.error("Destination {destination} is dropped from this run: {code}: {message}", {
+        destination: outcome.name,
+        code: outcome.error.code,
+        message: outcome.error.message,
+      });
+    }
+    case "warning":
+      // It is in the result, too, which is logged as a whole.
+      return;
+    case "pruned": {
+      const { dropped, location } = event.place;
+      if (dropped.length === 0) return;
+      return log.info("Pruned {dropped} at {location}", {
+        dropped: counted(dropped.length, "folder"),
+        location,
+      });
+    }
+    case "finished":
+      return logResult(event.result, log);
+  }
+}
+
+function logPlan(
+  { kind, wanted, reason }: Extract<RunEvent, { type: "planned" }>,
+  log: Runtime["log"],
+): void {
+  if (wanted === undefined) return log.info("Taking a {kind} backup: {reason}", { kind, reason });
+  log.warn("Taking a full backup instead of {wanted}: {reason}", { wanted, reason });
+}
+
+function logResult(result: RunResult, log: Runtime["log"]): void {
+  const seconds = (result.finishedAt.getTime() - result.startedAt.getTime()) / 1000;
+  for (const warning of result.warnings) log.warn("{warning}", { warning, isOutcome: true });
+  if (result.error === undefined) {
+    return log.info("Run {run} of job {job} ended well after {seconds} s", { seconds });
+  }
+  const { code, message, hint } = result.error;
+  log.error("Run {run} of job {job} ended with {code}: {message}", {
+    code,
+    message,
+    hint,
+    seconds,
+    isOutcome: true,
+  });
+}
