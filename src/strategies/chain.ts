@@ -76,9 +76,9 @@ function obstacleTo(
   { id }: BackupRef,
   { parent, info, settings }: StrategyFacts,
 ): string | undefined {
-  if (parent === undefined) return `the manifest of ${id} cannot be read`;
   const { continues, capabilities, flavour, version } = info;
   if (continues?.isPossible === false) return continues.reason;
+  if (parent === undefined) return `the manifest of ${id} cannot be read`;
   if (!capabilities.includes(kind)) {
     return `${flavour} ${version} gives no ${kind} backup as it is set up now`;
   }

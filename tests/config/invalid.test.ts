@@ -25,7 +25,7 @@ const yamlCases: { name: string; text: string; problems: string[] }[] = [
     problems: [
       "line 13: jobs.app.timout: found an unknown key, expected one of database, destinations, " +
       "compression, encryption, timeout, stallTimeout, destinationStallTimeout, retryTimeout, accept, exclude, excludeData, schemaOnly, dumpArgs, " +
-      'restoreArgs, volumeSize, retention, timezone, abandonedAfter. Did you mean "timeout"?',
+      'restoreArgs, volumeSize, strategy, retention, timezone, abandonedAfter. Did you mean "timeout"?',
     ],
   },
   {

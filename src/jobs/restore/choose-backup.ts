@@ -1,32 +1,43 @@
 import { goodBackups } from "../../catalog/catalog.ts";
+import { chooseChain, type Reachable } from "../../catalog/choose-chain.ts";
 import { readManifest } from "../../catalog/manifest.ts";
 import { momentOf } from "../../catalog/moment.ts";
+import type { Until } from "../../contracts/changes.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
-import { BackupError, toBackupError } from "../../core/errors.ts";
+import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
+import { mapSome } from "../../core/map-some.ts";
 import { listed, suggestion } from "../../core/text.ts";
 import { aheadWarning, withoutAhead } from "../shared/clock.ts";
 import { undamagedFirst } from "../shared/damaged-copy.ts";
 import type { FailedDestination } from "../shared/destinations.ts";
 import type { FoundBackup } from "../shared/find.ts";
+import { manifestsAtOnce } from "../shared/manifest-cache.ts";
 import { resolveReached, unreachedError } from "../shared/resolve-reached.ts";
 import type { RestoreRequest } from "./types.ts";
 import type { JobContext } from "../shared/context.ts";
+
+/** The backup that is restored, with all that it builds on. */
+export interface Choice {
+  readonly backup: FoundBackup;
+  /** Where to stop in it; absent for its end. */
+  readonly until?: Until;
+}
 
 /**
  * Which backup is meant: by id, or the newest good one of the one job and server there is.
  *
  * @throws BackupError `usage/which-backup`, `usage/which-server`, `usage/too-early`,
- * `storage/no-backup`, those of the id, that of a destination that may have it
+ * `usage/no-such-moment`, `storage/no-backup`, those of the id, that of a destination that may have it
  */
 export async function chooseBackup(
   found: readonly FoundBackup[],
   unreached: readonly FailedDestination[],
   request: RestoreRequest,
   o: JobContext,
-): Promise<FoundBackup> {
+): Promise<Choice> {
   if (request.backup !== undefined) {
     const ref = resolveReached(found.map(({ ref }) => ref), request.backup, unreached);
-    return found.find((one) => one.ref.prefix === ref.prefix)!;
+    return { backup: found.find((one) => one.ref.prefix === ref.prefix)! };
   }
   const good = candidatesOf(found, request);
   const { current, ahead } = withoutAhead(good, ({ ref }) => ref, o.runtime.now());
@@ -40,8 +51,10 @@ export async function chooseBackup(
     throw unreachedError("good backup", unreached) ?? noBackup(found, request);
   }
   assertOneSource(candidates, request);
-  const choice = request.at === undefined ? newest : await newestBefore(candidates, request.at, o);
-  warnOfNewer(found, good, choice, request.at, o);
+  const choice = request.at === undefined
+    ? { backup: newest }
+    : await chooseForMoment(candidates, request.at, o);
+  warnOfNewer(found, good, choice.backup, request.at, o);
   return choice;
 }
 
@@ -133,32 +146,86 @@ function noBackup(found: readonly FoundBackup[], { job, destinations }: RestoreR
   });
 }
 
-async function newestBefore(
+/**
+ * What restores a moment. Families are read newest first, until one reaches it: the manifests say
+ * what the folders' names do not, from when to when.
+ */
+async function chooseForMoment(
   candidates: readonly FoundBackup[],
   at: Date,
   o: JobContext,
-): Promise<FoundBackup> {
+): Promise<Choice> {
+  const known: Dated[] = [];
   let failure: unknown;
+  let missed: unknown;
+  const families = familiesOf(candidates);
   // A folder's name tells when the run began, and the data is never older than that.
-  for (const candidate of candidates.filter(({ ref }) => momentOf(ref) <= at).reverse()) {
+  const first = families.findIndex(([root]) => momentOf(root!.ref) <= at);
+  // The one after it only tells the nearest moment.
+  for (const family of families.slice(Math.max(0, first - 1))) {
+    await mapSome(family, manifestsAtOnce, async (one) => {
+      try {
+        known.push(dated(one, await anyManifest(one, o)));
+      } catch (error) {
+        o.signal.throwIfAborted();
+        failure ??= error;
+        const { message } = toBackupError(error);
+        o.runtime.log.warn("Backup {id} is passed over for an older one: {message}", {
+          id: one.ref.id,
+          message,
+        });
+      }
+    });
+    if (first < 0 || momentOf(family[0]!.ref) > at) continue;
     try {
-      const manifest = await anyManifest(candidate, o);
-      if (new Date(manifest.consistentAt) <= at) return candidate;
+      const { chain, until } = chooseChain(known, { at });
+      return { backup: chain.at(-1)!.found, ...until === undefined ? {} : { until } };
     } catch (error) {
-      o.signal.throwIfAborted();
-      failure ??= error;
-      const { message } = toBackupError(error);
-      o.runtime.log.warn("Backup {id} is passed over for an older one: {message}", {
-        id: candidate.ref.id,
-        message,
-      });
+      if (hasCode(error, "usage/no-such-moment")) {
+        // Older families may reach into the time of this one, but hardly.
+        if (missed !== undefined) throw missed;
+        missed = error;
+      } else if (!hasCode(error, "usage/too-early")) throw error;
     }
   }
-  if (failure !== undefined) throw failure;
+  if (failure !== undefined || missed !== undefined) throw failure ?? missed;
   const oldest = candidates[0]!.ref;
   throw new BackupError("usage/too-early", `No backup is as old as ${at.toISOString()}`, {
     hint: `The oldest is ${oldest.id}, of ${oldest.createdAt.toISOString()}.`,
   });
+}
+
+/** A backup as its manifest tells it. */
+interface Dated extends Reachable {
+  readonly found: FoundBackup;
+}
+
+function dated(found: FoundBackup, { window, ...manifest }: Manifest): Dated {
+  return {
+    found,
+    id: manifest.id,
+    parentId: manifest.parent?.id,
+    consistentAt: new Date(manifest.consistentAt),
+    position: manifest.position,
+    ...window === undefined
+      ? {}
+      : { window: { from: new Date(window.from), to: new Date(window.to) } },
+  };
+}
+
+/** Each full backup with all that builds on it, newest full one first. */
+function familiesOf(candidates: readonly FoundBackup[]): FoundBackup[][] {
+  const byId = new Map(candidates.map((one) => [one.ref.id, one]));
+  const rootOf = (one: FoundBackup): FoundBackup => {
+    let root = one;
+    for (let steps = 0; root.ref.parentId !== undefined && steps < byId.size; steps++) {
+      root = byId.get(root.ref.parentId) ?? root;
+    }
+    return root;
+  };
+  const families = Map.groupBy(candidates, rootOf);
+  return [...families].map(([root, all]) => [root, ...all.filter((one) => one !== root)])
+    .sort(([a], [b]) => momentOf(b!.ref).getTime() - momentOf(a!.ref).getTime());
 }
 
 /** The manifest, from the first destination where it can be read. */

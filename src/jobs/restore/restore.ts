@@ -10,6 +10,7 @@ import type {
   RestoreResult,
   RestoreStep,
 } from "../../contracts/connector.ts";
+import type { Until } from "../../contracts/changes.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import { drain } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
@@ -47,12 +48,18 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
       `Destination "${name}" is left out: ${error.message}`
     );
     for (const warning of [...unopened, ...warnings]) o.runtime.log.warn("{warning}", { warning });
-    const choice = await chooseBackup(found, [...failed, ...unlisted], request, o);
+    const { backup: choice, until } = await chooseBackup(
+      found,
+      [...failed, ...unlisted],
+      request,
+      o,
+    );
     kept = await keepChain(choice, found, o);
     const meter = createMeter(o);
     const source = chainSource(choice, found, request, meter, o);
     connector = await openWithLimits(request.target, { answerMs: defaultStallTimeoutMs }, o);
-    return await plan(request, choice, source, connector, meter, close, o);
+    const scene = { request, choice, until, source, connector, meter };
+    return await plan(scene, close, o);
   } catch (error) {
     await close();
     throw error;
@@ -83,18 +90,25 @@ async function keepChain(
   }
 }
 
+/** A restore whose backup is chosen. */
+interface Scene {
+  readonly request: RestoreRequest;
+  readonly choice: FoundBackup;
+  readonly until: Until | undefined;
+  readonly source: ChainSource;
+  readonly connector: Connector;
+  readonly meter: Meter;
+}
+
 async function plan(
-  request: RestoreRequest,
-  choice: FoundBackup,
-  source: ChainSource,
-  connector: Connector,
-  meter: Meter,
+  scene: Scene,
   close: () => Promise<void>,
   o: JobContext,
 ): Promise<PreparedRestore> {
+  const { choice, until, source, connector, meter } = scene;
   const chain = await source.open();
   const { manifest } = chain.at(-1)!;
-  const options = restoreOptions(request, manifest);
+  const options = restoreOptions(scene, manifest);
   meter.stage("plan");
   const restorePlan = await connector.planRestore(chain, options, o).catch(async (error) => {
     if (hasCode(error, "restore/in-use")) await assertNoRun(connector, manifest, o);
@@ -104,6 +118,7 @@ async function plan(
     backup: asListed(choice, manifest),
     manifest,
     from: source.from().join(", "),
+    ...until === undefined ? {} : { until },
     plan: restorePlan,
     close,
     async run() {
@@ -114,7 +129,7 @@ async function plan(
       return await withDatabases(
         { run, what, holds },
         o,
-        () => carryOut(first, options, source, connector, meter, o),
+        () => carryOut(first, options, scene, o),
       );
     },
   };
@@ -148,9 +163,7 @@ async function assertNoRun(
 async function carryOut(
   first: { readonly chain: RestorableChain; readonly plan: RestorePlan },
   options: RestoreOptions,
-  source: ChainSource,
-  connector: Connector,
-  meter: Meter,
+  { source, connector, meter }: Scene,
   o: JobContext,
 ): Promise<RestoreResult> {
   let { chain, plan } = first;
@@ -248,8 +261,9 @@ function isAsBefore({ steps }: RestorePlan, next: RestorePlan): boolean {
   });
 }
 
-function restoreOptions(request: RestoreRequest, manifest: Manifest): RestoreOptions {
+function restoreOptions({ request, until }: Scene, manifest: Manifest): RestoreOptions {
   return {
+    ...until === undefined ? {} : { until },
     databases: request.databases,
     isOverwrite: request.isOverwrite,
     only: request.only,

@@ -1,3 +1,4 @@
+import type { Until } from "../../contracts/changes.ts";
 import type { DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
 import type { RestorePlan, RestoreResult } from "../../contracts/connector.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
@@ -31,6 +32,8 @@ export interface PreparedRestore {
   readonly manifest: Manifest;
   /** The destination it is read from; several where no single one has its whole chain. */
   readonly from: string;
+  /** Where it stops in the backup; absent for its end. */
+  readonly until?: Until;
   readonly plan: RestorePlan;
   /**
    * Does it, when no other run uses the databases, and what there is to do is still the same.
