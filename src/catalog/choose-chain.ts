@@ -138,7 +138,10 @@ function endOf({ window, consistentAt }: Reachable): number {
 }
 
 function tooEarly(chains: readonly Candidate<Reachable>[], at: Date): BackupError {
-  const first = chains.toSorted((a, b) => startOf(a.last) - startOf(b.last))[0];
+  const first =
+    chains.toSorted((a, b) =>
+      startOf(a.last) - startOf(b.last) || endOf(a.last) - endOf(b.last)
+    )[0];
   return new BackupError("usage/too-early", `No backup is as old as ${at.toISOString()}`, {
     hint: first === undefined
       ? "There is no backup at all."

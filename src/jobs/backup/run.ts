@@ -46,9 +46,10 @@ export const runBackup: RunBackup = async (job, o) => {
     runtime: { ...o.runtime, log },
     patience: { retryMs: job.retryTimeoutMs },
   };
-  const tell = createTeller({ run: id, job: job.name }, context);
+  const history = await openHistory(context);
+  const tell = createTeller({ run: id, job: job.name }, history, context);
   tell({ type: "started", destinations: job.destinations.map(({ name }) => name) });
-  const run: Run = { id, job, startedAt, forced: o.kind, tell, warnings: [] };
+  const run: Run = { id, job, startedAt, forced: o.kind, history, tell, warnings: [] };
   let result: RunResult;
   try {
     result = await withDeadline(
@@ -63,8 +64,8 @@ export const runBackup: RunBackup = async (job, o) => {
       ? failedResult(run, reason, run.outcomes?.() ?? [], context)
       : withWarning(run.done, error);
   }
-  await record(result, context);
   tell({ type: "finished", result });
+  history.close();
   return result;
 };
 
@@ -74,6 +75,7 @@ interface Run {
   readonly job: JobDefinition;
   readonly startedAt: Date;
   readonly forced: Kind | undefined;
+  readonly history: History;
   readonly tell: Tell;
   /** Of what the run did beside its dump. */
   readonly warnings: string[];
@@ -100,9 +102,7 @@ function takeBackup(run: Run, o: JobContext): Promise<RunResult> {
     const places = await openDestinations(job.destinations, { ...o, stallMs, isEachItsOwn: true });
     defer(() => closeDestinations(places.open));
     if (places.open.length === 0) throw places.failed[0]!.error;
-    const history = await openHistory(o);
-    defer(() => history.close());
-    await cleanUpAfterCrash(job.name, places.open, history, o);
+    await cleanUpAfterCrash(job.name, places.open, run.history, o);
 
     run.done = await withDeferred(async (defer) => {
       const locations = places.open.map(({ storage }) => storage.location);
@@ -133,7 +133,6 @@ function takeBackup(run: Run, o: JobContext): Promise<RunResult> {
       const scene: Scene = {
         connector,
         encryption,
-        history,
         meter,
         source,
         writer,
@@ -150,7 +149,6 @@ function takeBackup(run: Run, o: JobContext): Promise<RunResult> {
 interface Scene {
   readonly connector: Connector;
   readonly encryption: Encryption | undefined;
-  readonly history: History;
   readonly meter: Meter;
   readonly source: IdentifiedSource;
   readonly writer: Writer;
@@ -159,8 +157,8 @@ interface Scene {
 
 /** Decides what is taken, and brings destinations what they lack of the chain. */
 async function plan(
-  { job, startedAt, forced, tell, warnings }: Run,
-  { connector, source, history, meter }: Scene,
+  { job, startedAt, forced, history, tell, warnings }: Run,
+  { connector, source, meter }: Scene,
   info: BackupPlan["info"],
   open: readonly OpenDestination[],
   o: JobContext,
@@ -236,7 +234,7 @@ async function write(
     prefix: backupPrefix(folder),
     open: plan.open,
     unopened: [...scene.unopened, ...plan.refused],
-    history: scene.history,
+    history: run.history,
     meter,
     onOutcome: (outcome) => tell({ type: "destination", outcome }),
     startedAt,
@@ -310,11 +308,4 @@ async function acknowledge(
     run.warnings.push(warning);
     run.tell({ type: "warning", message: warning, code });
   }
-}
-
-/** A run that failed may not have come as far as to open the record. */
-async function record(result: RunResult, o: JobContext): Promise<void> {
-  const history = await openHistory(o);
-  history.finish(result);
-  history.close();
 }

@@ -1,5 +1,6 @@
 import type { RunEvent } from "../../contracts/run.ts";
 import type { JobContext } from "../shared/context.ts";
+import type { History } from "../shared/history.ts";
 import { logEvent } from "./log-events.ts";
 
 /** A run's event, without what every event of the run has. */
@@ -10,13 +11,18 @@ export type RunFact = RunEvent extends infer E
 /** Tells everybody who listens what has happened. */
 export type Tell = (fact: RunFact) => void;
 
-/** The one way out of a run for what happens in it: the log is a reader like the others. */
+/**
+ * The one way out of a run for what happens in it: the log, the record of runs, and whoever listens
+ * are readers of the same events.
+ */
 export function createTeller(
   run: { readonly run: string; readonly job: string },
+  history: Pick<History, "note">,
   o: JobContext,
 ): Tell {
   return (fact) => {
     const event: RunEvent = { ...fact, ...run, at: o.runtime.now() };
+    history.note(event);
     logEvent(event, o.runtime.log);
     o.onEvent?.(event);
   };

@@ -1,8 +1,6 @@
-import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
-import { openStateDatabase, type StateDatabase } from "./state-database.ts";
-import type { RunResult } from "../../contracts/run.ts";
-import type { Runtime } from "../../core/runtime.ts";
+import { openState, warnOfState } from "./state.ts";
+import type { RunEvent } from "../../contracts/run.ts";
 import type { JobContext } from "./context.ts";
 
 /** A run that began and never ended: its process was killed, or the machine went down. */
@@ -25,21 +23,21 @@ export interface History {
   unfinished(job: string, destination: string): UnfinishedRun[];
   /** Notes that nothing of a run is left to clean up at a destination. */
   settle(run: string, destination: string): void;
-  /** Notes how a run ended. */
-  finish(result: RunResult): void;
+  /** Notes what a run tells: how it ended. */
+  note(event: RunEvent): void;
   close(): void;
 }
 
 /** Opens the record in the state folder, making it where needed. */
 export async function openHistory(o: JobContext): Promise<History> {
-  const database = await openDatabase(o);
+  const database = await openState(o);
 
   function attempt<T>(what: string, fallback: T, use: (database: DatabaseSync) => T): T {
     if (database === undefined) return fallback;
     try {
       return database.use(use);
     } catch (error) {
-      warn(o, what, error);
+      warnOfState(o, what, error);
       return fallback;
     }
   }
@@ -73,7 +71,9 @@ export async function openHistory(o: JobContext): Promise<History> {
         db.prepare("DELETE FROM writes WHERE run = ? AND destination = ?").run(run, destination);
       });
     },
-    finish(result) {
+    note(event) {
+      if (event.type !== "finished") return;
+      const { result } = event;
       attempt("note how the run ended", undefined, (db) => {
         db.prepare(
           "INSERT OR REPLACE INTO runs (run, job, status, code, started, finished) " +
@@ -90,45 +90,4 @@ export async function openHistory(o: JobContext): Promise<History> {
     },
     close: () => database?.close(),
   };
-}
-
-const tables = `
-  PRAGMA journal_mode = WAL;
-  PRAGMA busy_timeout = 5000;
-  CREATE TABLE IF NOT EXISTS writes (
-    run TEXT NOT NULL, job TEXT NOT NULL, destination TEXT NOT NULL, prefix TEXT NOT NULL,
-    at TEXT NOT NULL, PRIMARY KEY (run, destination)
-  );
-  CREATE TABLE IF NOT EXISTS runs (
-    run TEXT PRIMARY KEY, job TEXT NOT NULL, status TEXT NOT NULL, code TEXT,
-    started TEXT NOT NULL, finished TEXT NOT NULL
-  );
-`;
-
-const unopened = new WeakSet<Runtime>();
-
-async function openDatabase(o: JobContext): Promise<StateDatabase | undefined> {
-  try {
-    return await openStateDatabase(join(o.stateDir, "state.db"), {
-      tables,
-      onDamaged: (aside) =>
-        o.runtime.log.warn(
-          "The record of runs was damaged: it is now {aside}, and a new one begins",
-          { aside },
-        ),
-    });
-  } catch (error) {
-    // Each part of a run that needs it opens it.
-    if (!unopened.has(o.runtime)) warn(o, "open the record of runs", error);
-    unopened.add(o.runtime);
-    return undefined;
-  }
-}
-
-function warn(o: JobContext, what: string, error: unknown): void {
-  o.runtime.log.warn("Cannot {what} in {stateDir}: {error}. The backup goes on without.", {
-    what,
-    stateDir: o.stateDir,
-    error: error instanceof Error ? error.message : String(error),
-  });
 }

@@ -93,20 +93,26 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   };
 }
 
-const tables = `
+const pragmas = `
+  PRAGMA busy_timeout = 1000;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = OFF;
-  PRAGMA busy_timeout = 1000;
+`;
+
+const migrations = [
+  `
   CREATE TABLE IF NOT EXISTS sealed (
     location TEXT NOT NULL, prefix TEXT NOT NULL, sha256 TEXT NOT NULL, text TEXT NOT NULL,
     PRIMARY KEY (location, prefix)
   ) WITHOUT ROWID;
-`;
+  `,
+];
 
 async function openDatabase(o: JobContext): Promise<StateDatabase | undefined> {
   try {
     return await openStateDatabase(join(o.stateDir, "manifests.db"), {
-      tables,
+      pragmas,
+      migrations,
       onDamaged: (aside) =>
         o.runtime.log.debug("The cache of manifests was damaged: it is now {aside}", { aside }),
     });

@@ -2,6 +2,7 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import { renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
+import { BackupError } from "../../core/errors.ts";
 
 /** A small database in the state folder that may be lost, and is made anew when it is damaged. */
 export interface StateDatabase {
@@ -14,16 +15,29 @@ export interface StateDatabase {
   close(): void;
 }
 
+/** How a database of the state folder is opened. */
+export interface StateDatabaseOptions {
+  /** Statements for each opening, such as `PRAGMA journal_mode = WAL;`. */
+  readonly pragmas: string;
+  /**
+   * What makes each version of the schema from the one before, oldest first: never changed, only added
+   * to. The version is SQLite's `user_version`, 0 for a new file.
+   */
+  readonly migrations: readonly string[];
+  /** Told once for each damaged file, with the name that it has now. */
+  readonly onDamaged: (aside: string) => void;
+}
+
 /**
- * Opens a database of the state folder, making folder, file and tables where needed.
+ * Opens a database of the state folder, making folder and file where needed, and brings its schema to
+ * the newest version.
  *
- * @param o.tables statements that make the tables, each `IF NOT EXISTS`
- * @param o.onDamaged told once for each damaged file, with the name that it has now
- * @throws what SQLite and the file system throw
+ * @throws BackupError `config/newer-state` for one of a newer program; what SQLite and the file system
+ * throw
  */
 export async function openStateDatabase(
   path: string,
-  o: { readonly tables: string; readonly onDamaged: (aside: string) => void },
+  o: StateDatabaseOptions,
 ): Promise<StateDatabase> {
   const { DatabaseSync } = await import("node:sqlite");
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -31,7 +45,8 @@ export async function openStateDatabase(
   function open(): DatabaseSync {
     const opened = new DatabaseSync(path);
     try {
-      opened.exec(o.tables);
+      opened.exec(o.pragmas);
+      migrate(opened, path, o.migrations);
       return opened;
     } catch (error) {
       opened.close();
@@ -67,6 +82,34 @@ export async function openStateDatabase(
     },
     close: () => database.close(),
   };
+}
+
+/** One transaction, so that a crash leaves the version before; another process may be first. */
+function migrate(database: DatabaseSync, path: string, migrations: readonly string[]): void {
+  if (versionOf(database) === migrations.length) return;
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const version = versionOf(database);
+    if (version > migrations.length) throw newerState(path, version, migrations.length);
+    for (const statements of migrations.slice(version)) database.exec(statements);
+    database.exec(`PRAGMA user_version = ${migrations.length}`);
+    database.exec("COMMIT");
+  } catch (error) {
+    database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+function versionOf(database: DatabaseSync): number {
+  return Number(database.prepare("PRAGMA user_version").get()?.["user_version"] ?? 0);
+}
+
+function newerState(path: string, version: number, known: number): BackupError {
+  return new BackupError(
+    "config/newer-state",
+    `"${path}" is of version ${version}, and this dbbackup knows up to ${known}`,
+    { hint: "Use the dbbackup that made it or a newer one, or another stateDir." },
+  );
 }
 
 // SQLite's write-ahead log and its index belong to the file that goes.
