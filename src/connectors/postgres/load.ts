@@ -377,7 +377,10 @@ function hintFor(message: string, { serverMajor, mode, ids, head }: LoadOrder): 
   if (/out of shared memory|max_locks_per_transaction/i.test(message)) {
     return "Raise max_locks_per_transaction on the target, or restore with --jobs 2.";
   }
-  if (/extension .* is not available|could not open extension control file/i.test(message)) {
+  if (
+    /extension .* is not available|could not (open extension control|access|load library)/i
+      .test(message)
+  ) {
     return "Install the extension on the target's machine first, or restore all but what needs it: " +
       "--keep-going.";
   }

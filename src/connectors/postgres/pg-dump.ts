@@ -123,6 +123,10 @@ function hintFor(stderr: string): string {
     return "Something belongs to a role that is gone: doctor names it. ALTER … OWNER TO gives it to " +
       "another one.";
   }
+  if (/could not (access file|load library)/.test(stderr)) {
+    return "The server lacks the files of an extension that this needs: install its package there " +
+      "again.";
+  }
   if (/row-level security/.test(stderr)) return "Give the user BYPASSRLS, or dump as the owner.";
   if (/connection to server .* failed:|server closed the connection/.test(stderr)) {
     return "Look into the server's log for why it let pg_dump go, then run again.";

@@ -1,7 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { RestoreFailure } from "../../contracts/connector.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
-import type { Client } from "./client.ts";
+import type { Client, Row } from "./client.ts";
 import { sqlState } from "./failure.ts";
 import { quoteName } from "./names.ts";
 import type { ToolRun } from "./pg-restore.ts";
@@ -86,18 +86,24 @@ async function again(
   return (await run(idsOf(entries), "rows")).failures;
 }
 
-interface Constraint {
+/** What rows do not pass, and how it goes and comes back. */
+interface Obstacle {
   readonly name: string;
-  /** Quoted, with its schema. */
-  readonly relation: string;
+  /** For people: `constraint fits of public.things`. */
+  readonly object: string;
+  readonly drop: string;
+  /** Makes it again for new rows; undefined where that cannot be. */
+  readonly add: string | undefined;
   readonly definition: string;
+  /** How the rows that are there can be asked again. */
+  readonly validate: string;
 }
 
 async function relax(order: PhasedOrder, failures: readonly ToolFailure[], o: Abortable) {
   const rest: ToolFailure[] = [];
   const relaxed: RestoreFailure[] = [];
   for (const failure of failures) {
-    const dropped: Constraint[] = [];
+    const dropped: Obstacle[] = [];
     let last: ToolFailure | undefined = failure;
     let message = failure.message;
     for (let tries = 0; last !== undefined && tries < mostTries; tries++) {
@@ -109,75 +115,110 @@ async function relax(order: PhasedOrder, failures: readonly ToolFailure[], o: Ab
       last = (await again(order, [failure])).at(0);
     }
     if (last !== undefined) rest.push(last);
-    for (const constraint of dropped) {
-      const { name, relation } = constraint;
-      const isBack = await isMadeAgain(order, constraint, o);
+    for (const obstacle of dropped) {
+      const isBack = obstacle.add !== undefined && await isDone(order, obstacle.add, o);
       // With its rows gone all the same, that is what is told.
       if (last !== undefined && isBack) continue;
+      const { object, definition, validate } = obstacle;
       relaxed.push({
         database: order.to,
-        object: `constraint ${name} of ${relation}`,
+        object,
         message,
         leaves: isBack
-          ? `The rows are there, and the constraint is NOT VALID: it holds for new rows. ALTER ` +
-            `TABLE ${relation} VALIDATE CONSTRAINT ${quoteName(name)} once all rows fulfil it.`
-          : `The rows are there, and the constraint is missing: ${constraint.definition}.`,
+          ? `The rows are there, and the constraint is NOT VALID: it holds for new rows. ` +
+            `${validate} once all rows fulfil it.`
+          : `The rows are there, and this is missing: ${definition}.`,
       });
     }
   }
   return { rest, failures: relaxed };
 }
 
-/** Takes away the CHECK that a failure names; all of its table where it names none. */
+/** CHECKs of a table and of its parents, of the domains of its columns, and what it computes. */
+const obstaclesQuery = `
+  WITH RECURSIVE up (relid) AS (
+    SELECT pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text))::oid
+    UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid = up.relid),
+  typed (typid) AS (
+    SELECT a.atttypid FROM pg_catalog.pg_attribute a
+     WHERE a.attrelid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text))
+       AND a.attnum > 0 AND NOT a.attisdropped
+    UNION SELECT part.typid FROM typed JOIN pg_catalog.pg_type t ON t.oid = typed.typid,
+      LATERAL (VALUES (t.typbasetype), (t.typelem)) part (typid) WHERE part.typid <> 0)
+  SELECT 'table' AS kind, k.conname::text AS name, k.conrelid::regclass::text AS owner,
+         pg_catalog.pg_get_constraintdef(k.oid) AS definition
+    FROM up JOIN pg_catalog.pg_constraint k ON k.conrelid = up.relid
+   WHERE k.contype = 'c' AND k.coninhcount = 0
+  UNION ALL
+  SELECT 'domain', k.conname, pg_catalog.format_type(k.contypid, NULL),
+         pg_catalog.pg_get_constraintdef(k.oid)
+    FROM typed JOIN pg_catalog.pg_constraint k ON k.contypid = typed.typid
+   WHERE k.contype = 'c'
+  UNION ALL
+  SELECT 'column', a.attname, up.relid::regclass::text,
+         pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+    FROM up JOIN pg_catalog.pg_attribute a ON a.attrelid = up.relid
+    JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+   WHERE a.attgenerated = 's' AND a.attinhcount = 0`;
+
+/**
+ * Takes away what a failure names; where it names nothing, all CHECKs, and when none is left, what
+ * is computed.
+ */
 async function dropInTheWay(
-  { client, database }: PhasedOrder,
+  order: PhasedOrder,
   { entry, message }: ToolFailure,
   o: Abortable,
-): Promise<Constraint[]> {
-  const rows = await client.rows(
-    database,
-    `WITH RECURSIVE up (relid) AS (
-       SELECT pg_catalog.to_regclass(pg_catalog.format('%I.%I', $1::text, $2::text))::oid
-       UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid = up.relid)
-     SELECT k.conname AS name, k.conrelid::regclass::text AS relation,
-            pg_catalog.pg_get_constraintdef(k.oid) AS definition
-       FROM up JOIN pg_catalog.pg_constraint k ON k.conrelid = up.relid
-      WHERE k.contype = 'c' AND k.coninhcount = 0`,
-    o,
-    [entry?.schema ?? "", entry?.tag ?? ""],
-  );
-  const all = rows.map((row): Constraint => ({
-    name: String(row["name"]),
-    relation: String(row["relation"]),
-    definition: String(row["definition"]),
-  }));
-  const named = all.filter(({ name }) => message.includes(`"${name}"`));
-  const found = named.length > 0 ? named : all;
-  const dropped: Constraint[] = [];
-  for (const constraint of found) {
-    const { name, relation } = constraint;
-    try {
-      await client.rows(database, `ALTER TABLE ${relation} DROP CONSTRAINT ${quoteName(name)}`, o);
-      dropped.push(constraint);
-    } catch (error) {
-      if (sqlState(error) === undefined) throw error;
+): Promise<Obstacle[]> {
+  const { client, database } = order;
+  const names = [entry?.schema ?? "", entry?.tag ?? ""];
+  const all = await client.rows(database, obstaclesQuery, o, names);
+  const checks = all.filter((row) => row["kind"] !== "column").map(obstacleOf);
+  const columns = all.filter((row) => row["kind"] === "column").map(obstacleOf);
+  const named = checks.filter(({ name }) => message.includes(`"${name}"`));
+  const isNamed = /violates check constraint/.test(message);
+  for (const some of [named, isNamed && named.length > 0 ? [] : checks, isNamed ? [] : columns]) {
+    const dropped: Obstacle[] = [];
+    for (const one of some) {
+      if (await isDone(order, one.drop, o)) dropped.push(one);
     }
+    if (dropped.length > 0) return dropped;
   }
-  return dropped;
+  return [];
 }
 
-async function isMadeAgain(
+function obstacleOf(row: Row): Obstacle {
+  const [kind, name, owner, definition] = ["kind", "name", "owner", "definition"]
+    .map((key) => String(row[key]));
+  if (kind === "column") {
+    return {
+      name: name!,
+      object: `generated column ${name} of ${owner}`,
+      drop: `ALTER TABLE ${owner} ALTER COLUMN ${quoteName(name!)} DROP EXPRESSION`,
+      add: undefined,
+      definition: `what is in ${name}, and that it is GENERATED ALWAYS AS (${definition}) STORED`,
+      validate: "",
+    };
+  }
+  const alter = `ALTER ${kind === "domain" ? "DOMAIN" : "TABLE"} ${owner}`;
+  const mark = definition!.endsWith(" NOT VALID") ? "" : " NOT VALID";
+  return {
+    name: name!,
+    object: `constraint ${name} of ${owner}`,
+    drop: `${alter} DROP CONSTRAINT ${quoteName(name!)}`,
+    add: `${alter} ADD CONSTRAINT ${quoteName(name!)} ${definition}${mark}`,
+    definition: `CONSTRAINT ${quoteName(name!)} ${definition}`,
+    validate: `${alter} VALIDATE CONSTRAINT ${quoteName(name!)}`,
+  };
+}
+
+async function isDone(
   { client, database }: PhasedOrder,
-  { name, relation, definition }: Constraint,
+  statement: string,
   o: Abortable,
 ): Promise<boolean> {
-  const mark = definition.endsWith(" NOT VALID") ? "" : " NOT VALID";
   try {
-    await client.rows(
-      database,
-      `ALTER TABLE ${relation} ADD CONSTRAINT ${quoteName(name)} ${definition}${mark}`,
-      o,
-    );
+    await client.rows(database, statement, o);
     return true;
   } catch (error) {
     if (sqlState(error) === undefined) throw error;

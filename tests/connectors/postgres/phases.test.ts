@@ -128,5 +128,43 @@ for (const version of [15, 18] as const) {
         );
       });
     }
+
+    test("come without the CHECK of a domain, and without what a column computes", async () => {
+      const server = await postgres(version);
+      const source = await made(
+        server,
+        `CREATE TABLE limits (most int); INSERT INTO limits VALUES (10);
+         CREATE FUNCTION fits(int) RETURNS bool IMMUTABLE LANGUAGE plpgsql
+           AS 'BEGIN RETURN $1 <= coalesce((SELECT most FROM public.limits), 3); END';
+         CREATE FUNCTION twice(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+           IF NOT public.fits($1) THEN RAISE 'too much'; END IF; RETURN 2 * $1; END $$;
+         CREATE DOMAIN small AS int CONSTRAINT fitting CHECK (fits(VALUE));
+         CREATE TABLE of_domain (id small, ids small[]); INSERT INTO of_domain VALUES (5, '{6}');
+         CREATE TABLE of_computed (id int, n int GENERATED ALWAYS AS (twice(id)) STORED);
+         INSERT INTO of_computed VALUES (5); CREATE INDEX ON of_computed (n);
+         UPDATE limits SET most = 3`,
+      );
+      const backup = await dumpOf(optionsOf(server, source));
+      const target = freshName();
+      const { result } = await restoreTo(optionsOf(server, target), backup, { isKeepGoing: true });
+      assert.deepEqual(
+        result.failures.map(({ object, leaves }) => [object, leaves]).sort(),
+        [
+          [
+            "constraint fitting of public.small",
+            "The rows are there, and the constraint is NOT VALID: it holds for new rows. " +
+            'ALTER DOMAIN public.small VALIDATE CONSTRAINT "fitting" once all rows fulfil it.',
+          ],
+          [
+            "generated column n of public.of_computed",
+            "The rows are there, and this is missing: what is in n, and that it is GENERATED " +
+            "ALWAYS AS (public.twice(id)) STORED.",
+          ],
+        ],
+      );
+      const rows = "SELECT * FROM of_domain; SELECT * FROM of_computed";
+      assert.equal(await server.psql(target, rows), "5|{6}\n5|");
+      await assert.rejects(server.psql(target, "SELECT 9::small"), /violates check/);
+    });
   });
 }
