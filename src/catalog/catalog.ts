@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import { manifestName } from "../contracts/manifest.ts";
 import type { ObjectInfo, Storage } from "../contracts/storage.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
@@ -62,22 +63,37 @@ export interface AbandonedFolder {
  * Only where a job's name was too long for its folder is a manifest read, to learn it.
  */
 export async function surveyCatalog(storage: Storage, o: CatalogOptions): Promise<Survey> {
-  const { folders, strays, scratch } = await readFolders(storage, o);
+  const { folders, strays, scratch } = await readFolders(storage, { ...o, keepsObjects: true });
   const backups: SurveyedBackup[] = [];
   const abandoned: AbandonedFolder[] = [];
   for (const folder of folders) {
-    if (folder.objects.has(manifestName)) {
-      const job = o.job ?? folder.job ?? await readJob(storage, folder, o);
-      const ref = toRef(folder, job);
-      const storedAt = folder.objects.get(manifestName)!.modifiedAt;
-      const dated = storage.hasOwnClock === true ? { ...ref, storedAt } : ref;
-      backups.push({ ...dated, objects: folder.objects });
-    } else {
+    if (folder.manifestAt === undefined) {
       abandoned.push(toAbandoned(folder, o.job ?? folder.job ?? folder.prefix.split("/")[0]!));
+    } else {
+      backups.push({ ...await toRef(folder, storage, o), objects: folder.objects });
     }
   }
-  backups.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1));
-  return { backups, abandoned, strays, scratch };
+  return { backups: backups.sort(oldestFirst), abandoned, strays, scratch };
+}
+
+/**
+ * The backups and strays of a {@link Survey}, without what the store says of each object: of tens of
+ * thousands, that is most of what they take in memory.
+ */
+export async function scanCatalog(
+  storage: Storage,
+  o: CatalogOptions,
+): Promise<{ backups: BackupRef[]; strays: readonly string[] }> {
+  const { folders, strays } = await readFolders(storage, { ...o, keepsObjects: false });
+  const backups: BackupRef[] = [];
+  for (const folder of folders) {
+    if (folder.manifestAt !== undefined) backups.push(await toRef(folder, storage, o));
+  }
+  return { backups: backups.sort(oldestFirst), strays };
+}
+
+function oldestFirst(a: BackupRef, b: BackupRef): number {
+  return a.createdAt.getTime() - b.createdAt.getTime() || (a.id < b.id ? -1 : 1);
 }
 
 /** A backup as it is now: its folder is listed anew. */
@@ -86,19 +102,19 @@ export async function readAgain(
   ref: BackupRef,
   o: Abortable,
 ): Promise<BackupRef> {
-  const objects = new Map<string, ObjectInfo>();
-  for await (const object of storage.list(ref.prefix, o)) {
-    objects.set(object.key.slice(ref.prefix.length), object);
+  const files = new Map<string, number>();
+  for await (const { key, bytes } of storage.list(ref.prefix, o)) {
+    files.set(key.slice(ref.prefix.length), bytes);
   }
-  return { ...ref, ...toContents(objects) };
+  return { ...ref, ...toContents(files) };
 }
 
-/** Every backup at a destination, oldest first, from one LIST; see {@link surveyCatalog}. */
+/** Every backup at a destination, oldest first, from one LIST; see {@link scanCatalog}. */
 export async function readCatalog(storage: Storage, o: CatalogOptions): Promise<BackupRef[]> {
-  return [...(await surveyCatalog(storage, o)).backups];
+  return (await scanCatalog(storage, o)).backups;
 }
 
-function toAbandoned({ prefix, name, objects }: Folder, job: string): AbandonedFolder {
+function toAbandoned({ prefix, name, files, objects }: Folder, job: string): AbandonedFolder {
   const all = [...objects.values()];
   return {
     prefix,
@@ -107,7 +123,7 @@ function toAbandoned({ prefix, name, objects }: Folder, job: string): AbandonedF
     kind: name.kind,
     parentId: name.parentId,
     newestAt: new Date(Math.max(...all.map(({ modifiedAt }) => modifiedAt.getTime()))),
-    storedBytes: sumOf(all),
+    storedBytes: sumOf(files),
     objects,
   };
 }
@@ -117,20 +133,26 @@ interface Folder {
   /** Undefined where its name was too long for the folder's. */
   readonly job: string | undefined;
   readonly name: FolderName;
-  /** By file name. */
+  /** Sizes by file name. */
+  readonly files: Map<string, number>;
+  /** By file name; empty where they are not kept. */
   readonly objects: Map<string, ObjectInfo>;
+  /** When its manifest was stored; undefined where it has none. */
+  manifestAt?: Date;
 }
 
 async function readFolders(
   storage: Storage,
-  o: CatalogOptions,
+  o: CatalogOptions & { readonly keepsObjects: boolean },
 ): Promise<{ folders: Folder[]; strays: string[]; scratch: ObjectInfo[] }> {
   const folders = new Map<string, Folder>();
+  // Most folders have the same file names; each once is enough to remember.
+  const names = new Map<string, string>();
   const strays: string[] = [];
   const scratch: ObjectInfo[] = [];
   const prefix = o.job === undefined ? "" : jobPrefix(o.job);
   for await (const object of storage.list(prefix, o)) {
-    const parts = object.key.split("/");
+    const parts = detached(object.key).split("/");
     if (parts.length === 2 && isScratchName(parts[1]!)) scratch.push(object);
     if (parts.length < 3) continue;
     const [jobFolder, name] = [parts[0]!, parseFolderName(parts[1]!)];
@@ -139,16 +161,36 @@ async function readFolders(
       continue;
     }
     const key = `${jobFolder}/${parts[1]}/`;
-    const folder = folders.get(key) ??
-      { prefix: key, job: unescapeName(jobFolder), name, objects: new Map() };
-    folder.objects.set(parts.slice(2).join("/"), object);
+    const folder: Folder = folders.get(key) ??
+      { prefix: key, job: unescapeName(jobFolder), name, files: new Map(), objects: new Map() };
+    const file = rememberedOnce(parts.slice(2).join("/"), names);
+    folder.files.set(file, object.bytes);
+    if (o.keepsObjects) folder.objects.set(file, object);
+    if (file === manifestName) folder.manifestAt = object.modifiedAt;
     folders.set(key, folder);
   }
   return { folders: [...folders.values()], strays, scratch };
 }
 
-function toRef({ prefix, name, objects }: Folder, job: string): BackupRef {
-  const contents = toContents(objects);
+/** Parts of a text hold on to all of it, and a key that is cut out of a page of a LIST to that page. */
+function detached(key: string): string {
+  return Buffer.from(key).toString();
+}
+
+function rememberedOnce(file: string, names: Map<string, string>): string {
+  const known = names.get(file);
+  if (known !== undefined) return known;
+  if (names.size < mostNames) names.set(file, file);
+  return file;
+}
+
+// Names of seals and marks are of one folder each.
+const mostNames = 1000;
+
+async function toRef(folder: Folder, storage: Storage, o: CatalogOptions): Promise<BackupRef> {
+  const { prefix, name, files, manifestAt } = folder;
+  const job = o.job ?? folder.job ?? await readJob(storage, folder, o);
+  const facts = sealOf(files.keys())?.facts;
   return {
     id: name.id,
     job,
@@ -156,8 +198,9 @@ function toRef({ prefix, name, objects }: Folder, job: string): BackupRef {
     sourceTag: name.sourceTag,
     parentId: name.parentId,
     prefix,
-    ...contents,
-    createdAt: toTheMillisecond(name.startedAt, contents.facts?.startedAt),
+    ...toContents(files),
+    createdAt: toTheMillisecond(name.startedAt, facts?.startedAt),
+    ...(storage.hasOwnClock === true && manifestAt !== undefined ? { storedAt: manifestAt } : {}),
   };
 }
 
@@ -166,18 +209,16 @@ function toTheMillisecond(second: Date, exact: Date | undefined): Date {
   return exact !== undefined && compactTime(exact) === compactTime(second) ? exact : second;
 }
 
-function toContents(objects: ReadonlyMap<string, ObjectInfo>) {
-  const facts = sealOf(objects.keys())?.facts;
+function toContents(files: ReadonlyMap<string, number>) {
   return {
-    ...(facts === undefined ? {} : { facts }),
-    storedBytes: sumOf([...objects.values()]),
-    marks: [...objects.keys()].flatMap((file) => parseMarkName(file) ?? []),
-    files: new Map([...objects].map(([file, { bytes }]) => [file, bytes])),
+    storedBytes: sumOf(files),
+    marks: [...files.keys()].flatMap((file) => parseMarkName(file) ?? []),
+    files,
   };
 }
 
-function sumOf(objects: readonly ObjectInfo[]): number {
-  return objects.reduce((sum, { bytes }) => sum + bytes, 0);
+function sumOf(files: ReadonlyMap<string, number>): number {
+  return files.values().reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** The job of a backup whose folder does not tell it; the folder's name where nothing does. */

@@ -1,5 +1,4 @@
 import { type Manifest, manifestName } from "../contracts/manifest.ts";
-import type { SealedFacts } from "../contracts/strategy.ts";
 
 /** Whether a manifest is what its folder's seal says; `missing` where there is no seal at all. */
 export type SealStatus = "right" | "wrong" | "missing";
@@ -10,6 +9,19 @@ export interface SealedFile {
   readonly bytes: Uint8Array;
   /** Of the bytes. */
   readonly sha256: string;
+}
+
+/** What the seal of a backup's manifest tells by its name, for lists. Only the manifest proves it. */
+export interface SealedFacts {
+  readonly startedAt: Date;
+  readonly finishedAt: Date;
+  readonly consistentAt: Date;
+  /** Raw bytes of all artifacts but the inventory. */
+  readonly rawBytes: number;
+  /** The length of `manifest.json`. */
+  readonly manifestBytes: number;
+  /** How many names `omitted` has. */
+  readonly omissions: number;
 }
 
 /** What a seal's name says. */

@@ -27,11 +27,16 @@ export function formatTable(
 
 /** Cuts a text to a number of characters, the last of which is then `…`. */
 export function shorten(text: string, maxWidth: number | undefined): string {
+  if (maxWidth === undefined || text.length <= maxWidth) return text;
   const characters = [...text];
-  if (maxWidth === undefined || characters.length <= maxWidth) return text;
+  if (characters.length <= maxWidth) return text;
   return `${characters.slice(0, Math.max(1, maxWidth - 1)).join("")}…`;
 }
 
 function widthOf(text: string): number {
-  return [...text].length;
+  return isAscii(text) ? text.length : [...text].length;
+}
+
+function isAscii(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text);
 }

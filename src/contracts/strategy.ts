@@ -25,21 +25,6 @@ export interface BackupRef {
   readonly marks: readonly Mark[];
   /** File names in the folder with their sizes in bytes. */
   readonly files: ReadonlyMap<string, number>;
-  /** What the seal's name says; absent where there is no seal, or none that can be read. */
-  readonly facts?: SealedFacts;
-}
-
-/** What the seal of a backup's manifest tells by its name, for lists. Only the manifest proves it. */
-export interface SealedFacts {
-  readonly startedAt: Date;
-  readonly finishedAt: Date;
-  readonly consistentAt: Date;
-  /** Raw bytes of all artifacts but the inventory. */
-  readonly rawBytes: number;
-  /** The length of `manifest.json`. */
-  readonly manifestBytes: number;
-  /** How many names `omitted` has. */
-  readonly omissions: number;
 }
 
 /**

@@ -1,6 +1,5 @@
 import { fromOption } from "../from.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
-import type { SealedFacts } from "../../contracts/strategy.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { aheadWarning } from "../../jobs/shared/clock.ts";
 import type { FailedDestination } from "../../jobs/shared/destinations.ts";
@@ -11,7 +10,7 @@ import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration, suggestion } from "../../core/text.ts";
 import { standingOf } from "../../catalog/standing.ts";
-import { rawBytesOf } from "../../catalog/seal.ts";
+import { rawBytesOf, type SealedFacts, sealOf } from "../../catalog/seal.ts";
 import { backupJson } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, optionalArgument } from "../command.ts";
 import { errorJson } from "../errors.ts";
@@ -72,7 +71,7 @@ export const list = defineCommand({
     const errors = unreached.map(unreachedError);
     for (const error of errors) session.complain(error);
     return {
-      json: [
+      json: !json ? undefined : [
         ...backups.map((one) => ({
           ...backupJson(one, session),
           isDatedAhead: ahead.includes(one.id),
@@ -141,7 +140,9 @@ function backupTable(
 }
 
 function row(backup: ListedBackup, nowMs: number, more: readonly string[]): string[] {
-  const facts = backup.error === undefined ? backup.facts ?? factsOf(backup.manifest) : undefined;
+  const facts = backup.error === undefined
+    ? sealOf(backup.files.keys())?.facts ?? factsOf(backup.manifest)
+    : undefined;
   const stored = formatBytes(backup.storedBytes);
   const startedMs = backup.createdAt.getTime();
   return [

@@ -1,6 +1,7 @@
 import type { DestinationDefinition } from "../../config/model.ts";
 import { manifestName } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
+import { sealOf } from "../../catalog/seal.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { toBackupError } from "../../core/errors.ts";
 import { mapSome } from "../../core/map-some.ts";
@@ -151,9 +152,10 @@ export function listedCopies(
 
 /** True where a seal tells all that a table shows, and the manifest is as long as it says. */
 function isTold({ copies }: FoundBackup): boolean {
-  return copies.every(({ ref: { facts, files } }) =>
-    facts?.omissions === 0 && files.get(manifestName) === facts.manifestBytes
-  );
+  return copies.every(({ ref: { files } }) => {
+    const facts = sealOf(files.keys())?.facts;
+    return facts?.omissions === 0 && files.get(manifestName) === facts.manifestBytes;
+  });
 }
 
 function told({ ref, copies }: FoundBackup): ListedBackup {

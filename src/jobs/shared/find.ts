@@ -1,4 +1,4 @@
-import { surveyCatalog } from "../../catalog/catalog.ts";
+import { scanCatalog } from "../../catalog/catalog.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { toBackupError } from "../../core/errors.ts";
 import type { JobContext } from "./context.ts";
@@ -31,7 +31,7 @@ export async function findBackups(
   const strays: { destination: OpenDestination; prefix: string }[] = [];
   for (const destination of open) {
     try {
-      const survey = await surveyCatalog(destination.storage, { ...o, job });
+      const survey = await scanCatalog(destination.storage, { ...o, job });
       strays.push(...survey.strays.map((prefix) => ({ destination, prefix })));
       for (const ref of survey.backups) {
         const copies = byPrefix.get(ref.prefix) ?? [];
