@@ -9,7 +9,7 @@ import { BackupError, systemCode } from "./errors.ts";
 import { release } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
 import { openSecretFiles } from "./secret-files.ts";
-import { openWidePipe, type WidePipe } from "./wide-pipe.ts";
+import { openWideInput, openWideOutput, type WideInput, type WideOutput } from "./wide-pipe.ts";
 
 /** What to run. Secrets go into `env` or `secretFiles`, never into `args`, which every user can see. */
 export interface ChildSpec {
@@ -76,7 +76,7 @@ export class ChildError extends Error {
  * @throws ChildError when it exits with another status or by a signal
  */
 export async function* childOutput(spec: ChildSpec, o: ChildOptions): Bytes {
-  const child = await start(spec, openWidePipe(), o);
+  const child = await start(spec, openWideOutput(), o);
   const feeding = startFeeding(child, spec.input);
   try {
     for await (const chunk of watched(child, spec)) {
@@ -134,7 +134,7 @@ interface Running {
   readonly spec: ChildSpec;
   readonly process: ChildProcess;
   readonly stdout: Output;
-  readonly stdin: Writable | null;
+  readonly stdin: Input | undefined;
   readonly exited: Promise<ChildExit>;
   readonly stderr: () => string;
   readonly detach: () => void;
@@ -144,7 +144,10 @@ interface Running {
 }
 
 /** A child's standard output, through a pipe of ours or the stream that the runtime gives. */
-type Output = Omit<WidePipe, "childFd">;
+type Output = Omit<WideOutput, "childFd">;
+
+/** The same of its standard input. */
+type Input = Omit<WideInput, "childFd" | "closed">;
 
 // Only what a tool needs to find its files, its language and the network's proxies.
 const allowedVariables =
@@ -153,13 +156,15 @@ const allowedVariables =
 const stderrTailBytes = 16 * 1024;
 const killAfterMs = 5_000;
 
-/** @param pipe for much output; without one it comes through a stream */
+/** @param output for much of it; without one it comes through a stream */
 async function start(
   spec: ChildSpec,
-  pipe: WidePipe | undefined,
+  output: WideOutput | undefined,
   o: ChildOptions,
 ): Promise<Running> {
-  const fds = pipe === undefined ? [] : [pipe.childFd];
+  const input = spec.input === undefined ? undefined : openWideInput();
+  const pipes = [output, input].filter((pipe) => pipe !== undefined);
+  const fds = pipes.map(({ childFd }) => childFd);
   try {
     o.signal.throwIfAborted();
     const secretFds = openSecretFiles(spec.secretFiles ?? [], o.runtime.tempDir);
@@ -168,8 +173,8 @@ async function start(
       cwd: spec.cwd,
       env: { ...allowed(o.runtime.env), ...spec.env },
       stdio: [
-        spec.input === undefined ? "ignore" : "pipe",
-        pipe?.childFd ?? "pipe",
+        spec.input === undefined ? "ignore" : input?.childFd ?? "pipe",
+        output?.childFd ?? "pipe",
         "pipe",
         ...secretFds,
       ],
@@ -179,11 +184,16 @@ async function start(
     });
     await spawned(started, spec);
     running.add(started);
-    const child = observe(started, spec, pipe ?? streamed(started.stdout!), o);
+    // Its own children may hold its input for longer, and never read it.
+    started.once("exit", () => input?.close());
+    const child = observe(started, spec, {
+      stdout: output ?? streamed(started.stdout!),
+      stdin: input ?? (started.stdin === null ? undefined : streamedInto(started.stdin)),
+    }, o);
     Promise.all([child.exited, child.stdout.closed]).then(() => running.delete(started));
     return child;
   } catch (error) {
-    pipe?.close();
+    pipes.forEach((pipe) => pipe.close());
     throw error;
   } finally {
     fds.forEach((fd) => closeSync(fd));
@@ -225,10 +235,31 @@ function streamed(stdout: Readable): Output {
   return { bytes: read(), closed, close: () => void stdout.destroy() };
 }
 
+function streamedInto(stdin: Writable): Input {
+  let isBroken = false;
+  stdin.on("error", () => isBroken = true);
+  return {
+    get isBroken() {
+      return isBroken || stdin.destroyed;
+    },
+    // The stream keeps the chunk until it is written, and its producer reuses it: so wait.
+    write: (chunk) =>
+      new Promise((resolve) => {
+        const gone = () => resolve();
+        stdin.once("close", gone);
+        stdin.write(chunk, () => {
+          stdin.off("close", gone);
+          resolve();
+        });
+      }),
+    close: () => void stdin.end(),
+  };
+}
+
 function observe(
   child: ChildProcess,
   spec: ChildSpec,
-  stdout: Output,
+  { stdout, stdin }: Pick<Running, "stdout" | "stdin">,
   o: ChildOptions,
 ): Running {
   const { log, secrets } = o.runtime;
@@ -255,7 +286,7 @@ function observe(
     spec,
     process: child,
     stdout,
-    stdin: child.stdin,
+    stdin,
     exited: closed,
     stderr: whole,
     detach() {
@@ -312,33 +343,23 @@ function startFeeding(child: Running, input: Bytes | undefined): Promise<void> {
 
 async function feed(child: Running, input: Bytes | undefined): Promise<void> {
   const stdin = child.stdin;
-  if (input === undefined || stdin === null) return;
-  // A child that stops reading (EPIPE) tells why by its exit status, which says more.
-  let broken = false;
-  stdin.on("error", () => broken = true);
+  if (input === undefined || stdin === undefined) return;
   try {
     for await (const chunk of input) {
-      if (broken || stdin.destroyed || child.process.exitCode !== null) {
+      // A child that stops reading (EPIPE) tells why by its exit status, which says more.
+      if (stdin.isBroken || child.process.exitCode !== null) {
         // One that has all it wants may stop; the rest is still read, for the checks on its way.
         if ((await child.exited).code === 0) continue;
         break;
       }
-      // The stream keeps the chunk until it is written, and its producer reuses it: so wait.
-      await new Promise<void>((resolve) => {
-        const gone = () => resolve();
-        stdin.once("close", gone);
-        stdin.write(chunk, () => {
-          stdin.off("close", gone);
-          resolve();
-        });
-      });
+      await stdin.write(chunk);
     }
-    stdin.end();
   } catch (error) {
     // The input failed, so what the child has read is incomplete: it must not end well.
     kill(child.process, "SIGTERM");
-    stdin.destroy();
     throw error;
+  } finally {
+    stdin.close();
   }
 }
 

@@ -1,52 +1,105 @@
-import { closeSync, readSync } from "node:fs";
-import process from "node:process";
+import { closeSync, readSync, writeSync } from "node:fs";
 import { setImmediate, setTimeout } from "node:timers/promises";
-import { type Ffi, loadFfi } from "./bun.ts";
 import type { Bytes } from "./bytes.ts";
 import { systemCode } from "./errors.ts";
+import { openPipe } from "./pipe-ends.ts";
 
-/**
- * A pipe for the output of a child, which holds 1 MiB, and whose reader does not wake up for each of
- * the 4 KiB that tools write at a time: it looks once a millisecond, and finds many of them.
- *
- * Measured on 260 MB of pg_dump on 2 cores: 1,500 reads, against 117,000 and 37,000 wake-ups of the
- * stream that node:child_process gives, and half of the whole program's time outside the compressor.
- */
-export interface WidePipe {
+// Pipes to and from children that hold 1 MiB, so that nobody wakes up for each of the 4 KiB that tools
+// read and write at a time: we look once a millisecond, and find that many have come together.
+//
+// Measured on 260 MB of pg_dump on 2 cores: 1,500 reads, against 117,000 and 37,000 wake-ups of the
+// stream that node:child_process gives.
+
+/** What both directions have. */
+interface WideEnd {
   /** The end for the child; the caller closes it once the child has it. */
   readonly childFd: number;
-  /** What is written into it, in one reused buffer, until nobody holds the child's end any more. */
-  readonly bytes: Bytes;
-  /** Settles once our end is closed, as it is at the end of the bytes. */
+  /** Settles once our end is closed. */
   readonly closed: Promise<void>;
   /** Closes our end; may be called twice. */
   close(): void;
 }
 
-/** Opens one; undefined where there is none: it takes Linux, and Bun's way to call the C library. */
-export function openWidePipe(): WidePipe | undefined {
-  const fds = process.platform === "linux" ? openPipe() : undefined;
-  if (fds === undefined) return undefined;
-  const [fd, childFd] = fds;
-  const { promise: closed, resolve: noteClosed } = Promise.withResolvers<void>();
-  let isOpen = true;
+/** The output of a child. */
+export interface WideOutput extends WideEnd {
+  /**
+   * What is written into it, in one reused buffer, until nobody holds the child's end any more. Our end
+   * is closed with it.
+   */
+  readonly bytes: Bytes;
+}
 
-  function close(): void {
-    if (!isOpen) return;
-    isOpen = false;
-    closeSync(fd);
-    noteClosed();
-  }
+/** The input of a child. */
+export interface WideInput extends WideEnd {
+  /** Settles once all of a chunk is in the pipe, or nobody reads it any more. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Whether nobody reads it any more, or our end is closed. */
+  readonly isBroken: boolean;
+}
+
+/** Opens a pipe for the output of a child; undefined where there are none that wide. */
+export function openWideOutput(): WideOutput | undefined {
+  const ends = openPipe("read");
+  if (ends === undefined) return undefined;
+  const ours = closable(ends.ours);
 
   async function* read(): Bytes {
     try {
-      yield* content(fd, () => isOpen);
+      yield* content(ends!.ours, ours.isOpen);
     } finally {
-      close();
+      ours.close();
     }
   }
 
-  return { childFd, bytes: read(), closed, close };
+  return { childFd: ends.childs, bytes: read(), closed: ours.closed, close: ours.close };
+}
+
+/** Opens a pipe for the input of a child; undefined where there are none that wide. */
+export function openWideInput(): WideInput | undefined {
+  const ends = openPipe("write");
+  if (ends === undefined) return undefined;
+  const { isOpen, closed, close } = closable(ends.ours);
+  let isBroken = false;
+
+  async function write(chunk: Uint8Array): Promise<void> {
+    let idleMs = pauseMs;
+    for (let offset = 0; offset < chunk.byteLength && isOpen();) {
+      const length = writeNow(ends!.ours, chunk.subarray(offset));
+      if (length === undefined) {
+        isBroken = true;
+        return;
+      }
+      offset += length;
+      if (offset === chunk.byteLength) break;
+      idleMs = length > 0 ? pauseMs : Math.min(2 * idleMs, longestPauseMs);
+      await setTimeout(idleMs);
+    }
+  }
+
+  return {
+    childFd: ends.childs,
+    write,
+    get isBroken() {
+      return isBroken || !isOpen();
+    },
+    closed,
+    close,
+  };
+}
+
+function closable(fd: number) {
+  const { promise: closed, resolve: noteClosed } = Promise.withResolvers<void>();
+  let isOpen = true;
+  return {
+    isOpen: () => isOpen,
+    closed,
+    close() {
+      if (!isOpen) return;
+      isOpen = false;
+      closeSync(fd);
+      noteClosed();
+    },
+  };
 }
 
 const bufferBytes = 256 * 1024;
@@ -86,53 +139,13 @@ function readNow(fd: number, buffer: Uint8Array): number | undefined {
   }
 }
 
-// The same on all of Linux's processors that Bun runs on (fcntl.h).
-const closeOnExec = 0o2000000;
-const nonBlocking = 0o4000;
-const setFlags = 4;
-const setPipeSize = 1031;
-// What every user may have, unless /proc/sys/fs/pipe-max-size says otherwise.
-const pipeBytes = 1024 * 1024;
-
-/** Our end, which does not block, and the child's, which does. */
-function openPipe(): [number, number] | undefined {
-  const system = libc();
-  if (system === undefined) return undefined;
-  const fds = new Int32Array(2);
-  if (system.pipe2(fds, closeOnExec) !== 0) return undefined;
-  const [ours, childs] = [fds[0]!, fds[1]!];
-  const isWide = system.fcntl(ours, setPipeSize, pipeBytes) >= pipeBytes &&
-    system.fcntl(ours, setFlags, nonBlocking) === 0;
-  if (isWide) return [ours, childs];
-  // A user may have 64 MiB of them; a narrow one would be slow, looked at so rarely.
-  closeSync(ours);
-  closeSync(childs);
-  return undefined;
-}
-
-interface Libc {
-  pipe2(fds: Int32Array, flags: number): number;
-  fcntl(fd: number, command: number, argument: number): number;
-}
-
-let loaded: { readonly system: Libc | undefined } | undefined;
-
-function libc(): Libc | undefined {
-  return (loaded ??= { system: loadLibc(loadFfi()) }).system;
-}
-
-/** glibc's or musl's, whichever this program runs on. */
-function loadLibc(ffi: Ffi | undefined): Libc | undefined {
-  const machine = process.arch === "x64" ? "x86_64" : "aarch64";
-  for (const name of ["libc.so.6", `libc.musl-${machine}.so.1`]) {
-    try {
-      return ffi?.dlopen<Libc>(name, {
-        pipe2: { args: ["ptr", "i32"], returns: "i32" },
-        fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
-      }).symbols;
-    } catch {
-      // The other one, then; or none, where the system forbids code that is made at run time.
-    }
+/** How many bytes there was room for; undefined when nobody reads them. */
+function writeNow(fd: number, bytes: Uint8Array): number | undefined {
+  try {
+    return writeSync(fd, bytes, 0, bytes.byteLength, null);
+  } catch (error) {
+    if (systemCode(error) === "EAGAIN") return 0;
+    if (systemCode(error) === "EPIPE") return undefined;
+    throw error;
   }
-  return undefined;
 }

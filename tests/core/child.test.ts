@@ -316,6 +316,14 @@ describe("standard input", () => {
     await assert.rejects(childText(sh(script, { input: input(damage) }), o), damage);
   });
 
+  test("that a child's own children hold and nobody reads is let go of when the child ends", async () => {
+    const script = "sleep 60 <&0 >/dev/null 2>&1 & exit 0";
+    const startedAt = performance.now();
+    const input = bytesOf(new Uint8Array(20_000_000));
+    await collectText(childOutput(sh(script, { input }), o));
+    assert.ok(performance.now() - startedAt < 30_000);
+  });
+
   test("and output flow at the same time", async () => {
     const input = reused(new Uint8Array(3_000_000), 65_536);
     let bytes = 0;

@@ -5,16 +5,16 @@ import { closeSync, existsSync, readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { describe, test } from "node:test";
 import { bun } from "../../src/core/bun.ts";
-import { collectText } from "../../src/core/bytes.ts";
+import { bytesOf, collectText } from "../../src/core/bytes.ts";
 import { childOutput, childText } from "../../src/core/child.ts";
-import { openWidePipe, type WidePipe } from "../../src/core/wide-pipe.ts";
+import { openWideInput, openWideOutput, type WideOutput } from "../../src/core/wide-pipe.ts";
 import { never, testRuntime } from "../support/runtime.ts";
 
 const o = { runtime: testRuntime(), signal: never };
 
 /** What a shell script writes into a wide pipe. */
-async function piped(script: string): Promise<WidePipe> {
-  const pipe = openWidePipe()!;
+async function piped(script: string): Promise<WideOutput> {
+  const pipe = openWideOutput()!;
   const child = spawn("sh", ["-c", script], { stdio: ["ignore", pipe.childFd, "inherit"] });
   await new Promise((resolve) => child.once("spawn", resolve));
   closeSync(pipe.childFd);
@@ -88,6 +88,49 @@ const isHere = process.platform === "linux" && bun !== undefined;
   });
 });
 
+(isHere ? describe : describe.skip)("a wide pipe into a child", () => {
+  async function fed(script: string) {
+    const pipe = openWideInput()!;
+    const child = spawn("sh", ["-c", script], { stdio: [pipe.childFd, "pipe", "inherit"] });
+    let output = "";
+    child.stdout!.on("data", (text) => output += text);
+    const closed = new Promise<string>((resolve) => child.once("close", () => resolve(output)));
+    await new Promise((resolve) => child.once("spawn", resolve));
+    closeSync(pipe.childFd);
+    return { pipe, closed };
+  }
+
+  test("takes every byte, though its buffer is used again and its reader is slow", async () => {
+    const { pipe, closed } = await fed("sleep 0.1; sha256sum");
+    const expected = createHash("sha256");
+    const buffer = new Uint8Array(700_001);
+    for (let round = 0; round < 20; round++) {
+      buffer.fill(round);
+      expected.update(buffer);
+      await pipe.write(buffer);
+      assert.equal(pipe.isBroken, false);
+    }
+    pipe.close();
+    assert.equal((await closed).slice(0, 64), expected.digest("hex"));
+  });
+
+  test("is broken once its reader is gone, and takes no more", async () => {
+    const { pipe, closed } = await fed("exit 0");
+    await closed;
+    await pipe.write(new Uint8Array(5_000_000));
+    assert.equal(pipe.isBroken, true);
+    pipe.close();
+  });
+
+  test("that is closed ends a write that waits for room", async () => {
+    const { pipe } = await fed("sleep 1");
+    const writing = pipe.write(new Uint8Array(5_000_000));
+    setTimeout(() => pipe.close(), 20);
+    await writing;
+    assert.equal(pipe.isBroken, true);
+  });
+});
+
 describe("a child's output", () => {
   test("ends with the last that holds it, which may not be the child", async () => {
     const spec = { command: "sh", args: ["-c", "(sleep 0.3; printf late) & printf early,"] };
@@ -102,6 +145,8 @@ describe("a child's output", () => {
       const rounds = async () => {
         await collectText(childOutput(script("printf all"), o));
         await assert.rejects(collectText(childOutput(script("exit 3"), o)));
+        const fed = { ...script("head -c 5"), input: bytesOf(new Uint8Array(9_000_000)) };
+        await collectText(childOutput(fed, o));
         for await (const _ of childOutput(script("printf some; sleep 60"), o)) break;
         await assert.rejects(collectText(childOutput({ command: "no-such-tool", args: [] }, o)));
         const aborted = { ...o, signal: AbortSignal.abort(new Error("stop")) };
