@@ -6,6 +6,7 @@ import process from "node:process";
  */
 interface BunApi {
   zstdCompress(data: Uint8Array, options: { level: number }): Promise<Uint8Array>;
+  zstdDecompress(frame: Uint8Array): Promise<Uint8Array>;
   gc(isBlocking: boolean): void;
   readonly hash: { xxHash64(data: Uint8Array, seed?: bigint): bigint };
 }
