@@ -1,3 +1,4 @@
+import type { Window } from "../contracts/changes.ts";
 import { type Manifest, manifestName } from "../contracts/manifest.ts";
 
 /** Whether a manifest is what its folder's seal says; `missing` where there is no seal at all. */
@@ -22,6 +23,10 @@ export interface SealedFacts {
   readonly manifestBytes: number;
   /** How many names `omitted` has. */
   readonly omissions: number;
+  /** The moments that it can be restored to, where a log was kept. */
+  readonly window?: Window;
+  /** True where another kind was to be taken and could not. */
+  readonly isInstead?: boolean;
 }
 
 /** What a seal's name says. */
@@ -45,6 +50,10 @@ export function sealName({ manifest, bytes, sha256 }: SealedFile): string {
     r: rawBytesOf(manifest),
     m: bytes.byteLength,
     o: manifest.omitted.length,
+    ...manifest.window === undefined
+      ? {}
+      : { f: Date.parse(manifest.window.from), t: Date.parse(manifest.window.to) },
+    ...manifest.strategy?.wanted === undefined ? {} : { w: 1 },
   };
   const parts = Object.entries(facts).map(([letter, value]) => `_${letter}${value}`);
   return `${stem}${sha256}${parts.join("")}${ending}`;
@@ -65,7 +74,11 @@ function factsOf(values: ReadonlyMap<string, number>): SealedFacts | undefined {
   const isWhole = b !== undefined && e !== undefined && c !== undefined && r !== undefined &&
     m !== undefined && o !== undefined && [b, e, c].every((ms) => ms <= lastMs);
   if (!isWhole) return undefined;
+  const [f, t, w] = ["f", "t", "w"].map((letter) => values.get(letter));
+  const hasWindow = f !== undefined && t !== undefined && [f, t].every((ms) => ms <= lastMs);
   return {
+    ...hasWindow ? { window: { from: new Date(f), to: new Date(t) } } : {},
+    ...w === 1 ? { isInstead: true } : {},
     startedAt: new Date(b),
     finishedAt: new Date(e),
     consistentAt: new Date(c),

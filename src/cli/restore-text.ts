@@ -15,8 +15,9 @@ export function describePlan(
   asked: { readonly only: readonly string[]; readonly accounts: boolean },
   session: Session,
 ): string {
-  const { manifest, plan, from, backup } = prepared;
-  const consistentAt = new Date(manifest.consistentAt);
+  const { manifest, plan, from, backup, until } = prepared;
+  const isMoment = until !== undefined && "at" in until;
+  const consistentAt = isMoment ? until.at : new Date(manifest.consistentAt);
   const age = formatDuration(session.host.now().getTime() - consistentAt.getTime());
   const lines = [
     session.paint("bold", `Restore backup ${manifest.id} of job ${manifest.job}`),
@@ -70,12 +71,13 @@ export function describeResult(result: RestoreResult, session: Session): string 
 }
 
 /** The plan for `--json`. */
-export function planJson({ manifest, plan, from, backup }: PreparedRestore): unknown {
+export function planJson({ manifest, plan, from, backup, until }: PreparedRestore): unknown {
   return {
     backup: manifest.id,
     job: manifest.job,
     kind: manifest.kind,
     consistentAt: manifest.consistentAt,
+    until: until === undefined ? null : "at" in until ? until.at.toISOString() : until.position,
     from,
     prefix: backup.prefix,
     target: plan.target,

@@ -1,6 +1,7 @@
 import type { JobDefinition } from "../config/model.ts";
 import { reportRun } from "../jobs/backup/report.ts";
 import { runBackup } from "../jobs/backup/run.ts";
+import type { Kind } from "../contracts/manifest.ts";
 import type { RunResult } from "../contracts/run.ts";
 import { BackupError, type ErrorCode, exitStatusOf } from "../core/errors.ts";
 import { rawBytesOf } from "../catalog/seal.ts";
@@ -13,10 +14,12 @@ import type { Session } from "./session.ts";
 export async function runJobs(
   jobs: readonly JobDefinition[],
   session: Session,
+  { kind }: { readonly kind?: Kind | undefined } = {},
 ): Promise<Outcome> {
+  const forced = kind === undefined ? {} : { kind };
   const results: RunResult[] = [];
   for (const job of jobs) {
-    const result = await runBackup(job, session.job(job.name));
+    const result = await runBackup(job, { ...session.job(job.name), ...forced });
     session.clearProgress();
     results.push(result);
     session.print(describeRun(result, session));

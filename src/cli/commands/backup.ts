@@ -20,6 +20,7 @@ import {
 } from "../command.ts";
 import { adHocDestinations, givenDatabase } from "../given.ts";
 import { type EncryptionFlags, encryptionFlags, givenEncryption } from "../encryption.ts";
+import { previewJobs } from "../preview-jobs.ts";
 import { runJobs } from "../run-jobs.ts";
 import type { Session } from "../session.ts";
 
@@ -67,6 +68,14 @@ const flags = object({
     "TIME",
     'How long a destination that does not answer is tried again. Default "5m".',
   ),
+  kind: optional(
+    option("--kind", choice(["full", "differential", "incremental"], { metavar: "KIND" }), {
+      description: plain(
+        "full, differential or incremental, whatever the job's strategy asks for.",
+      ),
+    }),
+  ),
+  dryRun: toggle("--dry-run", "Only say what would be taken, and why."),
   volumeSize: textOption("--volume-size", "SIZE", 'Where files are cut. Default "100GiB".'),
 });
 
@@ -86,7 +95,10 @@ export const backup = defineCommand({
   ],
   parser: merge(flags, encryptionFlags, commonFlags),
   async run(values, session) {
-    if (values.from === undefined) return await runJobs(await configJobs(values, session), session);
+    const { dryRun, kind } = values;
+    const carryOut = (jobs: readonly JobDefinition[]) =>
+      dryRun ? previewJobs(jobs, kind, session) : runJobs(jobs, session, { kind });
+    if (values.from === undefined) return await carryOut(await configJobs(values, session));
     if (values.jobs.length > 0) {
       throw new BackupError(
         "usage/job-and-from",
@@ -107,7 +119,7 @@ export const backup = defineCommand({
     const destinations = await adHocDestinations(values.to, session);
     const encryption = await givenEncryption(values, session);
     const job = adHocJob(database, destinations, { ...adHocFlags(values), encryption });
-    return await runJobs([job], session);
+    return await carryOut([job]);
   },
 });
 

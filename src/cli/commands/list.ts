@@ -178,8 +178,11 @@ const kindWords: Readonly<Record<string, string>> = {
   incremental: "incr",
 };
 
-function notes({ manifest, copies, error }: ListedBackup): string[] {
+function notes({ manifest, files, copies, error }: ListedBackup): string[] {
+  const isAnew = sealOf(files.keys())?.facts?.isInstead === true ||
+    manifest?.strategy?.wanted !== undefined;
   const words = [
+    ...isAnew ? ["new chain"] : [],
     ...standings.flatMap((word) => noted(word, copies, ({ marks }) => standingOf(marks) === word)),
     ...noted("hold", copies, ({ marks }) => marks.some(({ type }) => type === "hold")),
   ];

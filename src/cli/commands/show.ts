@@ -58,7 +58,7 @@ export const show = defineCommand({
 
 function describe(backup: ListedBackup, chain: readonly BackupRef[]): string {
   const { manifest } = backup;
-  const facts: [string, string][] = [
+  const facts: (readonly [string, string])[] = [
     ["id", backup.id],
     ["job", backup.job],
     ["kind", backup.kind],
@@ -72,13 +72,15 @@ function describe(backup: ListedBackup, chain: readonly BackupRef[]): string {
     const reason = backup.error?.message ?? "unknown";
     return factLines([...facts, ["unreadable", reason]]);
   }
-  const { source, settings } = manifest;
+  const { source, settings, strategy, window } = manifest;
   const startedMs = new Date(manifest.startedAt).getTime();
   const tookMs = new Date(manifest.finishedAt).getTime() - startedMs;
   const position = manifest.position.to ?? manifest.position.from;
   facts.push(
+    ...strategy === undefined ? [] : [["taken as", strategyText(strategy)] as const],
     ["took", formatDuration(tookMs)],
     ["shows data of", formatTime(new Date(manifest.consistentAt))],
+    ...window === undefined ? [] : [["restores to", windowText(window)] as const],
     ["source", `${source.flavour} ${source.version}, ${source.id} (${source.tag})`],
     ["position", position === undefined ? "none" : positionText(position)],
     ["size", `${formatBytes(rawBytesOf(manifest))} raw, ${formatBytes(backup.storedBytes)} stored`],
@@ -122,6 +124,15 @@ function encryptionText(manifest: Manifest): string {
   return recipients.length === 0
     ? "encrypted with a passphrase"
     : `encrypted to ${recipients.join(", ")}`;
+}
+
+function strategyText({ id, reason, wanted }: NonNullable<Manifest["strategy"]>): string {
+  return wanted === undefined ? `${id}: ${reason}` : `${id}, but not ${wanted}: ${reason}`;
+}
+
+function windowText({ from, to }: NonNullable<Manifest["window"]>): string {
+  const [first, last] = [formatTime(new Date(from)), formatTime(new Date(to))];
+  return from === to ? first : `any moment from ${first} to ${last}`;
 }
 
 function chainText(chain: readonly BackupRef[]): string {
