@@ -88,6 +88,28 @@ describe("mysql walker", () => {
     assert.throws(() => contentsOf(new Uint8Array()), isRefused);
   });
 
+  test("counts rows whose texts are long, with quotes, escapes and marks anywhere in them", () => {
+    const plain = fc.integer({ min: 0, max: 200 }).map((length) => "a".repeat(length));
+    const special = fc.constantFrom("\\'", "''", "\\\\", "\\n", "),(", ";", "\\\\\\'", "\n", "(");
+    const text = fc.array(fc.tuple(plain, special), { maxLength: 6 }).map((parts) =>
+      parts.flat().join("")
+    );
+    const cuts = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 5 });
+    const whole = dumpText([{ name: "d", tables: [], routines: [] }], false);
+    fc.assert(
+      fc.property(fc.array(text, { minLength: 1, maxLength: 8 }), cuts, (texts, sizes) => {
+        const rows = texts.map((text, index) => `(${index},'${text}',0xABCD)`).join(",\n");
+        const insert = `INSERT INTO \`t\` VALUES ${rows};`;
+        const bytes = Buffer.from(whole.replace("USE `d`;", () => `USE \`d\`;\n${insert}`));
+        const [database] = contentsOf(bytes, sizes);
+        assert.deepEqual(database!.objects, [
+          { type: "table", name: "t", count: texts.length, isExact: true },
+        ]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   test("reads a routine made under NO_BACKSLASH_ESCAPES as the client does", () => {
     const whole = dumpText([{ name: "d", tables: [], routines: [] }], false);
     const routine = [
