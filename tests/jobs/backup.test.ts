@@ -8,7 +8,7 @@ import { runBackup } from "../../src/jobs/backup/run.ts";
 import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { verifyBackups } from "../../src/jobs/verify/verify.ts";
 import { connectorKinds } from "../../src/registry.ts";
-import { withFaults } from "../../src/storage/faults.ts";
+import { withFaults } from "../support/faultyStorage.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
 import { contextOf, destinationOf, jobOf } from "./support.ts";
 

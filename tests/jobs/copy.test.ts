@@ -8,7 +8,7 @@ import type { CopyResult } from "../../src/jobs/copy/types.ts";
 import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { verifyBackups } from "../../src/jobs/verify/verify.ts";
 import { connectorKinds } from "../../src/registry.ts";
-import { withFaults } from "../../src/storage/faults.ts";
+import { withFaults } from "../support/faultyStorage.ts";
 import { refOf } from "../catalog/refs.ts";
 import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";
 import {

@@ -15,7 +15,7 @@ import type { RestoreRequest } from "../../src/jobs/restore/types.ts";
 import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { verifyBackups } from "../../src/jobs/verify/verify.ts";
 import { connectorKinds } from "../../src/registry.ts";
-import { withFaults } from "../../src/storage/faults.ts";
+import { withFaults } from "../support/faultyStorage.ts";
 import { idOf, markAt, refOf } from "../catalog/refs.ts";
 import { makeSqlite, ordersOf } from "../e2e/support/sqlite.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";

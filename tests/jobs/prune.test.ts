@@ -11,7 +11,7 @@ import { withBackupsKept, withPruneLock } from "../../src/jobs/shared/lock.ts";
 import { pruneBackups } from "../../src/jobs/prune/prune.ts";
 import type { PruneResult } from "../../src/jobs/prune/types.ts";
 import type { JobContext } from "../../src/jobs/shared/context.ts";
-import { withFaults } from "../../src/storage/faults.ts";
+import { withFaults } from "../support/faultyStorage.ts";
 import { idOf, markAt, refOf } from "../catalog/refs.ts";
 import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";
 import { contextOf, destinationOf, store, unreachable, writeManifest } from "./support.ts";

@@ -1,5 +1,5 @@
 import { local } from "../../src/storage/local/mod.ts";
-import { withFaults } from "../../src/storage/faults.ts";
+import { withFaults } from "../support/faultyStorage.ts";
 import { storageContract } from "../contracts/storage.ts";
 import { never, testRuntime } from "../support/runtime.ts";
 import { removeDir, tempDir } from "../support/workspace.ts";

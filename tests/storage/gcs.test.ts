@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test as plainTest } from "node:test";
 import type { Storage } from "../../src/contracts/storage.ts";
-import { crc32cOf } from "../../src/storage/gcs/crc32c.ts";
+import { crc32cOf } from "../../src/storage/gcs/checksum.ts";
 import { gcs, type GcsOptions, openGcs } from "../../src/storage/gcs/mod.ts";
 import { storageContract, type StorageSetup } from "../contracts/storage.ts";
 import { quickRetry } from "../support/clouds.ts";

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import type { Storage } from "../../src/contracts/storage.ts";
 import { BackupError } from "../../src/core/errors.ts";
 import { local } from "../../src/storage/local/mod.ts";
-import { withFaults } from "../../src/storage/faults.ts";
+import { withFaults } from "../support/faultyStorage.ts";
 import { probeStorage } from "../../src/storage/probe.ts";
 import { s3, type S3Options } from "../../src/storage/s3/mod.ts";
 import { clouds } from "../support/clouds.ts";

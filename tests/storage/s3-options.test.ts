@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { hasCode } from "../../src/core/errors.ts";
 import { env } from "../../src/core/secret.ts";
-import { clientConfig } from "../../src/storage/s3/client.ts";
+import { clientConfig } from "../../src/storage/s3/credentials.ts";
 import { s3, type S3Options, s3Options } from "../../src/storage/s3/mod.ts";
 import { never, testRuntime } from "../support/runtime.ts";
 

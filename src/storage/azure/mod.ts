@@ -10,7 +10,7 @@ import { createPartBuffers } from "../part-buffers.ts";
 import { retentionEnd, retentionSchema } from "../retention.ts";
 import { readUrl } from "../url.ts";
 import { createWaiting } from "../waiting.ts";
-import { type AzureAccess, openContainer } from "./access.ts";
+import { type AzureAccess, openContainer } from "./credentials.ts";
 import { createAzureClient } from "./client.ts";
 import { deleteBlob } from "./delete.ts";
 import { findBlob, getBlob } from "./get.ts";

@@ -10,7 +10,7 @@ import { createPartBuffers } from "../part-buffers.ts";
 import { retentionEnd, retentionSchema } from "../retention.ts";
 import { readUrl } from "../url.ts";
 import { createWaiting } from "../waiting.ts";
-import { createAuthorizer, type GcsCredentials, readKeyFile } from "./auth.ts";
+import { createAuthorizer, type GcsCredentials, readKeyFile } from "./credentials.ts";
 import { createGcsClient } from "./client.ts";
 import { deleteObject } from "./delete.ts";
 import { findObject, getObject } from "./get.ts";

@@ -6,7 +6,7 @@ import type { PartBuffers } from "../part-buffers.ts";
 import { ForeignAnswer, foreignAnswer } from "../foreign.ts";
 import { type Part, type PartUpload, sendParts } from "../parts.ts";
 import type { GcsAnswer, GcsClient } from "./client.ts";
-import { crc32cOf, createCrc32c } from "./crc32c.ts";
+import { crc32cOf, createCrc32c } from "./checksum.ts";
 import { type Doing, readJson } from "./errors.ts";
 import { findObject } from "./get.ts";
 import { type GcsObject, gcsObject, objectFields, toInfo } from "./object.ts";

@@ -1,105 +1,86 @@
-import type { S3ClientConfig } from "@aws-sdk/client-s3";
-import { BackupError } from "../../core/errors.ts";
-import type { Environment, Runtime } from "../../core/runtime.ts";
-import { checkedEndpoint, checkedKey } from "../checks.ts";
-import { fetchHandler } from "./http.ts";
-import type { S3Options } from "./options.ts";
+import type { S3Client, ServerSideEncryption, StorageClass } from "@aws-sdk/client-s3";
+import { type RetryPolicy, withRetry } from "../../core/retry.ts";
+import type { Runtime } from "../../core/runtime.ts";
+import type { Keys } from "../keys.ts";
+import type { PartBuffers } from "../part-buffers.ts";
+import type { Told, Waiting } from "../waiting.ts";
+import { s3Error } from "./errors.ts";
+
+/** What the SDK exports; imported when a bucket is opened, for it is large. */
+export type Sdk = typeof import("@aws-sdk/client-s3");
+
+/** An open bucket, as the operations see it. */
+export interface Access {
+  readonly sdk: Sdk;
+  readonly client: S3Client;
+  readonly bucket: string;
+  readonly keys: Keys;
+  /** `s3://bucket/prefix`. */
+  readonly location: string;
+  readonly runtime: Runtime;
+  readonly policy: RetryPolicy;
+  readonly waiting: Waiting;
+  readonly buffers: PartBuffers;
+  /** Headers of every upload. */
+  readonly upload: UploadSettings;
+  /** Learnt on the way. */
+  readonly learnt: Learnt;
+}
+
+/** What every object of a destination is stored with. */
+export interface UploadSettings {
+  readonly storageClass: StorageClass | undefined;
+  readonly serverSideEncryption: ServerSideEncryption | undefined;
+  readonly sseKmsKeyId: string | undefined;
+  readonly retention: { readonly mode: "governance" | "compliance"; readonly days?: number };
+}
+
+/** What only the store's answers tell. */
+export interface Learnt {
+  /** Whether it takes `If-None-Match: *`: "trusted" for AWS, which does. */
+  conditionalWrites: "trusted" | "hoped" | "missing";
+  /** Whether the bucket keeps versions; undefined before it was asked. */
+  isVersioned: boolean | undefined;
+}
+
+/** Options of {@link call}. */
+export interface CallOptions {
+  readonly signal: AbortSignal;
+  /** What is being done, as the rest of "Cannot …": `write "s3://bucket/key"`. */
+  readonly doing: string;
+  /** How many bytes have to pass before the answer. */
+  readonly bytes?: number;
+  readonly timeoutMs?: number;
+  readonly judge?: Told["judge"];
+}
 
 /**
- * How the SDK's client is set up. Credentials are the static ones of the options; else those of the
- * profile; else those in the environment that was passed in; else the SDK looks itself: shared files,
- * SSO, web identity, the role of a container or an instance. That last search reads the process's
- * own environment, as nothing in the SDK lets it read another.
+ * Calls the store, again where that is worth it, with every error turned into ours.
  *
- * @throws BackupError `config/s3-credentials`, `config/s3-region`, `config/bad-endpoint`,
- * `config/bad-credentials` and those of resolving secrets
+ * @throws BackupError `storage/…`; the signal's reason
  */
-export async function clientConfig(options: S3Options, runtime: Runtime): Promise<S3ClientConfig> {
-  const { env, secrets } = runtime;
-  const resolve = async (text: S3Options["prefix"]) =>
-    text === undefined ? undefined : await secrets.resolve(text, { isPublic: true });
-  const profile = await resolve(options.profile);
-  const given = await resolve(options.endpoint);
-  const endpoint = given !== undefined
-    ? checkedEndpoint(given, "endpoint")
-    : variable(env, "AWS_ENDPOINT_URL_S3", checkedEndpoint) ??
-      variable(env, "AWS_ENDPOINT_URL", checkedEndpoint);
-  const region = await resolve(options.region) ?? set(env.AWS_REGION) ??
-    set(env.AWS_DEFAULT_REGION) ?? (endpoint === undefined ? undefined : "us-east-1");
-  if (region !== undefined && !/^[a-z0-9-]+$/i.test(region)) {
-    throw new BackupError("config/s3-region", `No region is called ${JSON.stringify(region)}`, {
-      hint: "Correct the destination's region, or AWS_REGION: eu-central-1.",
-    });
-  }
-  const credentials = await staticKeys(options, runtime) ??
-    (profile === undefined && set(env.AWS_PROFILE) === undefined
-      ? environmentKeys(runtime)
-      : undefined);
-  return {
-    // Retrying is our own: it also holds for reads, and knows of lost answers.
-    maxAttempts: 1,
-    // Else bodies turn into aws-chunked ones with trailers, which many other stores refuse.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    requestHandler: fetchHandler,
-    followRegionRedirects: true,
-    ...(endpoint === undefined ? {} : { endpoint }),
-    ...(region === undefined ? {} : { region }),
-    forcePathStyle: options.forcePathStyle ?? endpoint !== undefined,
-    ...(profile === undefined ? {} : { profile }),
-    ...(credentials === undefined ? {} : { credentials }),
-  };
+export async function call<T>(
+  access: Access,
+  run: (signal: AbortSignal, nth: number) => Promise<T>,
+  o: CallOptions,
+): Promise<T> {
+  const { policy, runtime, waiting } = access;
+  return await withRetry(async (signal, nth) => {
+    try {
+      return await run(signal, nth);
+    } catch (error) {
+      throw s3Error(error, o.doing, runtime);
+    }
+  }, {
+    signal: o.signal,
+    runtime,
+    policy,
+    ...waiting.attempt(o),
+    ...(o.judge === undefined ? {} : { judge: o.judge }),
+  });
 }
 
-interface Keys {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken?: string;
-}
-
-async function staticKeys(options: S3Options, { secrets }: Runtime): Promise<Keys | undefined> {
-  const { accessKeyId, secretAccessKey, sessionToken } = options;
-  if (accessKeyId === undefined && secretAccessKey === undefined && sessionToken === undefined) {
-    return undefined;
-  }
-  if (accessKeyId === undefined || secretAccessKey === undefined) {
-    throw new BackupError(
-      "config/s3-credentials",
-      "An S3 destination has only a part of accessKeyId and secretAccessKey",
-      { hint: "Set both, or neither and let the SDK find credentials." },
-    );
-  }
-  const keys = {
-    accessKeyId: checkedKey(await secrets.resolve(accessKeyId), "accessKeyId"),
-    secretAccessKey: checkedKey(await secrets.resolve(secretAccessKey), "secretAccessKey"),
-    ...(sessionToken === undefined ? {} : {
-      sessionToken: checkedKey(await secrets.resolve(sessionToken), "sessionToken"),
-    }),
-  };
-  secrets.hide(keys.secretAccessKey);
-  return keys;
-}
-
-function environmentKeys({ env, secrets }: Runtime): Keys | undefined {
-  const accessKeyId = variable(env, "AWS_ACCESS_KEY_ID", checkedKey);
-  const secretAccessKey = variable(env, "AWS_SECRET_ACCESS_KEY", checkedKey);
-  const sessionToken = variable(env, "AWS_SESSION_TOKEN", checkedKey);
-  if (accessKeyId === undefined || secretAccessKey === undefined) return undefined;
-  secrets.hide(secretAccessKey);
-  if (sessionToken !== undefined) secrets.hide(sessionToken);
-  return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) };
-}
-
-/** A variable that is set, checked; the check is told its name. */
-function variable(
-  env: Environment,
-  name: string,
-  check: (value: string, name: string) => string,
-): string | undefined {
-  const value = set(env[name]);
-  return value === undefined ? undefined : check(value, name);
-}
-
-function set(value: string | undefined): string | undefined {
-  return value === "" ? undefined : value;
+/** The URL of an object, for messages. */
+export function urlOf(access: Access, name: string): string {
+  return `s3://${access.bucket}/${name}`;
 }

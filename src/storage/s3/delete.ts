@@ -1,6 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
-import { type Access, call, urlOf } from "./access.ts";
+import { type Access, call, urlOf } from "./client.ts";
 import { isNotImplemented, nameOf } from "./errors.ts";
 import { headObject, versionOf } from "./object.ts";
 

@@ -2,7 +2,7 @@ import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { type OpenRead, readResumably } from "../read.ts";
-import { type Access, urlOf } from "./access.ts";
+import { type Access, urlOf } from "./client.ts";
 import { assertTagged } from "./checksum.ts";
 import { nameOf, s3Error } from "./errors.ts";
 

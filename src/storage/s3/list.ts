@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { ObjectInfo } from "../../contracts/storage.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import { ForeignAnswer } from "../foreign.ts";
-import { type Access, call } from "./access.ts";
+import { type Access, call } from "./client.ts";
 import { isNotImplemented, nameOf } from "./errors.ts";
 
 /** Every object under a prefix, page by page. */

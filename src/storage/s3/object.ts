@@ -1,7 +1,7 @@
 import type { HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { ObjectInfo } from "../../contracts/storage.ts";
 import { hasCode } from "../../core/errors.ts";
-import { type Access, call, urlOf } from "./access.ts";
+import { type Access, call, urlOf } from "./client.ts";
 import { assertTagged } from "./checksum.ts";
 
 /** The name in an object's metadata by which a put recognises what it has written itself. */

@@ -5,7 +5,7 @@ import type { Abortable, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { ForeignAnswer } from "../foreign.ts";
 import { type Part, type PartUpload, sendParts } from "../parts.ts";
-import { type Access, call, urlOf } from "./access.ts";
+import { type Access, call, urlOf } from "./client.ts";
 import { assertStored, compositeCrc32, crc32Of, mismatch } from "./checksum.ts";
 import { isNotImplemented, nameOf } from "./errors.ts";
 import { abortUpload } from "./list.ts";

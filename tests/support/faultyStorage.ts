@@ -1,5 +1,5 @@
-import type { ObjectInfo, Storage } from "../contracts/storage.ts";
-import type { Bytes } from "../core/bytes.ts";
+import type { ObjectInfo, Storage } from "../../src/contracts/storage.ts";
+import type { Bytes } from "../../src/core/bytes.ts";
 
 /** What goes wrong with a {@link withFaults} storage. Calls are counted from 1, over all keys. */
 export interface Faults {
