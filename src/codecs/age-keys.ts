@@ -1,8 +1,9 @@
+import { bech32 } from "@scure/base";
 import type { CodecParameters } from "../contracts/codec.ts";
 import { BackupError } from "../core/errors.ts";
 
 // Keys as age writes them: bech32 (BIP 173) of 32 bytes, https://age-encryption.org/v1 "X25519".
-// The library that uses them is loaded only when something is encrypted; these checks come earlier.
+// The library that encrypts is loaded only when something is; these checks come earlier.
 
 /** True for an X25519 recipient, `age1…`. */
 export function isRecipient(text: string): boolean {
@@ -94,24 +95,8 @@ function linesOf(content: string): { line: number; text: string }[] {
     .filter(({ text }) => text !== "" && !text.startsWith("#"));
 }
 
-const alphabet = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
-
 /** Whether a lower-case text is bech32, with this prefix and a right checksum, of 32 bytes. */
 function isBech32Of32Bytes(text: string, prefix: string): boolean {
-  if (!text.startsWith(`${prefix}1`)) return false;
-  const words = [...text.slice(prefix.length + 1)].map((letter) => alphabet.indexOf(letter));
-  // 256 bits in words of 5, with 4 bits over, and 6 words of checksum.
-  if (words.length !== 52 + 6 || words.includes(-1)) return false;
-  if ((words[51]! & 0b1111) !== 0) return false;
-  const codes = [...prefix].map((letter) => letter.charCodeAt(0));
-  return checksum([...codes.map((c) => c >>> 5), 0, ...codes.map((c) => c & 31), ...words]) === 1;
-}
-
-/** BIP 173, "Checksum". */
-function checksum(words: readonly number[]): number {
-  const generator = [0x3b6a57b2, 0x26508e6d, 0x1ea119fa, 0x3d4233dd, 0x2a1462b3];
-  return words.reduce((sum, word) => {
-    const next = (sum & 0x1ffffff) << 5 ^ word;
-    return generator.reduce((acc, g, bit) => (sum >>> 25 & 1 << bit) === 0 ? acc : acc ^ g, next);
-  }, 1);
+  const decoded = bech32.decodeUnsafe(text);
+  return decoded?.prefix === prefix && bech32.fromWordsUnsafe(decoded.words)?.length === 32;
 }
