@@ -62,6 +62,8 @@ export type RunEvent =
     }
     | {
       readonly type: "planned";
+      /** Its id: `incremental`. */
+      readonly strategy: string;
       readonly kind: Kind;
       readonly parent: string | undefined;
       readonly reason: string;

@@ -47,9 +47,11 @@ export function logEvent(event: RunEvent, log: Runtime["log"]): void {
 }
 
 function logPlan(
-  { kind, wanted, reason }: Extract<RunEvent, { type: "planned" }>,
+  { strategy, kind, wanted, reason }: Extract<RunEvent, { type: "planned" }>,
   log: Runtime["log"],
 ): void {
+  // Of a job whose every backup is a full one there is nothing to say.
+  if (strategy === "full") return;
   if (wanted === undefined) return log.info("Taking a {kind} backup: {reason}", { kind, reason });
   log.warn("Taking a full backup instead of {wanted}: {reason}", { wanted, reason });
 }

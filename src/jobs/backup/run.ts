@@ -214,6 +214,7 @@ async function write(
   const { kind, parent, reason, wanted, info, stored } = plan;
   tell({
     type: "planned",
+    strategy: job.strategy.id,
     kind,
     parent: parent?.id,
     reason,

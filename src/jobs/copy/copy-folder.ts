@@ -67,10 +67,10 @@ export async function transfer(
 
   let bytes = 0;
   for (const volume of missing) {
-    await putVolume(source, target, prefix, volume, meter, o);
+    await putVolume({ source, target, prefix }, volume, meter, o);
     bytes += volume.bytes;
   }
-  bytes += await putRestoreText(source, target, ref, manifest, there, o);
+  bytes += await putRestoreText({ source, target, prefix }, manifest, there, o);
   const seal = new TextEncoder().encode(sealText(sha256));
   const oldSeal = there.get(sealName(file));
   if (oldSeal?.bytes !== seal.byteLength) {
@@ -202,10 +202,15 @@ async function remove({ key }: ObjectInfo, target: Storage, o: JobContext): Prom
   await target.delete(key, version === undefined ? o : { ...o, version });
 }
 
+/** From where to where a folder is copied. */
+interface Way {
+  readonly source: Storage;
+  readonly target: Storage;
+  readonly prefix: string;
+}
+
 async function putVolume(
-  source: Storage,
-  target: Storage,
-  prefix: string,
+  { source, target, prefix }: Way,
   volume: Volume,
   meter: Meter,
   o: JobContext,
@@ -248,10 +253,8 @@ async function putVolume(
  * copy of the data: it is left out, and `verify` tells.
  */
 async function putRestoreText(
-  source: Storage,
-  target: Storage,
-  { id, prefix }: BackupRef,
-  { restoreText }: Manifest,
+  { source, target, prefix }: Way,
+  { id, restoreText }: Manifest,
   objects: ReadonlyMap<string, ObjectInfo>,
   o: JobContext,
 ): Promise<number> {

@@ -100,7 +100,7 @@ async function pruneOne(
   if (!isIdle || !hasFreshObject(survey, now)) await assertStoreClock(storage, job, o);
 
   // First, because it settles notes, and those of what is deleted next must stay if that fails.
-  const swept = await sweepLeftovers(request, survey, storage, history, now, o);
+  const swept = await sweepLeftovers(request, survey, storage, history, o);
   const dropped = await dropBackups(decisions, survey.abandoned, storage, history, o);
   const removed = await dropAbandoned(folders, storage, history, o);
   const error = [...dropped, ...removed].map(({ outcome }) => outcome)
@@ -256,9 +256,9 @@ async function sweepLeftovers(
   { backups, abandoned, scratch }: Survey,
   storage: Storage,
   history: History,
-  now: Date,
   o: JobContext,
 ): Promise<number> {
+  const now = o.runtime.now();
   let swept = 0;
   try {
     for (const { key, modifiedAt } of scratch) {

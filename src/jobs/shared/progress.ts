@@ -12,6 +12,11 @@ export interface Meter {
   stored(bytes: number): void;
 }
 
+/** A job's context with its meter. */
+export interface MeteredContext extends JobContext {
+  readonly meter: Meter;
+}
+
 /** Makes the meter of one job; without a listener it costs nothing. */
 export function createMeter({ onEvent }: Pick<JobContext, "onEvent">): Meter {
   if (onEvent === undefined) return { stage() {}, raw() {}, stored() {} };

@@ -12,7 +12,7 @@ import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import { tee } from "../../core/pipeline/tee.ts";
 import type { Copy } from "../shared/damaged-copy.ts";
 import { type Findings, lookTwice, sortFinding } from "./findings.ts";
-import type { Meter } from "../shared/progress.ts";
+import type { MeteredContext } from "../shared/progress.ts";
 import type { JobContext } from "../shared/context.ts";
 
 /** Reads every byte of a copy's artifacts, and compares the manifest with what they record of it. */
@@ -21,8 +21,7 @@ export async function checkArtifacts(
   manifest: Manifest,
   kinds: readonly ConnectorKind[],
   findings: Findings,
-  meter: Meter,
-  o: JobContext,
+  o: MeteredContext,
 ): Promise<void> {
   const kind = kinds.find(({ kind }) => kind === manifest.source.kind);
   const formats = [...kind?.formats ?? [], inventoryFormat];
@@ -37,12 +36,12 @@ export async function checkArtifacts(
           `format "${artifact.format}" is not known here`,
       );
     }
-    meter.stage(`verify ${copy.ref.id} ${name}`, artifact.rawBytes);
-    const read = () => readArtifact(copy, artifact, format, findings, meter, o);
+    o.meter.stage(`verify ${copy.ref.id} ${name}`, artifact.rawBytes);
+    const read = () => readArtifact(copy, artifact, format, findings, o);
     try {
       await lookTwice(read, findings, o);
     } catch (error) {
-      if (lacksKey(error)) await readStored(copy, artifact, error, findings, meter, o);
+      if (lacksKey(error)) await readStored(copy, artifact, error, findings, o);
       else sortFinding(error, findings, o);
     }
   }
@@ -98,12 +97,11 @@ async function readArtifact(
   artifact: Artifact,
   format: ArtifactFormat | undefined,
   findings: Findings,
-  meter: Meter,
-  o: JobContext,
+  o: MeteredContext,
 ): Promise<void> {
   const options = { walker: format?.walk(), decoder: decoderWith(o.keyring) };
   const raw = openArtifact(storage, prefix, artifact, options, o);
-  const bytes = tapped(raw, (chunk) => meter.raw(chunk.byteLength));
+  const bytes = tapped(raw, (chunk) => o.meter.raw(chunk.byteLength));
   if (format?.nativeCheck === undefined) await drain(bytes);
   else await readWithTool(bytes, artifact, format, findings, o);
   if (format !== undefined) findings.checks.add("structure");
@@ -115,8 +113,7 @@ async function readStored(
   artifact: Artifact,
   error: BackupError,
   findings: Findings,
-  meter: Meter,
-  o: JobContext,
+  o: MeteredContext,
 ): Promise<void> {
   // The same holds for every file; without its name it is told once.
   const { message } = error.cause instanceof BackupError ? error.cause : error;
@@ -125,7 +122,7 @@ async function readStored(
   findings.isClosed = true;
   const read = async () => {
     const bytes = openStored(storage, prefix, artifact, o);
-    await drain(tapped(bytes, (chunk) => meter.raw(chunk.byteLength)));
+    await drain(tapped(bytes, (chunk) => o.meter.raw(chunk.byteLength)));
   };
   try {
     await lookTwice(read, findings, o);

@@ -10,7 +10,7 @@ import { checkChain, checkChildren, type Everything } from "./check-chain.ts";
 import { type Copy, isDamage } from "../shared/damaged-copy.ts";
 import { type Findings, noFindings, noteOnce, sortFinding } from "./findings.ts";
 import type { ManifestCache } from "../shared/manifest-cache.ts";
-import type { Meter } from "../shared/progress.ts";
+import type { MeteredContext } from "../shared/progress.ts";
 import type { JobContext } from "../shared/context.ts";
 
 /** One copy with what was found of it. */
@@ -41,8 +41,7 @@ export async function checkCopy(
   copy: Copy,
   everything: Everything,
   { isDeep, kinds, manifests }: CheckOptions,
-  meter: Meter,
-  o: JobContext,
+  o: MeteredContext,
 ): Promise<CheckedCopy | undefined> {
   const { destination } = copy;
   const findings = noFindings();
@@ -64,7 +63,7 @@ export async function checkCopy(
       }
       const fresh = { destination, ref };
       if (isDeep && folder.damage.length === 0) {
-        await checkArtifacts(fresh, file.manifest, kinds, findings, meter, o);
+        await checkArtifacts(fresh, file.manifest, kinds, findings, o);
         await checkRestoreText(fresh, file.manifest, findings, o);
         await checkChildren(fresh, file, everything, o);
       }

@@ -3,23 +3,19 @@ import { momentOf } from "../../catalog/moment.ts";
 import { markName } from "../../catalog/mark-names.ts";
 import { addMark, removeMark } from "../../catalog/marks.ts";
 import { isDamaged } from "../../catalog/standing.ts";
-import type { BackupRef, Mark } from "../../contracts/strategy.ts";
+import type { Mark } from "../../contracts/strategy.ts";
 import { toBackupError } from "../../core/errors.ts";
 import { mapSome } from "../../core/map-some.ts";
 import type { Everything } from "./check-chain.ts";
 import { checkCopy, type CheckOptions } from "./check-copy.ts";
 import { withoutAhead } from "../shared/clock.ts";
 import { type Copy, isDamage } from "../shared/damaged-copy.ts";
-import {
-  type FailedDestination,
-  type OpenDestination,
-  withDestinations,
-} from "../shared/destinations.ts";
+import { type FailedDestination, withDestinations } from "../shared/destinations.ts";
 import { checksOf, type Findings } from "./findings.ts";
 import { findBackups, type FoundBackup } from "../shared/find.ts";
 import { withBackupsKept } from "../shared/lock.ts";
 import { manifestsAtOnce, openManifestCache } from "../shared/manifest-cache.ts";
-import { createMeter, type Meter } from "../shared/progress.ts";
+import { createMeter, type MeteredContext } from "../shared/progress.ts";
 import { resolveReached } from "../shared/resolve-reached.ts";
 import type { JobContext } from "../shared/context.ts";
 import type { VerifyBackups, VerifyResult } from "./types.ts";
@@ -36,14 +32,14 @@ export const verifyBackups: VerifyBackups = (request, o) =>
       if (right !== undefined) o.onStray?.({ destination: name, prefix, right });
     }
     const chosen = choose(found, unreached, request, o);
-    const meter = createMeter(o);
+    const metered = { ...o, meter: createMeter(o) };
     const { kinds } = request;
     const everything = { found, isWhole: unreached.length === 0, kinds };
     const copies = chosen.flatMap((one) => one.copies);
     const manifests = await openManifestCache(o);
     try {
       const options = { ...request, manifests };
-      const verify = (copy: Copy) => verifyCopy(copy, everything, options, meter, o);
+      const verify = (copy: Copy) => verifyCopy(copy, everything, options, metered);
       return request.isDeep ? await eachKept(copies, verify, o) : await allKept(copies, verify, o);
     } finally {
       manifests.close();
@@ -117,14 +113,19 @@ async function verifyCopy(
   copy: Copy,
   everything: Everything,
   request: CheckOptions,
-  meter: Meter,
-  o: JobContext,
+  o: MeteredContext,
 ): Promise<VerifyResult | undefined> {
-  const checked = await checkCopy(copy, everything, request, meter, o);
+  const checked = await checkCopy(copy, everything, request, o);
   if (checked === undefined) return undefined;
   const { ref, job, findings } = checked;
   const status = statusOf(findings);
-  const mark = await leaveMark(copy.destination, ref, status, request.isDeep, findings, o);
+  const mark = await leaveMark(
+    { destination: copy.destination, ref },
+    status,
+    request.isDeep,
+    findings,
+    o,
+  );
   return {
     id: ref.id,
     job,
@@ -152,8 +153,7 @@ function statusOf({ problems, flaws, isUnread }: Findings): VerifyResult["status
  * without makes the copy `suspect`, so that `copy` looks into it.
  */
 async function leaveMark(
-  { storage }: OpenDestination,
-  ref: BackupRef,
+  { destination: { storage }, ref }: Copy,
   status: VerifyResult["status"],
   isDeep: boolean,
   findings: Findings,
