@@ -98,11 +98,12 @@ async function newClient(
 }
 
 /**
- * Asks over a connection of its own, any member, for a document of the server's own. Not `ping`: a
- * server whose storage hangs answers that.
+ * Asks over a connection of its own for a document of the server's own, the member that everything
+ * else goes to: the primary, or whom the URL's readPreference names. A healthy secondary is no sign
+ * of life of a primary that hangs. Not `ping`: a server whose storage hangs answers that.
  */
 async function askForLife(address: MongoAddress, { signal }: Abortable): Promise<void> {
-  const client = await newClient(address, { maxPoolSize: 1, readPreference: "nearest" });
+  const client = await newClient(address, { maxPoolSize: 1 });
   const onAbort = () => void client.close(true).catch(() => {});
   signal.addEventListener("abort", onAbort, { once: true });
   try {
