@@ -369,6 +369,10 @@ describe("links that somebody changed", () => {
       code: "restore/unknown-role",
       message: /role "pages"/,
     });
+    const results = (await verified(one)).filter(({ id }) => id === second!.id);
+    assert.deepEqual(results.map(({ status, notes }) => [status, notes]), [
+      ["unchecked", ['It has an artifact of role "pages", which is not known here']],
+    ]);
   });
 });
 
@@ -545,6 +549,19 @@ describe("restore to a moment", () => {
         `${number}`,
       );
     }
+  });
+
+  test("or to a position stops right before the change that stands there", async () => {
+    const one = world();
+    const manifests = await taken(one, 4);
+    const lines = one.lines().split("\n").filter((line) => line !== "");
+    for (const line of [manifests[0]!.position.to!["line"] as number, 3, 5]) {
+      const position = { type: "line", epoch: 1, line };
+      const { text } = await restored(one, { position });
+      assert.equal(text, lines.slice(0, line).map((one) => `${one}\n`).join(""), `${line}`);
+    }
+    const position = { type: "line", epoch: 2, line: 3 };
+    await assert.rejects(restored(one, { position }), { code: "usage/no-such-position" });
   });
 
   test("outside of what was kept is refused, with the nearest moments", async () => {

@@ -5,9 +5,15 @@ import type { ConnectorKind } from "../../contracts/connector.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { Storage } from "../../contracts/storage.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
+import { mapSome } from "../../core/map-some.ts";
 import { undamagedFirst } from "../shared/damaged-copy.ts";
 import type { JobContext } from "../shared/context.ts";
 import type { FoundBackup } from "../shared/find.ts";
+import {
+  type ManifestCache,
+  manifestsAtOnce,
+  openManifestCache,
+} from "../shared/manifest-cache.ts";
 
 /** What a backup builds on, as it is stored. */
 export interface StoredParent {
@@ -35,25 +41,36 @@ export async function readParent(
   o: JobContext,
 ): Promise<StoredParent> {
   const joins = joinsOf(kind.positions);
-  const links: Omit<StoredParent, "chain">[] = [];
-  for (const ref of chainOf(found.map((one) => one.ref), parent)) {
-    const { copies } = found.find((one) => one.ref.prefix === ref.prefix)!;
-    const link = await readLink(copies, o);
-    const before = links.at(-1);
-    if (before !== undefined) assertFollows(link.manifest, before, joins);
-    links.push(link);
+  const byPrefix = new Map(found.map((one) => [one.ref.prefix, one]));
+  const cache = await openManifestCache(o);
+  let links: Omit<StoredParent, "chain">[];
+  try {
+    const refs = chainOf(found.map((one) => one.ref), parent);
+    links = await mapSome(refs, manifestsAtOnce, (ref) => {
+      // The parent itself is read as it is now: the backup names its digest.
+      const manifests = ref.prefix === parent.prefix ? undefined : cache;
+      return readLink(byPrefix.get(ref.prefix)!.copies, manifests, o);
+    });
+  } finally {
+    cache.close();
+  }
+  for (const [index, link] of links.entries()) {
+    if (index > 0) assertFollows(link.manifest, links[index - 1]!, joins);
   }
   return { ...links.at(-1)!, chain: links.map(({ manifest }) => manifest) };
 }
 
 async function readLink(
   copies: FoundBackup["copies"],
+  cache: ManifestCache | undefined,
   o: JobContext,
 ): Promise<Omit<StoredParent, "chain">> {
   let failure: unknown;
   for (const { destination: { storage }, ref } of undamagedFirst(copies)) {
     try {
-      const { manifest, sha256 } = await readManifestFile(storage, ref, o);
+      const { manifest, sha256 } = cache === undefined
+        ? await readManifestFile(storage, ref, o)
+        : await cache.read(storage, ref, o);
       return { ref, storage, manifest, sha256 };
     } catch (error) {
       o.signal.throwIfAborted();

@@ -18,6 +18,7 @@ import {
 } from "../shared/damaged-copy.ts";
 import type { FoundBackup } from "../shared/find.ts";
 import { readRaw } from "../shared/open-backup.ts";
+import { unknownRole } from "../shared/roles.ts";
 import type { Meter } from "../shared/progress.ts";
 import type { RestoreRequest } from "./types.ts";
 import type { JobContext } from "../shared/context.ts";
@@ -58,9 +59,6 @@ const takenAsIs: ReadonlySet<string> = new Set([
   "verification/manifest-digest",
   "verification/folder",
 ]);
-
-// See ConnectorKind.roles.
-const defaultRoles: readonly string[] = ["dump", "accounts"];
 
 /** A link of the chain with the copies that are left to try, the one in use first. */
 interface Link {
@@ -218,8 +216,7 @@ function assertUsable(manifest: Manifest, { target }: RestoreRequest): void {
       },
     );
   }
-  const roles = new Set([...target.kind.roles ?? defaultRoles, "inventory"]);
-  const strange = manifest.artifacts.find(({ role }) => !roles.has(role));
+  const strange = unknownRole(manifest, target.kind);
   // What another kind of database wrote is told as that.
   if (strange !== undefined && manifest.source.kind === target.kind.kind) {
     throw new BackupError(

@@ -3,8 +3,9 @@ import { chooseChain, type Reachable } from "../../catalog/choose-chain.ts";
 import { readManifest } from "../../catalog/manifest.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import type { Until } from "../../contracts/changes.ts";
-import type { Manifest } from "../../contracts/manifest.ts";
+import type { Manifest, Position } from "../../contracts/manifest.ts";
 import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
+import { canonicalJson } from "../../core/json.ts";
 import { mapSome } from "../../core/map-some.ts";
 import { listed, suggestion } from "../../core/text.ts";
 import { aheadWarning, withoutAhead } from "../shared/clock.ts";
@@ -51,9 +52,11 @@ export async function chooseBackup(
     throw unreachedError("good backup", unreached) ?? noBackup(found, request);
   }
   assertOneSource(candidates, request);
-  const choice = request.at === undefined
-    ? { backup: newest }
-    : await chooseForMoment(candidates, request.at, o);
+  const choice = request.position !== undefined
+    ? await chooseForPosition(candidates, request.position, request, o)
+    : request.at !== undefined
+    ? await chooseForMoment(candidates, request.at, o)
+    : { backup: newest };
   warnOfNewer(found, good, choice.backup, request.at, o);
   return choice;
 }
@@ -163,19 +166,9 @@ async function chooseForMoment(
   const first = families.findIndex(([root]) => momentOf(root!.ref) <= at);
   // The one after it only tells the nearest moment.
   for (const family of families.slice(Math.max(0, first - 1))) {
-    await mapSome(family, manifestsAtOnce, async (one) => {
-      try {
-        known.push(dated(one, await anyManifest(one, o)));
-      } catch (error) {
-        o.signal.throwIfAborted();
-        failure ??= error;
-        const { message } = toBackupError(error);
-        o.runtime.log.warn("Backup {id} is passed over for an older one: {message}", {
-          id: one.ref.id,
-          message,
-        });
-      }
-    });
+    const read = await readDated(family, o);
+    known.push(...read.dated);
+    failure ??= read.failure;
     if (first < 0 || momentOf(family[0]!.ref) > at) continue;
     try {
       const { chain, until } = chooseChain(known, { at });
@@ -193,6 +186,54 @@ async function chooseForMoment(
   throw new BackupError("usage/too-early", `No backup is as old as ${at.toISOString()}`, {
     hint: `The oldest is ${oldest.id}, of ${oldest.createdAt.toISOString()}.`,
   });
+}
+
+/** What restores a position: families newest first, until one reaches it. */
+async function chooseForPosition(
+  candidates: readonly FoundBackup[],
+  position: Position,
+  { target }: RestoreRequest,
+  o: JobContext,
+): Promise<Choice> {
+  const compare = target.kind.positions?.compare ??
+    ((a, b) => canonicalJson(a) === canonicalJson(b) ? 0 : undefined);
+  const known: Dated[] = [];
+  let failure: unknown;
+  for (const family of familiesOf(candidates)) {
+    const read = await readDated(family, o);
+    known.push(...read.dated);
+    failure = read.failure ?? failure;
+    try {
+      const { chain, until } = chooseChain(known, { position, compare });
+      return { backup: chain.at(-1)!.found, ...until === undefined ? {} : { until } };
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/** What the manifests say; what cannot be read is passed over, with a warning. */
+async function readDated(
+  family: readonly FoundBackup[],
+  o: JobContext,
+): Promise<{ dated: Dated[]; failure: unknown }> {
+  let failure: unknown;
+  const all = await mapSome(family, manifestsAtOnce, async (one) => {
+    try {
+      return [dated(one, await anyManifest(one, o))];
+    } catch (error) {
+      o.signal.throwIfAborted();
+      failure ??= error;
+      const { message } = toBackupError(error);
+      o.runtime.log.warn("Backup {id} is passed over for an older one: {message}", {
+        id: one.ref.id,
+        message,
+      });
+      return [];
+    }
+  });
+  return { dated: all.flat(), failure };
 }
 
 /** A backup as its manifest tells it. */

@@ -1,3 +1,4 @@
+import type { Position } from "../../contracts/manifest.ts";
 import type { Until } from "../../contracts/changes.ts";
 import type { DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
 import type { RestorePlan, RestoreResult } from "../../contracts/connector.ts";
@@ -15,6 +16,8 @@ export interface RestoreRequest {
   readonly job?: string;
   /** Not after this moment. */
   readonly at?: Date;
+  /** Up to this position in the change log, in the place of `at`. */
+  readonly position?: Position;
   readonly target: DatabaseDefinition;
   readonly databases?: readonly string[];
   readonly only: readonly string[];

@@ -8,6 +8,7 @@ import { BackupError, hasCode } from "../../core/errors.ts";
 import type { Copy } from "../shared/damaged-copy.ts";
 import type { FoundBackup } from "../shared/find.ts";
 import type { JobContext } from "../shared/context.ts";
+import type { ManifestCache } from "../shared/manifest-cache.ts";
 
 /** What all destinations together have. */
 export interface Everything {
@@ -16,6 +17,8 @@ export interface Everything {
   readonly isWhole: boolean;
   /** The kinds of database that are known here. */
   readonly kinds: readonly ConnectorKind[];
+  /** Remembers manifests for checks of sizes; absent, each is read. */
+  readonly manifests?: ManifestCache | undefined;
 }
 
 /**
@@ -29,7 +32,7 @@ export interface Everything {
 export async function checkChain(
   { destination, ref }: Copy,
   manifest: Manifest,
-  { found, isWhole, kinds }: Everything,
+  { found, isWhole, kinds, manifests }: Everything,
   o: JobContext,
 ): Promise<string[]> {
   const joins = joinsOf(kinds.find(({ kind }) => kind === manifest.source.kind)?.positions);
@@ -45,7 +48,7 @@ export async function checkChain(
   const { copies } = links.at(-1)!;
   const isHere = (copy: Copy) => copy.destination === destination;
   for (const copy of [...copies].sort((a, b) => Number(isHere(b)) - Number(isHere(a)))) {
-    const there = await manifestAt(copy, o);
+    const there = await manifestAt(copy, manifests, o);
     if (there?.sha256 === parent.manifestSha256) {
       assertFollows(manifest, there, joins);
       return notes;
@@ -110,9 +113,13 @@ function ancestorsOf(
   }
 }
 
-async function manifestAt({ destination, ref }: Copy, o: JobContext) {
+async function manifestAt(
+  { destination: { storage }, ref }: Copy,
+  manifests: ManifestCache | undefined,
+  o: JobContext,
+) {
   try {
-    return await readManifestFile(destination.storage, ref, o);
+    return await (manifests?.read(storage, ref, o) ?? readManifestFile(storage, ref, o));
   } catch (error) {
     if (hasCode(error, "verification/")) return undefined;
     throw error;

@@ -10,6 +10,7 @@ import { checkChain, checkChildren, type Everything } from "./check-chain.ts";
 import { type Copy, isDamage } from "../shared/damaged-copy.ts";
 import { type Findings, noFindings, noteOnce, sortFinding } from "./findings.ts";
 import type { ManifestCache } from "../shared/manifest-cache.ts";
+import { unknownRole } from "../shared/roles.ts";
 import type { MeteredContext } from "../shared/progress.ts";
 import type { JobContext } from "../shared/context.ts";
 
@@ -60,6 +61,14 @@ export async function checkCopy(
       if (!isKnownKind(file.manifest.kind)) {
         findings.isUnread = true;
         findings.notes.push(`It is of kind "${file.manifest.kind}", which is not known here`);
+      }
+      const kind = kinds.find((one) => one.kind === file.manifest.source.kind);
+      const strange = kind && unknownRole(file.manifest, kind);
+      if (strange !== undefined) {
+        findings.isUnread = true;
+        findings.notes.push(
+          `It has an artifact of role "${strange.role}", which is not known here`,
+        );
       }
       const fresh = { destination, ref };
       if (isDeep && folder.damage.length === 0) {

@@ -34,11 +34,12 @@ export const verifyBackups: VerifyBackups = (request, o) =>
     const chosen = choose(found, unreached, request, o);
     const metered = { ...o, meter: createMeter(o) };
     const { kinds } = request;
-    const everything = { found, isWhole: unreached.length === 0, kinds };
     const copies = chosen.flatMap((one) => one.copies);
     const manifests = await openManifestCache(o);
     try {
       const options = { ...request, manifests };
+      const isWhole = unreached.length === 0;
+      const everything = { found, isWhole, kinds, ...request.isDeep ? {} : { manifests } };
       const verify = (copy: Copy) => verifyCopy(copy, everything, options, metered);
       return request.isDeep ? await eachKept(copies, verify, o) : await allKept(copies, verify, o);
     } finally {
