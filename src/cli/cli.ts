@@ -13,6 +13,7 @@ import {
   configShow,
   configTypes,
 } from "./commands/config.ts";
+import { cat } from "./commands/cat.ts";
 import { copy } from "./commands/copy.ts";
 import { doctor } from "./commands/doctor.ts";
 import { keyNew } from "./commands/key.ts";
@@ -49,6 +50,7 @@ export const commands: readonly Command[] = [
   backup,
   list,
   show,
+  cat,
   restore,
   verify,
   copy,
@@ -86,6 +88,7 @@ const parser = or(
   backup.parser,
   list.parser,
   show.parser,
+  cat.parser,
   restore.parser,
   verify.parser,
   copy.parser,
@@ -151,7 +154,7 @@ export function parseArguments(argv: readonly string[], columns: number): Parsed
 }
 
 // What these print is all that they are for; the others do something.
-const reports = new Set(["list", "show", "doctor", "config", "key", "completions", "help"]);
+const reports = new Set(["list", "show", "cat", "doctor", "config", "key", "completions", "help"]);
 
 /** Whether a command line does something that stands, even where nobody could be told of it. */
 export function isDoing(argv: readonly string[]): boolean {

@@ -9,10 +9,20 @@ export interface Output {
   readonly columns: number;
 }
 
+/** Standard output, which takes bytes that are no text, too. */
+export interface ByteOutput extends Output {
+  /**
+   * Writes bytes and waits until they are out; then the chunk may be used again.
+   *
+   * @returns false when the reader is gone, or the bytes cannot be written
+   */
+  writeBytes(chunk: Uint8Array): Promise<boolean>;
+}
+
 /** What the command line gets from the process that it runs in; tests bring their own. */
 export interface Host extends Surroundings {
   readonly env: Environment;
-  readonly stdout: Output;
+  readonly stdout: ByteOutput;
   readonly stderr: Output;
   /**
    * Asks the user on the terminal; undefined where there is none to ask.

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import process from "node:process";
 import { isDoing, runCli } from "./cli.ts";
 import { guardGuests } from "./guest-code.ts";
-import type { Host, Output } from "./host.ts";
+import type { ByteOutput, Host } from "./host.ts";
 import { askOnTerminal } from "./prompt.ts";
 import { killChildren } from "../core/child.ts";
 import { BackupError, exitStatusOf } from "../core/errors.ts";
@@ -88,8 +88,8 @@ function listenForSignals(
   };
 }
 
-/** An {@link Output} that knows when all of it has left the process. */
-interface FlushableOutput extends Output {
+/** A {@link ByteOutput} that knows when all of it has left the process. */
+interface FlushableOutput extends ByteOutput {
   /** Waits until everything written so far is out, or the reader is gone. */
   flush(): Promise<void>;
 }
@@ -103,8 +103,26 @@ function output(stream: NodeJS.WriteStream): FlushableOutput {
     unwritten = left;
     if (left === 0) wake?.();
   };
-  stream.on("error", () => settle(0));
+  let isBroken = false;
+  stream.on("error", () => {
+    isBroken = true;
+    settle(0);
+  });
   return {
+    writeBytes(chunk) {
+      if (isBroken || chunk.byteLength === 0) return Promise.resolve(!isBroken);
+      return new Promise((resolve) => {
+        const gone = () => resolve(false);
+        stream.once("error", gone);
+        write(chunk, (error) => {
+          // An error is told after the callback, which may not know of it.
+          setImmediate(() => {
+            stream.off("error", gone);
+            resolve(!isBroken && (error === undefined || error === null));
+          });
+        });
+      });
+    },
     // Bun calls back an empty write at once, whatever waits before it: so each write is followed.
     write(text) {
       unwritten++;

@@ -2,16 +2,19 @@ import { recipientsIn } from "../../codecs/age-keys.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import type { ListedBackup } from "../../jobs/list/types.ts";
+import { showInventory } from "../../jobs/list/inventory.ts";
 import { showBackup } from "../../jobs/list/list.ts";
 import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration } from "../../core/text.ts";
 import { rawBytesOf } from "../../catalog/seal.ts";
 import { backupJson, databasesOf, encryptionOf, marksOf } from "../backups.ts";
-import { commonFlags, defineCommand, merge, object, requiredArgument } from "../command.ts";
+import { commonFlags, defineCommand, merge, object, requiredArgument, toggle } from "../command.ts";
+import { keyFlags } from "../encryption.ts";
 import { errorJson } from "../errors.ts";
 import { fromOption } from "../from.ts";
 import { formatTable } from "../table.ts";
+import { describeTables, tablesOf } from "../tables.ts";
 import { formatTime } from "../times.ts";
 
 /** `show ID`. */
@@ -20,23 +23,40 @@ export const show = defineCommand({
   brief: "Show everything about one backup.",
   description: "Shows everything about one backup: its source, chain, artifacts, marks, what was " +
     "left out, and the settings it was taken with. A destination that cannot be looked at is an " +
-    "error, and in JSON an entry of `unreached`.",
-  examples: ["dbbackup show k3v9x2ma", "dbbackup show k3v --from ./backups --json"],
+    "error, and in JSON an entry of `unreached`. With --tables, what its inventory names, with row counts; of an " +
+    "encrypted backup that needs the key.",
+  examples: [
+    "dbbackup show k3v9x2ma",
+    "dbbackup show k3v --from ./backups --json",
+    "dbbackup show k3v --tables",
+  ],
   parser: merge(
     object({
       id: requiredArgument("ID", "The backup's id; its beginning is enough while it is unique."),
       from: fromOption(),
+      tables: toggle("--tables", "Show its tables or collections, with their row counts."),
     }),
+    keyFlags,
     commonFlags,
   ),
-  async run({ id, from }, session) {
+  async run({ id, from, tables, ...keys }, session) {
     const destinations = await session.destinations(from);
     const { backup, chain, unreached } = await showBackup(destinations, id, {
       ...session.job("show"),
       patience: briefPatience,
     });
+    const inventory = tables
+      ? await showInventory(destinations, id, {
+        ...session.job("show", keys),
+        patience: briefPatience,
+      })
+      : undefined;
     session.clearProgress();
-    session.print(describe(backup, chain));
+    session.print(
+      inventory === undefined
+        ? describe(backup, chain)
+        : describeTables(inventory, backup.manifest),
+    );
     const errors = unreached.map(({ name, error: { code, message, hint } }) =>
       new BackupError(code, `Whether "${name}" has it is not known: ${message}`, { hint })
     );
@@ -46,6 +66,7 @@ export const show = defineCommand({
         ...backupJson(backup, session),
         chain: chain.map((one) => one.id),
         manifest: backup.manifest ?? null,
+        ...inventory === undefined ? {} : { tables: tablesOf(inventory) },
         unreached: unreached.map(({ name, error }) => ({
           destination: name,
           error: errorJson(error, session.secrets),
