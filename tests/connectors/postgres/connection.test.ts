@@ -223,7 +223,9 @@ needs("postgres15").describe("a PostgreSQL server that cannot be used", () => {
       writeFileSync(file, `#!/bin/sh\n${head}\n${script}\n`);
       chmodSync(file, 0o755);
       await assert.rejects(
-        dumpOf(optionsOf(server, database, { toolsDir }), { stallMs: 500 }),
+        dumpOf(optionsOf(server, database, { toolsDir }), {
+          stallMs: title === "hangs" ? 500 : 30_000,
+        }),
         code(expected, message),
         title,
       );
