@@ -38,8 +38,8 @@ function describe(preview: BackupPreview, session: Session): string {
   const on = parent === undefined ? "" : ` on ${parent}`;
   const instead = wanted === undefined ? "" : ` instead of ${wanted}`;
   return [
-    `would take  ${job}: a ${kind} backup${on}${instead}`,
-    `  because ${reason}`,
+    `would back up  ${job}, ${kind}${on}${instead}`,
+    `  ${reason}`,
     ...healed.map(({ destination, backups }) =>
       `  "${destination}" would first be given what it lacks: ${backups.join(", ")}`
     ),

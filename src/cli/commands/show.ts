@@ -98,10 +98,12 @@ function describe(backup: ListedBackup, chain: readonly BackupRef[]): string {
   const tookMs = new Date(manifest.finishedAt).getTime() - startedMs;
   const position = manifest.position.to ?? manifest.position.from;
   facts.push(
-    ...strategy === undefined ? [] : [["taken as", strategyText(strategy)] as const],
+    ...strategy === undefined ? [] : [["strategy", strategyText(strategy)] as const],
     ["took", formatDuration(tookMs)],
     ["shows data of", formatTime(new Date(manifest.consistentAt))],
-    ...window === undefined ? [] : [["restores to", windowText(window)] as const],
+    ...window === undefined || window.from === window.to
+      ? []
+      : [["restores to", windowText(window)] as const],
     ["source", `${source.flavour} ${source.version}, ${source.id} (${source.tag})`],
     ["position", position === undefined ? "none" : positionText(position)],
     ["size", `${formatBytes(rawBytesOf(manifest))} raw, ${formatBytes(backup.storedBytes)} stored`],
@@ -148,12 +150,12 @@ function encryptionText(manifest: Manifest): string {
 }
 
 function strategyText({ id, reason, wanted }: NonNullable<Manifest["strategy"]>): string {
-  return wanted === undefined ? `${id}: ${reason}` : `${id}, but not ${wanted}: ${reason}`;
+  return wanted === undefined ? `${id}: ${reason}` : `${id}; full because ${reason}`;
 }
 
 function windowText({ from, to }: NonNullable<Manifest["window"]>): string {
   const [first, last] = [formatTime(new Date(from)), formatTime(new Date(to))];
-  return from === to ? first : `any moment from ${first} to ${last}`;
+  return `any moment from ${first} to ${last}`;
 }
 
 function chainText(chain: readonly BackupRef[]): string {

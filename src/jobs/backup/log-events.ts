@@ -52,8 +52,8 @@ function logPlan(
 ): void {
   // Of a job whose every backup is a full one there is nothing to say.
   if (strategy === "full") return;
-  if (wanted === undefined) return log.info("Taking a {kind} backup: {reason}", { kind, reason });
-  log.warn("Taking a full backup instead of {wanted}: {reason}", { wanted, reason });
+  if (wanted === undefined) return log.info("The backup is {kind}: {reason}", { kind, reason });
+  log.warn("The backup is full instead of {wanted}: {reason}", { wanted, reason });
 }
 
 function logResult(result: RunResult, log: Runtime["log"]): void {
