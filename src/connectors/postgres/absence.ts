@@ -51,6 +51,7 @@ export function absenceOf(
   const left = new Set<number>();
   const unchecked = new Set<TocEntry>();
   const leftNames = new Set<string>();
+  const circular: TocEntry[] = [];
   const extensions = entries.filter(({ description }) => description === "EXTENSION");
   let isExtensionMissing = false;
 
@@ -127,6 +128,14 @@ export function absenceOf(
         return true;
       }
       const missing = missingName(message);
+      // CREATE OR REPLACE VIEW makes such a one, which nobody can select from, and no other does.
+      const isOfItself = missing !== undefined && entry.description === "VIEW" &&
+        namesOf(entry).includes(missing.name);
+      if (isOfItself) {
+        circular.push(entry);
+        leave(entry);
+        return true;
+      }
       const isExplained = missing !== undefined && isAbsent(missing);
       // Its relations and types are in no archive.
       if (entry.description === "EXTENSION" && !isExplained) isExtensionMissing = true;
@@ -154,16 +163,21 @@ export function absenceOf(
       return rest;
     },
     warnings() {
+      const selves = circular.map((entry) =>
+        `${objectOf(entry)} selects from itself, as no new view can, and is left out`
+      );
       const direct = [...causes].map(([name, users]) =>
         `${name} is not in the backup, and so what uses it is left out: ` +
         worthTelling(new Set(users)).map(toldAs).join(", ")
       );
-      const known = new Set([...causes.values()].flat());
+      const known = new Set([...circular, ...[...causes.values()].flat()]);
       const all = new Set([...left].map((id) => byId.get(id)!));
       const others = worthTelling(all).filter((one) => !known.has(one));
-      return others.length === 0
-        ? direct
-        : [...direct, `What needs those is left out, too: ${others.map(toldAs).join(", ")}`];
+      return others.length === 0 ? [...selves, ...direct] : [
+        ...selves,
+        ...direct,
+        `What needs those is left out, too: ${others.map(toldAs).join(", ")}`,
+      ];
     },
   };
 

@@ -37,6 +37,32 @@ for (const version of [15, 18] as const) {
     () => {
       const started = () =>
         shared(`postgres with what depends on it ${version}`, () => startPostgres(version));
+      for (
+        const [way, how] of [["one worker", {}], ["several workers", { jobs: 2 }]] as const
+      ) {
+        test(`a view that selects from itself is left out and told, by ${way}`, async () => {
+          const server = await started();
+          const source = await server.createDatabase();
+          await server.psql(
+            source,
+            `CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+             CREATE VIEW "My view" AS SELECT 1 AS a;
+             CREATE OR REPLACE VIEW "My view" AS SELECT a FROM "My view";
+             CREATE VIEW of_it AS SELECT a FROM "My view"; COMMENT ON VIEW "My view" IS 'x'`,
+          );
+          const backup = await dumpOf(optionsOf(server, source));
+          const target = freshName();
+          const { result } = await restoreTo(optionsOf(server, target), backup, how);
+          assert.deepEqual([result.differences, result.failures], [[], []]);
+          assert.match(
+            result.warnings.join("\n"),
+            /view public\.My view selects from itself.* left out\n.*view public\.of_it/,
+          );
+          await server.psql(source, `DROP VIEW "My view" CASCADE`);
+          assert.equal(await contentOf(server, target), await contentOf(server, source));
+        });
+      }
+
       test("a single table brings the functions that its trigger, index and policy call", async () => {
         const server = await started();
         const source = await server.createDatabase();
