@@ -53,8 +53,9 @@ function peakBelow(shell: number): number {
   }
 }
 
-/** The middle one. */
+/** The middle one; of an even number, between the middle two. */
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)]!;
+  const middle = (sorted.length - 1) / 2;
+  return (sorted[Math.floor(middle)]! + sorted[Math.ceil(middle)]!) / 2;
 }
