@@ -1,13 +1,11 @@
 import type { JobDefinition } from "../config/model.ts";
+import { codesOf, runFacts } from "../jobs/backup/facts.ts";
 import { reportRun } from "../jobs/backup/report.ts";
 import { runBackup } from "../jobs/backup/run.ts";
 import type { Kind } from "../contracts/manifest.ts";
 import type { RunResult } from "../contracts/run.ts";
-import { BackupError, type ErrorCode, exitStatusOf } from "../core/errors.ts";
-import { rawBytesOf } from "../catalog/seal.ts";
-import { storedBytesOf } from "../catalog/sizes.ts";
+import { BackupError } from "../core/errors.ts";
 import type { Outcome } from "./command.ts";
-import { errorJson } from "./errors.ts";
 import type { Session } from "./session.ts";
 
 /** Runs jobs one after another; one that fails does not keep the next from running. */
@@ -31,7 +29,7 @@ export async function runJobs(
     if (session.host.signal.aborted) break;
   }
   const codes = results.flatMap((result) => codesOf(result));
-  return { json: { runs: results.map((result) => runJson(result, session)) }, codes };
+  return { json: { runs: results.map((result) => runFacts(result, session.secrets)) }, codes };
 }
 
 /** With several jobs, an error says whose it is. */
@@ -39,15 +37,6 @@ function named(error: BackupError, { length }: { length: number }, job: string):
   if (length === 1) return error;
   const { code, message, hint } = error;
   return new BackupError(code, `Job "${job}": ${message}`, { hint, cause: error });
-}
-
-function codesOf(result: RunResult): ErrorCode[] {
-  if (result.status === "success") return [];
-  if (result.status === "partial") {
-    return [result.error?.code ?? "partial/destination"]
-      .map((code) => code.startsWith("partial/") ? code : "partial/destination");
-  }
-  return [result.error?.code ?? "internal/no-reason"];
 }
 
 function describeRun(result: RunResult, session: Session): string {
@@ -62,40 +51,4 @@ function describeRun(result: RunResult, session: Session): string {
   for (const one of omitted) lines.push(`  left out, as accepted: ${one}`);
   for (const warning of warnings) lines.push(`  warning: ${warning}`);
   return lines.join("\n");
-}
-
-function runJson(result: RunResult, session: Session): unknown {
-  const { manifest, error } = result;
-  return {
-    run: result.run,
-    job: result.job,
-    status: result.status,
-    startedAt: result.startedAt.toISOString(),
-    finishedAt: result.finishedAt.toISOString(),
-    backup: manifest === undefined ? null : {
-      id: manifest.id,
-      kind: manifest.kind,
-      parent: manifest.parent?.id ?? null,
-      strategy: manifest.strategy ?? null,
-      consistentAt: manifest.consistentAt,
-      rawBytes: rawBytesOf(manifest),
-      storedBytes: storedBytesOf(manifest),
-      omitted: manifest.omitted,
-    },
-    destinations: result.destinations.map((one) => ({
-      name: one.name,
-      location: one.location,
-      status: one.status,
-      error: one.status === "failed" ? errorJson(one.error, session.secrets) : null,
-    })),
-    pruned: result.pruned.map(({ name, location, dropped, error }) => ({
-      name,
-      location,
-      dropped,
-      error: error === undefined ? null : errorJson(error, session.secrets),
-    })),
-    warnings: result.warnings.map((warning) => session.secrets.redact(warning)),
-    error: error === undefined ? null : errorJson(error, session.secrets),
-    exitStatus: codesOf(result).map(exitStatusOf)[0] ?? 0,
-  };
 }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { JobEvent, RunEvent, RunResult } from "../../src/contracts/run.ts";
 import { BackupError } from "../../src/core/errors.ts";
+import { runFacts } from "../../src/jobs/backup/facts.ts";
 import { reportRun } from "../../src/jobs/backup/report.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
@@ -127,6 +128,28 @@ describe("the report of a run", () => {
       { place: "b (/b)", state: "failed: no space left (storage/full)", isFailure: true },
       { place: "c (/c)", state: "failed: not you (storage/denied)", isFailure: true, hint: "Ask." },
     ]);
+  });
+
+  test("is one document for machines, too, with nothing secret in it", async () => {
+    const o = contextOf();
+    o.runtime.secrets.hide("hunter2-is-secret");
+    const { result } = await eventsOf(jobOf({ a: full() }), o);
+    const error = new BackupError("storage/denied", "hunter2-is-secret was refused");
+    const facts = runFacts({
+      ...result,
+      status: "partial",
+      destinations: [...result.destinations, {
+        name: "b",
+        location: "/b",
+        status: "failed",
+        error,
+      }],
+      error: new BackupError("partial/destinations", "missing", { cause: error }),
+    }, o.runtime.secrets);
+    const text = JSON.stringify(facts);
+    assert.ok(!text.includes("hunter2"), text);
+    assert.deepEqual([facts["status"], facts["exitStatus"]], ["partial", 9]);
+    assert.deepEqual(facts["pruned"], [{ name: "a", location: "full", dropped: [], error: null }]);
   });
 
   test("of a failure tells of several destinations, not of the only one again", async () => {
