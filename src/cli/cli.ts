@@ -32,6 +32,14 @@ import { closeLog } from "./log.ts";
 import { openSession } from "./open-session.ts";
 import { usageError } from "./usage.ts";
 import {
+  type GivenByVariable,
+  namingVariable,
+  variableError,
+  withVariableNames,
+  withVariables,
+  wrongVariable,
+} from "./variables.ts";
+import {
   type BackupError,
   type ErrorCode,
   exitStatusOf,
@@ -121,7 +129,7 @@ export function parseArguments(argv: readonly string[], columns: number): Parsed
     help: {
       option: { names: ["-h", "--help"] },
       onShow(_, page) {
-        const doc = formatDocPage("dbbackup", page, {
+        const doc = formatDocPage("dbbackup", withVariableNames(page), {
           maxWidth: columns,
           showChoices: true,
           termWidth: "auto",
@@ -153,6 +161,24 @@ export function parseArguments(argv: readonly string[], columns: number): Parsed
   return { type: "text", text: printed, isHelp: false };
 }
 
+/** Understands a command line together with the variables that give flags. */
+function parseWithVariables(
+  argv: readonly string[],
+  { env, stdout: { columns } }: Host,
+): { parsed: Parsed; given: readonly GivenByVariable[] } {
+  try {
+    const { argv: whole, given } = withVariables(argv, commands, env);
+    const parsed = parseArguments(whole, columns);
+    if (parsed.type !== "error" || given.length === 0) return { parsed, given };
+    const isWrong = (line: readonly string[]) => parseArguments(line, columns).type === "error";
+    const wrong = wrongVariable(argv, commands, given, isWrong);
+    if (wrong === undefined) return { parsed: parseArguments(argv, columns), given };
+    return { parsed: { type: "error", error: variableError(parsed.error, wrong) }, given };
+  } catch (error) {
+    return { parsed: { type: "error", error: toBackupError(error) }, given: [] };
+  }
+}
+
 // What these print is all that they are for; the others do something.
 const reports = new Set(["list", "show", "cat", "doctor", "config", "key", "completions", "help"]);
 
@@ -176,14 +202,14 @@ export async function runCli(given: readonly string[], host: Host): Promise<numb
     if (help.type === "text") host.stderr.write(help.text);
     return exitStatusOf("usage/missing-command");
   }
-  const parsed = parseArguments(argv, host.stdout.columns);
+  const { parsed, given: byVariables } = parseWithVariables(argv, host);
   if (parsed.type === "text") {
     host.stdout.write(parsed.text);
     return 0;
   }
   const isJson = parsed.type === "invocation"
     ? parsed.invocation.flags.json
-    : argv.includes("--json");
+    : argv.includes("--json") || byVariables.some(({ flag }) => flag === "--json");
   const secrets = createSecrets(host.env);
   const codes: ErrorCode[] = [];
   let json: unknown;
@@ -192,7 +218,10 @@ export async function runCli(given: readonly string[], host: Host): Promise<numb
   try {
     if (parsed.type === "error") throw parsed.error;
     const { invocation } = parsed;
-    const session = await openSession(invocation.flags, secrets, host);
+    const session = await openSession(invocation.flags, secrets, host, {
+      byVariables,
+      isReport: !isDoing(argv) || argv.includes("--dry-run"),
+    });
     complain = (error) => session.complain(error);
     try {
       const outcome = await invocation.run(session);
@@ -204,7 +233,10 @@ export async function runCli(given: readonly string[], host: Host): Promise<numb
   } catch (reason) {
     // What was interrupted is told so, whatever it threw on its way out.
     const isOurs = host.signal.aborted && !hasCode(reason, "interrupted/");
-    const error = toBackupError(isOurs ? host.signal.reason : reason);
+    const error = namingVariable(
+      toBackupError(isOurs ? host.signal.reason : reason),
+      byVariables,
+    );
     codes.push(error.code);
     json = { error: errorJson(error, secrets) };
     complain(error);

@@ -75,6 +75,7 @@ export const commonFlags = group(
       description: message`The config to use, instead of searching the usual places.`,
     })),
     json: toggle("--json", "Print one JSON document on standard output."),
+    quiet: toggle("--quiet", "Say nothing but errors; a log file is written as ever."),
     logLevel: optional(
       option("--log-level", choice(["debug", "info", "warning", "error"], { metavar: "LEVEL" }), {
         description: message`How much is logged.`,

@@ -9,6 +9,11 @@ import type { Session } from "./session.ts";
  */
 export async function confirm(what: string, session: Session): Promise<void> {
   const { ask } = session.host;
+  if (session.flags.quiet) {
+    throw new BackupError("usage/confirmation", `${what} needs to be confirmed`, {
+      hint: "--quiet shows no plan: give --yes, too, or leave --quiet out.",
+    });
+  }
   const isAsking = ask !== undefined && !session.flags.json;
   const answer = isAsking ? await ask("Go ahead? [y/N] ", { isHidden: false }) : undefined;
   if (answer !== undefined && /^y(es)?$/i.test(answer.trim())) return;

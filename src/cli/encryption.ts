@@ -42,7 +42,12 @@ export const keyFlags = object({
     `A file with age identities; the one that fits is taken. Default: $${identityVariable}, then ` +
       "the identities of the config.",
   ),
-  ...passphraseOptions,
+  passphraseFile: textOption(
+    "--passphrase-file",
+    "PATH",
+    `A file with the passphrase. Default: $${passphraseVariable}.`,
+  ),
+  passphraseEnv: passphraseOptions.passphraseEnv,
 });
 
 /**

@@ -2,6 +2,7 @@
 export interface CommonFlags {
   readonly config: string | undefined;
   readonly json: boolean;
+  readonly quiet: boolean;
   readonly logLevel: "debug" | "info" | "warning" | "error" | undefined;
   readonly logFormat: "text" | "json" | undefined;
   readonly logFile: string | undefined;

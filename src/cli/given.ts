@@ -37,7 +37,7 @@ export async function adHocDestinations(
       continue;
     }
     const { url, isExposed } = await givenUrl(text, o);
-    if (isExposed) warnExposed(session);
+    if (isExposed && session.isTyped(text)) warnExposed(session);
     const found = destinationFromUrl(url, session.storages(), session.host.cwd);
     result.push({ ...found, argument: isBareWord(text) ? `./${text}` : text });
   }
@@ -78,7 +78,7 @@ export async function givenDatabase(
   }
   const o = { env: session.host.env, secrets: session.secrets };
   const { url, isExposed } = await givenUrl(text, o);
-  if (isExposed) warnExposed(session);
+  if (isExposed && session.isTyped(text)) warnExposed(session);
   const database = databaseFromUrl(url, session.connectors(), secret);
   if (isExposed || secret !== undefined) return database;
   return await withAskedPassword(database, session);

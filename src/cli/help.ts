@@ -1,5 +1,6 @@
 import { areaMeanings, exitStatuses } from "../core/errors.ts";
 import type { Command } from "./command.ts";
+import { identityVariable, passphraseVariable } from "./encryption.ts";
 
 /** What stands below a command's options in its help: examples, and what the statuses mean. */
 export function helpEnd(argv: readonly string[], commands: readonly Command[]): string {
@@ -7,7 +8,7 @@ export function helpEnd(argv: readonly string[], commands: readonly Command[]): 
   if (command !== undefined) return examples(command.examples);
   const inGroup = commands.filter(({ path }) => path.length > 1 && path[0] === argv[0]);
   if (inGroup.length > 0) return examples(inGroup.flatMap((one) => one.examples.slice(0, 1)));
-  return `${examples(firstSteps)}\n${statusTable()}\n` +
+  return `${examples(firstSteps)}\n${variableTable()}\n${statusTable()}\n` +
     "`dbbackup COMMAND --help` tells more about each command.\n";
 }
 
@@ -29,6 +30,26 @@ export function statusTable(): string {
     "Exit statuses, the worst first; of several the worst counts:",
     ...rows,
     "    0  success       everything was done",
+    "",
+  ].join("\n");
+}
+
+const otherVariables = [
+  ["DBBACKUP_…", "gives any flag, such as DBBACKUP_CONFIG and DBBACKUP_JSON=1; a flag wins"],
+  [identityVariable, "an age identity, or the path of a file with identities"],
+  [passphraseVariable, "the passphrase of encrypted backups that are read"],
+  ["DBBACKUP_RUN_…", "is for the hooks of a run, and gives no flag"],
+  ["NO_COLOR", "switches colours off"],
+  ["TMPDIR", "temporary files, where the config names no tempDir"],
+  ["XDG_CONFIG_HOME", "a config is looked for in its folder dbbackup; default ~/.config"],
+  ["XDG_STATE_HOME", "locks and the record of runs; default ~/.local/state"],
+] as const;
+
+function variableTable(): string {
+  const width = Math.max(...otherVariables.map(([name]) => name.length));
+  return [
+    "Environment variables:",
+    ...otherVariables.map(([name, meaning]) => `  ${name.padEnd(width)}  ${meaning}`),
     "",
   ].join("\n");
 }

@@ -4,7 +4,8 @@ import { givenKeyring } from "./encryption.ts";
 import { errorText } from "./errors.ts";
 import { type Host, isColourful } from "./host.ts";
 import { openLog } from "./log.ts";
-import { createProgressLine, type ProgressLine } from "./progress.ts";
+import type { GivenByVariable } from "./variables.ts";
+import { createProgressLine, noProgress, type ProgressLine } from "./progress.ts";
 import type { CommonFlags } from "./flags.ts";
 import type { Colour, Session } from "./session.ts";
 import { resolve } from "node:path";
@@ -24,12 +25,23 @@ const colourCodes: Readonly<Record<Colour, number>> = {
   bold: 1,
 };
 
-/** Opens the session of one command: sets the log up. */
+/**
+ * Opens the session of one command: sets the log up.
+ *
+ * @param o.byVariables the flags that do not stand on the command line
+ * @param o.isReport true where what the command prints is all that it is for
+ */
 export async function openSession(
   flags: CommonFlags,
   secrets: Secrets,
   host: Host,
+  { byVariables, isReport }: {
+    readonly byVariables: readonly GivenByVariable[];
+    readonly isReport: boolean;
+  },
 ): Promise<Session> {
+  // Who asks for a list wants it, however quietly.
+  const isSilent = flags.quiet && !isReport;
   let loaded: Config | undefined;
   let loading: Promise<Config> | undefined;
   let progress: ProgressLine | undefined;
@@ -43,9 +55,15 @@ export async function openSession(
   const setLog = async (written: LogSettings) => {
     const settings = withFlags(written, flags, host.cwd);
     isJsonLog = settings.format === "json" && settings.file === undefined;
-    const isOutcomeShown = host.stdout.isTerminal && host.stderr.isTerminal && !isJsonLog &&
-      !flags.json;
-    await openLog({ settings, secrets, write: writeLog, isOutcomeShown });
+    const isOutcomeShown = !isJsonLog && !flags.json &&
+      (flags.quiet || host.stdout.isTerminal && host.stderr.isTerminal);
+    const isOnlyErrors = flags.quiet && settings.file === undefined;
+    await openLog({
+      settings: isOnlyErrors ? { ...settings, level: "error" } : settings,
+      secrets,
+      write: writeLog,
+      isOutcomeShown,
+    });
   };
   // To a person, progress and the result tell what a log at level info would say again.
   await setLog({ level: host.stderr.isTerminal ? "warning" : "info", format: "text" });
@@ -66,10 +84,12 @@ export async function openSession(
     return loaded;
   }
 
+  const isProgressShown = host.stderr.isTerminal && !flags.quiet;
   const session: Session = {
     host,
     flags,
     secrets,
+    isTyped: (text) => !byVariables.some(({ value }) => value === text),
     config: () => loading ??= load(),
     loadedConfig: () => loaded,
     async namedConfig() {
@@ -93,7 +113,7 @@ export async function openSession(
     }),
     job(label, keys) {
       progress?.clear();
-      const line = createProgressLine(host.stderr, label);
+      const line = isProgressShown ? createProgressLine(host.stderr, label) : noProgress;
       progress = line;
       return {
         runtime: session.runtime(),
@@ -107,7 +127,7 @@ export async function openSession(
       };
     },
     print(text) {
-      if (flags.json) return;
+      if (flags.json || isSilent) return;
       progress?.clear();
       host.stdout.write(secrets.redact(`${text}\n`));
     },

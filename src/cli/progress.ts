@@ -9,6 +9,9 @@ export interface ProgressLine {
   clear(): void;
 }
 
+/** A line that never shows. */
+export const noProgress: ProgressLine = { update() {}, clear() {} };
+
 // Faster than this nobody reads, and a slow terminal would hold the work back.
 const redrawEveryMs = 200;
 // The time that is left is guessed from here on.
@@ -20,7 +23,7 @@ const settledAfterMs = 2_000;
  * @param label what is worked on, such as the job's name
  */
 export function createProgressLine(output: Output, label: string): ProgressLine {
-  if (!output.isTerminal) return { update() {}, clear() {} };
+  if (!output.isTerminal) return noProgress;
   const startedMs = performance.now();
   let stage = "";
   let stageStartedMs = startedMs;

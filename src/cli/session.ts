@@ -13,6 +13,8 @@ export interface Session {
   readonly host: Host;
   readonly flags: CommonFlags;
   readonly secrets: Secrets;
+  /** Whether a flag's value stood on the command line, where other users see it; else in a variable. */
+  isTyped(text: string): boolean;
   /** The config, found and loaded on the first call. */
   config(): Promise<Config>;
   /** The config, if one was loaded so far. */
