@@ -35,26 +35,45 @@ export function withStallLimit(
     open: (signal: AbortSignal) => AsyncIterable<T>,
     outer: AbortSignal,
   ): AsyncGenerator<T> {
+    outer.throwIfAborted();
     const ending = new AbortController();
-    const abort = () => ending.abort(outer.reason);
+    // Linked and timed once, and not for each piece: a list has tens of thousands.
+    let pending: { readonly since: number; readonly fail: (reason: unknown) => void } | undefined;
+    const abort = () => {
+      ending.abort(outer.reason);
+      pending?.fail(outer.reason);
+    };
     outer.addEventListener("abort", abort, { once: true });
+    let timer = setTimeout(watch, limitMs);
+    function watch(): void {
+      const leftMs = pending === undefined
+        ? limitMs
+        : limitMs - (performance.now() - pending.since);
+      if (leftMs <= 0) pending?.fail(silent(location, what, limitMs));
+      else timer = setTimeout(watch, leftMs);
+    }
     const iterator = open(ending.signal)[Symbol.asyncIterator]();
-    let isPending = false;
+    const ask = () =>
+      new Promise<IteratorResult<T>>((settle, fail) => {
+        pending = { since: performance.now(), fail };
+        iterator.next().then(settle, fail);
+      });
     try {
       for (;;) {
-        isPending = true;
-        const next = await limited(what, () => iterator.next(), outer);
-        isPending = false;
+        const next = await ask();
+        pending = undefined;
+        outer.throwIfAborted();
         if (next.done === true) return;
         yield next.value;
       }
     } finally {
+      clearTimeout(timer);
       outer.removeEventListener("abort", abort);
       // One that still owes a piece ends only after it, which may never come.
-      if (isPending) ending.abort(outer.reason);
+      if (pending !== undefined) ending.abort(outer.reason);
       const returning = Promise.resolve(iterator.return?.());
       returning.catch(() => {});
-      if (!isPending) await settled(returning, graceMs);
+      if (pending === undefined) await settled(returning, graceMs);
     }
   }
 

@@ -1,9 +1,9 @@
-import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { type OpenRead, readResumably } from "../read.ts";
 import { type Access, urlOf } from "./client.ts";
 import { assertTagged } from "./checksum.ts";
+import { handOverAt, readDirectly, sendAt } from "./direct.ts";
 import { nameOf, s3Error } from "./errors.ts";
 
 /** Streams an object, or a range of it. */
@@ -37,22 +37,22 @@ async function openRead(
   const { GetObjectCommand } = access.sdk;
   const isPart = from.start > 0 || from.end !== undefined;
   try {
-    const answer = await access.client.send(
-      new GetObjectCommand({
-        Bucket: access.bucket,
-        Key: name,
-        ...(isPart ? { Range: `bytes=${from.start}-${from.end ?? ""}` } : {}),
-        ...(from.tag === undefined ? {} : { IfMatch: from.tag }),
-        ...(version === undefined ? {} : { VersionId: version }),
-      }),
-      { abortSignal },
+    const command = new GetObjectCommand({
+      Bucket: access.bucket,
+      Key: name,
+      ...(isPart ? { Range: `bytes=${from.start}-${from.end ?? ""}` } : {}),
+      ...(from.tag === undefined ? {} : { IfMatch: from.tag }),
+      ...(version === undefined ? {} : { VersionId: version }),
+    });
+    const start = isPart ? from.start : undefined;
+    const direct = readDirectly(
+      (answer) => readAnswer(answer, access, { doing, start }),
+      abortSignal,
     );
-    assertTagged(answer);
-    return {
-      bytes: bodyOf(answer, access, doing),
-      length: lengthOf(answer, from, isPart, doing),
-      tag: answer.ETag ?? answer.VersionId ?? "",
-    };
+    command.middlewareStack.add(direct.sendRequest, sendAt);
+    command.middlewareStack.add(direct.handOver, handOverAt);
+    await access.client.send(command, { abortSignal });
+    return direct.answer();
   } catch (error) {
     const ours = s3Error(error, doing, access.runtime);
     if (nameOf(ours) === "InvalidRange" || ours.details?.status === 416) return undefined;
@@ -64,33 +64,54 @@ async function openRead(
   }
 }
 
-async function* bodyOf(answer: GetObjectCommandOutput, access: Access, doing: string): Bytes {
-  const body: unknown = answer.Body;
-  if (!isIterable(body)) return;
+// A manifest is shorter; larger ones are worth a stream.
+const wholeBytes = 64 * 1024;
+
+/** @param o.start where the asked range begins; undefined when the whole object was asked for */
+async function readAnswer(
+  answer: Response,
+  access: Access,
+  o: { readonly doing: string; readonly start: number | undefined },
+): Promise<OpenRead> {
+  const { headers } = answer;
+  const tag = headers.get("etag") ?? undefined;
   try {
-    for await (const chunk of body) yield chunk;
+    assertTagged(tag === undefined ? {} : { ETag: tag });
+    const length = lengthOf(headers, o);
+    const bytes = length <= wholeBytes
+      ? onePiece(await answer.bytes())
+      : bodyOf(answer.body, access, o.doing);
+    return { bytes, length, tag: tag ?? "" };
+  } catch (error) {
+    if (!answer.bodyUsed) await answer.body?.cancel();
+    throw error;
+  }
+}
+
+// deno-lint-ignore require-await
+async function* onePiece(bytes: Uint8Array): Bytes {
+  yield bytes;
+}
+
+async function* bodyOf(body: Bytes | null, access: Access, doing: string): Bytes {
+  try {
+    yield* body ?? [];
   } catch (error) {
     throw s3Error(error, doing, access.runtime);
   }
 }
 
-function isIterable(body: unknown): body is Bytes {
-  return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
-}
-
 /** How many bytes the answer brings; a store that ignores ranges must not pass unnoticed. */
 function lengthOf(
-  answer: GetObjectCommandOutput,
-  from: ByteRange,
-  isPart: boolean,
-  doing: string,
+  headers: Headers,
+  { doing, start }: { readonly doing: string; readonly start: number | undefined },
 ): number {
-  const length = answer.ContentLength;
-  const start = /^bytes (\d+)-/.exec(answer.ContentRange ?? "")?.[1];
-  if (length === undefined || (isPart && start !== String(from.start))) {
+  const length = headers.get("content-length");
+  const found = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1];
+  if (length === null || (start !== undefined && found !== String(start))) {
     throw new BackupError("storage/failed", `Cannot ${doing}: the store does not serve ranges`, {
       hint: "Run `dbbackup doctor` to see what it can do.",
     });
   }
-  return length;
+  return Number(length);
 }

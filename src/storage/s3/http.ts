@@ -3,7 +3,7 @@ import type { S3ClientConfig } from "@aws-sdk/client-s3";
 import { assertStoreAnswers } from "../foreign.ts";
 
 /** What the SDK hands over once it is signed. */
-interface SignedRequest {
+export interface SignedRequest {
   readonly method: string;
   readonly protocol: string;
   readonly hostname: string;
@@ -22,33 +22,47 @@ export const fetchHandler = {
   metadata: { handlerProtocol: "http/1.1" },
   async handle(request: SignedRequest, { abortSignal }: { abortSignal?: unknown } = {}) {
     const signal = abortSignal instanceof AbortSignal ? abortSignal : undefined;
-    const url = urlOf(request);
-    const answer = await fetch(url, {
-      method: request.method,
-      headers: headersOf(request),
-      body: request.body,
-      // The region's redirect is told to the user, an answer is stored bytes as they are, and how
-      // long a call may take is decided by who makes it.
-      redirect: "manual",
-      decompress: false,
-      timeout: false,
-      ...(signal === undefined ? {} : { signal }),
-    });
-    assertStoreAnswers(answer.status, answer.headers, url);
-    const body = answer.body === null ? Readable.from([]) : Readable.from(answer.body);
-    return {
-      response: {
-        statusCode: answer.status,
-        reason: answer.statusText,
-        headers: Object.fromEntries(answer.headers),
-        body,
-      },
-    };
+    return { response: toSdk(await send(request, signal)) };
   },
   updateHttpClientConfig() {},
   httpHandlerConfigs: () => ({}),
   destroy() {},
 } satisfies S3ClientConfig["requestHandler"];
+
+/**
+ * Sends a request that is signed.
+ *
+ * @throws ForeignAnswer; what `fetch` throws
+ */
+export async function send(
+  request: SignedRequest,
+  signal: AbortSignal | undefined,
+): Promise<Response> {
+  const url = urlOf(request);
+  const answer = await fetch(url, {
+    method: request.method,
+    headers: headersOf(request),
+    body: request.body,
+    // The region's redirect is told to the user, an answer is stored bytes as they are, and how
+    // long a call may take is decided by who makes it.
+    redirect: "manual",
+    decompress: false,
+    timeout: false,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  assertStoreAnswers(answer.status, answer.headers, url);
+  return answer;
+}
+
+/** An answer as the SDK reads it. */
+export function toSdk({ status, statusText, headers, body }: Response) {
+  return {
+    statusCode: status,
+    reason: statusText,
+    headers: Object.fromEntries(headers),
+    body: body === null ? Readable.from([]) : Readable.from(body),
+  };
+}
 
 /** The URL as it was signed. */
 function urlOf({ protocol, hostname, port, path, query }: SignedRequest): string {
