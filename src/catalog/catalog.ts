@@ -3,6 +3,7 @@ import { manifestName } from "../contracts/manifest.ts";
 import type { ObjectInfo, Storage } from "../contracts/storage.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import type { Abortable } from "../core/bytes.ts";
+import { isArtifactFile } from "./own-files.ts";
 import { parseMarkName } from "./mark-names.ts";
 import { readManifest } from "./manifest.ts";
 import { sealOf } from "./seal.ts";
@@ -211,7 +212,7 @@ function toTheMillisecond(second: Date, exact: Date | undefined): Date {
 
 function toContents(files: ReadonlyMap<string, number>) {
   return {
-    storedBytes: sumOf(files),
+    storedBytes: sumOf(new Map([...files].filter(([name]) => isArtifactFile(name)))),
     marks: [...files.keys()].flatMap((file) => parseMarkName(file) ?? []),
     files,
   };

@@ -7,8 +7,13 @@ import { parseSealName } from "./seal.ts";
 const artifactPattern =
   /^(?:inventory|[a-z]+(?:-[a-z]+)*-\d{3,}(?:-[a-z0-9-]+)?)(?:\.[a-z0-9]+)+(?:\.v\d{3,})?$/;
 
+/** True for a file name of data: an artifact's volume or the inventory. */
+export function isArtifactFile(name: string): boolean {
+  return artifactPattern.test(name) && name !== manifestName;
+}
+
 /** True for a file name that dbbackup gives in a backup's folder. */
 export function isOwnFile(name: string): boolean {
-  return name === manifestName || name === restoreTextName || artifactPattern.test(name) ||
+  return name === manifestName || name === restoreTextName || isArtifactFile(name) ||
     parseSealName(name) !== undefined || parseMarkName(name) !== undefined;
 }

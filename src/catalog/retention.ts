@@ -136,7 +136,7 @@ function faultOf<R extends Retainable>(
 ): string | undefined {
   const { parentId } = ref;
   // Neither fills a good one's place: nobody knows when it was made, or whether it restores.
-  if (isAhead(ref, new Date(nowMs))) return "from the future";
+  if (isAhead(ref, new Date(nowMs))) return "dated in the future";
   if (!isKnownKind(ref.kind)) return unknownKind(ref);
   if (isDamaged(ref)) return "damaged";
   if (parentId === undefined) return undefined;
@@ -158,7 +158,7 @@ function keepRegardless<R extends Retainable>(
       reasons.push(newest === undefined ? "there is no good one" : "newer than the newest good");
     }
     if (ref.marks.some(({ type }) => type === "hold")) reasons.push("on hold");
-    if (atMs > nowMs) reasons.push("from the future");
+    if (atMs > nowMs) reasons.push("dated in the future");
     if (!isKnownKind(ref.kind)) reasons.push(unknownKind(ref));
     const foreign = foreignFile(ref.files);
     if (foreign !== undefined) reasons.push(`has "${foreign}", which is not dbbackup's`);

@@ -62,7 +62,7 @@ export async function examineDatabase(
       const { findings, codes } = judge(info, accepted);
       findings.unshift(ok(`${info.flavour} ${info.version} at ${connector.location}`));
       const source = await identifySource(database, info, o);
-      findings.push(ok(`its backups are kept apart from others by ${describeSource(source)}`));
+      findings.push(ok(`its backups are identified by ${describeSource(source)}`));
       findings.push(ok(`databases: ${names.join(", ") || "none"}`));
       return { ...base, findings, codes, facts: { ...info, source, databases: names } };
     } finally {
@@ -162,11 +162,12 @@ function judge(
     else findings.push(ok(`${name} ${version ?? "(version unknown)"} at ${path}`));
   }
   for (const { name, isGranted } of info.privileges) {
-    if (isGranted) findings.push(ok(`privilege ${name}`));
-    else findings.push({ status: "warning", text: `privilege ${name} is missing` });
+    if (isGranted) findings.push(ok(`privilege: ${name}`));
+    else findings.push({ status: "warning", text: `missing privilege: ${name}` });
   }
   for (const { name, reason, objects, hint } of info.omissions) {
-    const which = objects === undefined || objects.length === 0 ? "" : ` (${listed(objects)})`;
+    const isNamed = (objects ?? []).every((object) => reason.includes(object));
+    const which = objects === undefined || isNamed ? "" : ` (${listed(objects)})`;
     const text = `a dump leaves out ${name}: ${reason}${which}`;
     if (accepted.has(name)) findings.push({ status: "ok", text: `${text}; accepted` });
     else complain("dump/would-omit", hint === undefined ? text : `${text}. ${hint}`);

@@ -114,7 +114,7 @@ async function withAskedPassword(
 
 function warnExposed(session: Session): void {
   session.warn(
-    "A password stands on the command line, where other users of this machine can see it. " +
+    "The URL contains a password visible to other users of this machine. " +
       "Leave it out and be asked, or use --password-file or env:NAME.",
   );
 }

@@ -63,7 +63,7 @@ export function formatProgress(
 ): string {
   const rate = times.stageMs > 0 ? times.stageBytes / (times.stageMs / 1000) : 0;
   const parts = [
-    `${label}: ${stage}`,
+    stage === "" || stage.startsWith(label) ? stage || label : `${label}: ${stage}`,
     `${formatBytes(rawBytes)} raw`,
     ...(storedBytes === 0 ? [] : [`${formatBytes(storedBytes)} stored`]),
     `${formatBytes(Math.round(rate))}/s`,

@@ -27,14 +27,14 @@ export function describePlan(
     `  from      ${from}: ${backup.prefix}`,
     `  to        ${plan.target}`,
     ...asked.only.length === 0 ? [] : [`  only      ${asked.only.join(", ")}`],
-    ...asked.accounts ? ["  accounts  are restored, too"] : [],
+    ...asked.accounts ? ["  accounts  will be restored, too"] : [],
     ...plan.steps.flatMap((step) => [
       `  ${describeStep(step, session)}`,
       ...step.part === undefined ? [] : describePart(step.part, session),
     ]),
   ];
   if (plan.isCheckedFirst) {
-    lines.push("  The whole backup is read and checked before the target is touched.");
+    lines.push("  The whole backup will be read and checked before the target is changed.");
   }
   for (const { name, reason, objects } of manifest.omitted) {
     const which = objects === undefined || objects.length === 0 ? "" : ` (${listed(objects)})`;
@@ -52,10 +52,17 @@ export function describePlan(
 }
 
 /** What was done, and what may be done next. */
-export function describeResult(result: RestoreResult, session: Session): string {
+export function describeResult(
+  result: RestoreResult,
+  { manifest, plan }: Pick<PreparedRestore, "manifest" | "plan">,
+  session: Session,
+): string {
   const lines = result.steps.map((step) => describeDone(step, result, session));
   if (result.isCompared === true && result.differences.length === 0) {
-    lines.push("  compared with the backup's inventory: nothing differs");
+    // What the plan, or the result, has told of is not what was compared.
+    const isTold = manifest.omitted.length + plan.warnings.length + result.warnings.length +
+            result.failures.length > 0 || plan.steps.some(({ part }) => part !== undefined);
+    lines.push(`  compared with the backup's inventory: nothing ${isTold ? "else " : ""}differs`);
   }
   for (const difference of result.differences) {
     const accepted = difference.isFailure && result.left.length + result.failures.length === 0
@@ -129,20 +136,20 @@ function describeStep(step: RestoreStep, session: Session): string {
   if (step.adopts !== undefined) return `${name}: ${adoption(step.adopts, step)}`;
   switch (step.mode) {
     case "create":
-      return `${name}: is created`;
+      return `${name}: will be created`;
     case "fill":
       return step.part === undefined
-        ? `${name}: is there and empty, and is filled`
-        : `${name}: is there, and gets what it does not have`;
+        ? `${name}: exists and is empty; will be filled`
+        : `${name}: exists; what it lacks will be added`;
     case "swap": {
-      const kept = step.keptAs === undefined ? "" : `; the old one is kept as ${step.keptAs}`;
-      return `${name}: is restored beside, then swapped in${kept}`;
+      const kept = step.keptAs === undefined ? "" : `; the old one will be kept as ${step.keptAs}`;
+      return `${name}: will be restored under a temporary name, then swapped in${kept}`;
     }
     case "replace":
       return session.paint(
         "red",
-        `${name}: ${step.part === undefined ? "is" : "a part of it is"} REPLACED. ${
-          step.loses ?? "Its content is lost."
+        `${name}: ${step.part === undefined ? "" : "a part of it "}will be REPLACED. ${
+          step.loses ?? "Its content will be lost."
         }`,
       );
   }
@@ -169,11 +176,11 @@ function rowsOf(word: string, objects: readonly string[]): string[] {
 /** What an earlier restore left is not restored again. */
 function adoption(adopts: string, { to, keptAs }: RestoreStep): string {
   if (adopts === to) {
-    return "is taken as an earlier restore of this backup left it; nothing is restored";
+    return "will be taken as an earlier restore of this backup left it; nothing is restored again";
   }
-  const kept = keptAs === undefined ? "" : `; the old one is kept as ${keptAs}`;
-  return `is put in its place from ${adopts}, as an earlier restore of this backup left it; ` +
-    `nothing is restored${kept}`;
+  const kept = keptAs === undefined ? "" : `; the old one will be kept as ${keptAs}`;
+  return `will be put in its place from ${adopts}, as an earlier restore of this backup left it; ` +
+    `nothing is restored again${kept}`;
 }
 
 /** One difference from the inventory, for people. */
@@ -186,5 +193,7 @@ export function differenceText(
       difference.expected ?? "?"
     }`;
   }
-  return difference.problem === "missing" ? `${what} is missing` : `${what} was there besides`;
+  return difference.problem === "missing"
+    ? `${what} is missing`
+    : `${what} exists, though the backup does not have it`;
 }

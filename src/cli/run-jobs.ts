@@ -45,7 +45,7 @@ function describeRun(result: RunResult, session: Session): string {
   const lines = [`${session.paint(colour[result.status], verdict)}  ${summary}`];
   if (kind !== undefined) lines.push(`  ${kind}`);
   for (const { place, state, isFailure, hint } of places) {
-    lines.push(`  ${place} ${isFailure ? session.paint("red", state) : state}`);
+    lines.push(`  ${place}: ${isFailure ? session.paint("red", state) : state}`);
     if (hint !== undefined) lines.push(`    hint: ${hint}`);
   }
   for (const one of omitted) lines.push(`  left out, as accepted: ${one}`);

@@ -54,7 +54,7 @@ function unexpectedWord(
       : `Did you mean "${best}"?`;
     return new BackupError(
       "usage/unknown-option",
-      `${own.path.join(" ")} has no option "${flag}"`,
+      `${own.path.join(" ")}: unknown option "${flag}"`,
       {
         hint: known,
       },
@@ -62,16 +62,16 @@ function unexpectedWord(
   }
   if (own !== undefined) {
     const name = own.path.join(" ");
-    return new BackupError("usage/unexpected-argument", `${name} takes no further "${word}"`, {
+    return new BackupError("usage/unexpected-argument", `${name}: unexpected argument "${word}"`, {
       hint: `\`dbbackup ${name} --help\` shows how. A name that begins with a dash goes after --.`,
     });
   }
   if (word.startsWith("-")) {
     return new BackupError(
       "usage/unknown-option",
-      `There is no option "${word}" before a command`,
+      `Unknown option "${word}" before the command`,
       {
-        hint: "Put options behind the command: `dbbackup list --json`.",
+        hint: "Put options after the command: `dbbackup list --json`.",
       },
     );
   }
@@ -80,7 +80,7 @@ function unexpectedWord(
     ? commands.filter(({ path }) => path[0] === argv[0]).map(({ path }) => path[1]!)
     : [...new Set(commands.map(({ path }) => path[0]!)), "completions"];
   const name = isInGroup ? `${argv[0]} ${word}` : word;
-  return new BackupError("usage/unknown-command", `There is no command "${name}"`, {
+  return new BackupError("usage/unknown-command", `Unknown command "${name}"`, {
     hint: suggestion(word, known),
   });
 }

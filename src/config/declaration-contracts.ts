@@ -494,6 +494,8 @@ export const contracts = `
     readonly settings: DumpSettings;
     /** Milliseconds of silence from the tool after which the dump fails. */
     readonly stallMs: number;
+    /** For progress: told now and then how many bytes are made ready before the first are emitted. */
+    readonly onPrepared?: (bytes: number) => void;
   }
 
   /** The head of an artifact that a dump is about to emit. */

@@ -20,7 +20,7 @@ export interface BackupRef {
   readonly parentId: string | undefined;
   /** The folder's key, ending in "/". */
   readonly prefix: string;
-  /** Sum of all stored objects. */
+  /** Stored bytes of its data, as its manifest tells them: without the manifest, recipe and marks. */
   readonly storedBytes: number;
   readonly marks: readonly Mark[];
   /** File names in the folder with their sizes in bytes. */

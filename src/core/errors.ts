@@ -27,7 +27,7 @@ export const areaMeanings: Readonly<Record<ErrorArea, string>> = {
   restore: "a restore failed or was refused",
   dump: "the database could not be dumped completely",
   storage: "a destination could not be read or written",
-  connection: "a database could not be reached or refused the login",
+  connection: "a database could not be reached, or denied access",
   config: "the configuration is missing, unsafe or wrong",
   usage: "the command line is wrong",
   locked: "another run has the job, or its database",

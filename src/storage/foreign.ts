@@ -21,7 +21,7 @@ export function assertStoreAnswers(
   const type = headers.get("content-type") ?? "";
   const isPage = /^(text\/html|application\/xhtml)/i.test(type);
   if (isPage && status < 300) throw new ForeignAnswer(`a web page, with status ${status}`);
-  if (status === 511) throw new ForeignAnswer("status 511: the network wants a login first");
+  if (status === 511) throw new ForeignAnswer("status 511: the network requires a login first");
   const location = status >= 300 && status < 400 ? headers.get("location") ?? "" : "";
   if (!URL.canParse(location, ours)) return;
   const { host } = new URL(location, ours);
@@ -42,7 +42,8 @@ export function foreignAnswer(doing: string, { message }: Error): BackupError {
     "storage/foreign-answer",
     `Cannot ${doing}: something else than the store answers (${message})`,
     {
-      hint: "A network that wants a login first or a proxy answers in the store's place, or the " +
+      hint:
+        "A network that requires a login first or a proxy answers in the store's place, or the " +
         "endpoint is wrong. Open the endpoint in a browser to see which.",
     },
   );

@@ -91,13 +91,13 @@ export async function probeStorage(
     add("write", "ok", "objects can be written");
     const info = await storage.stat(`${prefix}object`, o);
     if (info === undefined) {
-      return add("write", "error", "what was written is not there"), undefined;
+      return add("write", "error", "an object that was written is not there"), undefined;
     }
     add("clock", ...judgeClock(info.modifiedAt.getTime(), before, after));
     const remark = storage.remarks?.versioning;
-    if (remark !== undefined) add("versioning", "ok", remark);
+    if (remark !== undefined) add("versioning", "lacks", remark);
     else if (info.version === undefined) {
-      add("versioning", "lacks", "keeps no versions: what is deleted is gone");
+      add("versioning", "lacks", "versions: what is deleted is gone");
     } else {
       add(
         "versioning",
@@ -135,7 +135,7 @@ export async function probeStorage(
       }
     }
     if (results.some(({ status }) => status === "rejected")) {
-      return void add("conditional-write", "ok", "never overwrites: of two writers, one wins");
+      return void add("conditional-write", "ok", "conditional writes: of two writers, one wins");
     }
     add(
       "conditional-write",
@@ -152,7 +152,11 @@ export async function probeStorage(
       const info = await put("parts", zeroes(bytes));
       if (info.bytes !== bytes) {
         add("multipart", "error", `${info.bytes} of ${bytes} bytes arrived`);
-      } else add("multipart", "ok", `large objects go up in parts of ${formatBytes(partBytes)}`);
+      } else {add(
+          "multipart",
+          "ok",
+          `large objects are uploaded in parts of ${formatBytes(partBytes)}`,
+        );}
     });
   }
   await attempt("sweep", "look for unfinished uploads", async () => {
@@ -163,7 +167,7 @@ export async function probeStorage(
   });
 
   if (lock === undefined) {
-    add("lock", "lacks", "takes no object lock: whoever has the credentials can delete backups");
+    add("lock", "lacks", "object lock: whoever has the credentials can delete backups");
   } else {
     await attempt("lock", "try the lock", async () => {
       add("lock", ...await judgeLock(storage, `${prefix}lock`, lock.until, o));
@@ -204,7 +208,7 @@ async function judgeLock(
   const holds = "locks objects: the destination's retention holds against everybody";
   const isKnown = (await storage.stat(key, o))?.retainedUntil !== undefined;
   if (o.runtime.now() >= until) {
-    return isKnown ? ["ok", holds] : ["warning", "takes a lock in vain"];
+    return isKnown ? ["ok", holds] : ["warning", "accepts an object lock but does not enforce it"];
   }
   try {
     await storage.delete(key, o);
@@ -213,7 +217,10 @@ async function judgeLock(
     throw error;
   }
   if (o.runtime.now() >= until) return ["ok", holds];
-  return ["warning", "takes the lock of an object and deletes it all the same: retention is void"];
+  return [
+    "warning",
+    "accepts an object lock and deletes the object all the same: retention is void",
+  ];
 }
 
 /** Deletes; an object under the probe's own lock, after that has ended. */

@@ -41,7 +41,7 @@ describe("the catalog", () => {
         sourceTag: "s41f0c2",
         parentId: "aaaaaaa1",
         marks: [{ type: "hold" }],
-        storedBytes: 5,
+        storedBytes: 2,
         job: "shop",
       },
     );

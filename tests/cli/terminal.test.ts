@@ -47,7 +47,7 @@ describe("on a terminal", { skip: withoutTerminal }, () => {
     const at = await backedUp("declined");
     const { code, screen } = await onTerminal(at, restore, [[/Go ahead\?/, "no\n"]]);
     assert.equal(code, 2, screen);
-    assert.match(screen, /shop\.db → .*back\.db: is created/, "the plan is shown first");
+    assert.match(screen, /shop\.db → .*back\.db: will be created/, "the plan is shown first");
     assert.match(screen, /usage\/declined/);
     assert.ok(!existsSync(join(at.folder, "back.db")));
   });

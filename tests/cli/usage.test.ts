@@ -32,7 +32,7 @@ const wrong: readonly [args: string[], code: string, told: RegExp][] = [
     "usage/bad-url",
     /storageClass is one of STANDARD, /,
   ],
-  [["--verbose", "list"], "usage/unknown-option", /behind the command/],
+  [["--verbose", "list"], "usage/unknown-option", /after the command/],
   [["list", "a", "b"], "usage/unexpected-argument", /"b"/],
   [["list", "--json=yes"], "usage/bad-value", /--json/],
   [["list", "--from"], "usage/missing-value", /--from/],
@@ -172,6 +172,10 @@ describe("standard output", () => {
   });
 });
 
+interface Runs {
+  readonly runs: { run: string; status: string; backup: Record<string, unknown> }[];
+}
+
 describe("--json", () => {
   test("prints one document for every command", async () => {
     writeFileSync(
@@ -183,10 +187,20 @@ jobs: { shop: { database: shop, destinations: [disk] } }
       { mode: 0o600 },
     );
     const json = async (...args: string[]) => (await succeeds(at, [...args, "--json"])).json();
-    const { runs } = await json("run", "--once") as { runs: { run: string; status: string }[] };
+    const { runs } = await json("run", "--once") as Runs;
     assert.equal(runs[0]!.status, "success");
-    await json("backup", "shop");
-    const [newest] = await json("list") as Record<string, unknown>[];
+    const backed = await json("backup", "shop") as Runs;
+    const [newest, oldest] = await json("list") as Record<string, unknown>[];
+    const facts = (one: Record<string, unknown> | undefined) =>
+      ["id", "createdAt", "rawBytes", "storedBytes"].map((key) => one?.[key]);
+    assert.deepEqual(facts(oldest), facts(runs[0]!.backup), "list and run agree");
+    assert.deepEqual(facts(newest), facts(backed.runs[0]!.backup), "list and backup agree");
+    await json("hold", runs[0]!.run);
+    assert.deepEqual(
+      facts(await json("show", runs[0]!.run) as Record<string, unknown>),
+      facts(runs[0]!.backup),
+      "show agrees, and a mark changes nothing",
+    );
     for (const key of ["id", "job", "kind", "parent", "createdAt", "rawBytes", "storedBytes"]) {
       assert.ok(key in newest!, key);
     }

@@ -31,7 +31,7 @@ describe("a backup by a clock that was ahead", () => {
   test("is warned of by list, left out by restore and verify, and deleted by its id", async () => {
     const { at, future } = await poisoned("clock-ahead");
     const list = await succeeds(at, ["list", ...from]);
-    assert.match(list.stdout, new RegExp(`${future} .*from the future`));
+    assert.match(list.stdout, new RegExp(`${future} .*dated in the future`));
     assert.match(list.stderr, new RegExp(`Backup ${future} is dated later than now`));
     const json = (await succeeds(at, ["list", ...from, "--json"]))
       .json() as { id: string; isDatedAhead: boolean }[];
@@ -79,7 +79,7 @@ describe("an empty or wrong place", () => {
     const both = ["list", ...from, "--from", "./gone"];
     const told = await fails(at, both, "storage/not-found", 6);
     assert.match(told.stdout, /shop/);
-    assert.match(told.stderr, /What only ".\/gone" has is not listed/);
+    assert.match(told.stderr, /Backups that only ".\/gone" has are not listed/);
     const json = (await dbbackup(at, [...both, "--json"])).json() as {
       id: string | null;
       destinations: string[];

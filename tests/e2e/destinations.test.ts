@@ -122,7 +122,7 @@ describe("destinations", () => {
     const [backup] = await listed(at, here);
     const shown = await fails(at, ["show", backup!.id], "storage/not-found", 6);
     assert.match(shown.stdout, new RegExp(`^id +${backup!.id}$`, "m"));
-    assert.match(shown.stderr, /Whether "gone" has it is not known: .* does not exist/);
+    assert.match(shown.stderr, /Cannot tell whether "gone" has it: .* does not exist/);
     const json = await dbbackup(at, ["show", backup!.id, "--json"]);
     assert.equal(json.code, 6);
     const { id, unreached } = JSON.parse(json.stdout);

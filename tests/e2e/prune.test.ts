@@ -158,7 +158,7 @@ describe("retention", () => {
     }`;
     cpSync(join(disk, "shop", name), join(disk, "shop", future), { recursive: true });
     const pruned = await succeeds(at, ["prune"]);
-    assert.match(pruned.stdout, /zzzzzzz1 .*keep +from the future/);
+    assert.match(pruned.stdout, /zzzzzzz1 .*keep +dated in the future/);
     assert.match(
       pruned.stderr,
       /zzzzzzz1 is dated later than now .*`dbbackup delete ID` removes it/,

@@ -113,9 +113,9 @@ describe("a restore whose result differs from the inventory", () => {
     const { stdout } = await paste(at, command);
     assert.match(
       stdout,
-      /is put in its place from \S+_restore_\w+, as an earlier restore .*left it/,
+      /will be put in its place from \S+_restore_\w+, as an earlier restore .*left it/,
     );
-    assert.match(stdout, /nothing is restored; the old one is kept as/);
+    assert.match(stdout, /nothing is restored again; the old one will be kept as/);
     assert.match(stdout, /differs: table \S+: log is missing \(accepted\)/);
     assert.equal(readFileSync(join(at.folder, "events.jsonl"), "utf8"), "what was restored\n");
     assert.ok(!existsSync(beside));

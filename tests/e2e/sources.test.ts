@@ -89,7 +89,7 @@ describe("--source", () => {
     assert.match(refused.stderr, /usage\/source/);
     assert.match(
       (await succeeds(at, ["doctor"])).stdout,
-      /kept apart from others by its source, "till"/,
+      /identified by its source, "till"/,
     );
   });
 });

@@ -120,7 +120,11 @@ asRoot(
     await succeeds(at, ["verify", "--deep", "--from", "./backups"], { env });
     const logged = await succeeds(at, [...backup, "--log-file", join(folder, "log")]);
     assert.match(logged.stderr, /^warning: Cannot write the log file ".*log": ENOSPC/);
-    assert.match(logged.stderr, /Run \w+ of job \w+ ended well/, "what the file lacks is told");
+    assert.match(
+      logged.stderr,
+      /Run \w+ of job \w+ finished successfully/,
+      "what the file lacks is told",
+    );
     assert.equal(logged.stderr.match(/Cannot write the log file/g)?.length, 1);
     const to = join(folder, "backups");
     const full = await fails(at, [...backup.slice(0, -1), to], "storage/full", 6);

@@ -313,7 +313,7 @@ describe("prune and the clock", () => {
     const [result] = await prune({ disk: storage }, rules({ last: 1 }));
     assert.equal(result!.error, undefined);
     const reasons = new Map(result!.backups.map(({ ref, reasons }) => [ref.id, reasons.join()]));
-    assert.equal(reasons.get("bbbbbbb1"), "from the future");
+    assert.equal(reasons.get("bbbbbbb1"), "dated in the future");
     assert.match(reasons.get(idOf(3))!, /newest good/);
     assert.deepEqual(idsIn(storage), [idOf(3), "bbbbbbb1"].sort());
   });

@@ -54,7 +54,7 @@ for (const cloud of clouds) {
             await assert.rejects(run(storage, cloud), (error) => {
               assert.ok(hasCode(error, "storage/foreign-answer"), String(error));
               assert.match(error.message, /^Cannot \w+( at)? ".*": something else than the store/);
-              assert.ok(error.hint?.includes("wants a login"));
+              assert.ok(error.hint?.includes("requires a login"));
               return true;
             });
             proxy.heal();

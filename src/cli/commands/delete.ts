@@ -105,7 +105,7 @@ function errorOf({ destination, ref, outcome }: DeletedCopy): BackupError[] {
 }
 
 function unreachedError({ name, error: { code, message, hint } }: DeletePlan["unreached"][number]) {
-  return new BackupError(code, `Whether "${name}" has it could not be seen: ${message}`, { hint });
+  return new BackupError(code, `Cannot tell whether "${name}" has it: ${message}`, { hint });
 }
 
 function outcomeJson(

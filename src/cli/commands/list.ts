@@ -88,7 +88,9 @@ export const list = defineCommand({
 });
 
 function unreachedError({ name, error: { code, message, hint } }: FailedDestination): BackupError {
-  return new BackupError(code, `What only "${name}" has is not listed: ${message}`, { hint });
+  return new BackupError(code, `Backups that only "${name}" has are not listed: ${message}`, {
+    hint,
+  });
 }
 
 function unknownJob(job: string, stored: readonly string[], config: Config | undefined) {
@@ -129,7 +131,7 @@ function backupTable(
       const isMissing = expected(backup.job).some((name) => !backup.destinations.includes(name));
       return row(backup, now, [
         ...isMissing ? [`only at ${backup.destinations.join(", ")}`] : [],
-        ...ahead.includes(backup.id) ? ["from the future"] : [],
+        ...ahead.includes(backup.id) ? ["dated in the future"] : [],
         ...momentOf(backup) < backup.createdAt
           ? [`stored ${formatTime(momentOf(backup))}: clock was ahead`]
           : [],

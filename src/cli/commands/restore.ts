@@ -120,7 +120,7 @@ async function carryOut(
     throw incompleteError(withPlan(interruptedError(error, session), prepared), command);
   });
   session.clearProgress();
-  session.print(describeResult(result, session));
+  session.print(describeResult(result, prepared, session));
   const json = { plan: planJson(prepared), result: resultJson(result) };
   const error = unfinishedError(result, command);
   if (error === undefined) return { json };

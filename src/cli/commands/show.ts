@@ -58,7 +58,7 @@ export const show = defineCommand({
         : describeTables(inventory, backup.manifest),
     );
     const errors = unreached.map(({ name, error: { code, message, hint } }) =>
-      new BackupError(code, `Whether "${name}" has it is not known: ${message}`, { hint })
+      new BackupError(code, `Cannot tell whether "${name}" has it: ${message}`, { hint })
     );
     for (const error of errors) session.complain(error);
     return {

@@ -39,14 +39,14 @@ export function connectionError(address: MongoAddress, error: unknown): unknown 
     code === serverCodes.authenticationFailed || code === serverCodes.atlas ||
     /^authentication failed/i.test(error.message)
   ) {
-    return new BackupError("connection/authentication", `${label} refused the login`, {
+    return new BackupError("connection/authentication", `Authentication failed at ${label}`, {
       cause: error,
       hint: "Check user and password, and authSource: the database that the user was created in.",
     });
   }
   if (code === serverCodes.unauthorized) {
     return connection.user === undefined
-      ? new BackupError("connection/authentication", `${label} wants a login`, {
+      ? new BackupError("connection/authentication", `${label} requires authentication`, {
         cause: error,
         hint: "Give a user and a password: mongodb://USER:PASSWORD@HOST/?authSource=admin.",
       })

@@ -86,7 +86,8 @@ export function omissionsOf(
   if (!may(privileges, "listDatabases", "cluster")) {
     omissions.push({
       name: "databases",
-      reason: "This user is shown only its own databases; grant it the role backup",
+      reason: "This user sees only its own databases; run in the database of the user: " +
+        'db.grantRolesToUser("USER", [{ role: "backup", db: "admin" }])',
     });
   }
   if (accounts.missing !== undefined) {

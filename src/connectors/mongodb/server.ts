@@ -73,6 +73,8 @@ export function positionOf(hello: Document): Position | undefined {
 }
 
 interface Login {
+  /** Undefined where nobody logged in. */
+  readonly name: string | undefined;
   /** Whether somebody logged in who is kept by the server itself, not by LDAP, X.509 or the like. */
   readonly isOfServer: boolean;
   readonly privileges: readonly Privilege[] | undefined;
@@ -87,6 +89,7 @@ async function readLogin(client: MongoClient): Promise<Login> {
     await admin.command({ listDatabases: 1, nameOnly: true });
   }
   return {
+    name: authenticatedUsers[0]?.["user"],
     isOfServer: authenticatedUsers.some(({ db }: Document) => db !== "$external"),
     privileges: authenticatedUserPrivileges.length > 0 ? authenticatedUserPrivileges : undefined,
   };
@@ -102,7 +105,14 @@ async function readAccountsState(client: MongoClient, login: Login): Promise<Acc
   if (!isAllowed) {
     return {
       isReadable: false,
-      missing: "This user may not read users and roles; grant it the role backup",
+      missing:
+        `${
+          login.name === undefined ? "This user" : `User "${login.name}"`
+        } may not read users and ` +
+        "roles (admin.system.users, admin.system.roles, admin.system.version); run in the " +
+        `database of the user: db.grantRolesToUser(${
+          JSON.stringify(login.name ?? "USER")
+        }, [{ role: "backup", db: "admin" }])`,
     };
   }
   const admin = client.db("admin");

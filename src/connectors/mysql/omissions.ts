@@ -1,5 +1,7 @@
 import type { Omission } from "../../contracts/manifest.ts";
+import { listed } from "../../core/text.ts";
 import type { MysqlAddress } from "./address.ts";
+import { quoteName, quoteText } from "./client.ts";
 import type { Program, Relation } from "./databases.ts";
 import type { MissedFloat } from "./floats.ts";
 import type { Server } from "./server.ts";
@@ -44,16 +46,26 @@ export function omissionsOf(server: Server, { selected }: MysqlAddress, sight: S
     sight.databases.filter((database) => !grants.has(privilege, database));
   return [
     ...selected === undefined && !seesAllDatabases(server)
-      ? [omission("databases", "this user is shown only its own databases; grant SHOW DATABASES")]
+      ? [denied("databases", `user ${server.account} sees only its own databases`, [], [
+        grantOf("SHOW DATABASES", "*.*", server),
+      ])]
       : [],
-    ...unreadable("tables", "SELECT", lacking("SELECT"), tablesWithoutSelect(server, sight)),
-    ...unreadable("views", "SHOW VIEW", [], viewsWithoutShow(server, sight)),
+    ...unreadable(
+      "tables",
+      "SELECT",
+      server,
+      lacking("SELECT"),
+      tablesWithoutSelect(server, sight),
+    ),
+    ...unreadable("views", "SHOW VIEW", server, [], viewsWithoutShow(server, sight)),
     ...routinesLeftOut(server, sight),
-    ...unreadable("triggers", "TRIGGER", lacking("TRIGGER"), []),
-    ...unreadable("events", "EVENT", lacking("EVENT"), []),
+    ...unreadable("triggers", "TRIGGER", server, lacking("TRIGGER"), []),
+    ...unreadable("events", "EVENT", server, lacking("EVENT"), []),
     // One database's dump is complete without the server's accounts.
     ...selected === undefined && !sight.hasAccounts
-      ? [omission("accounts", "this user may not read users and grants; grant SELECT on mysql.*")]
+      ? [denied("accounts", `user ${server.account} may not read users and grants`, [], [
+        grantOf("SELECT", "mysql.*", server),
+      ])]
       : [],
     ...selected === undefined && sight.serverObjects.length > 0
       ? [{
@@ -104,7 +116,6 @@ export function closedRoutines({ programs }: Sight): Program[] {
 function routinesLeftOut(server: Server, sight: Sight): Omission[] {
   if (readsAllRoutines(server)) return [];
   const { grants } = server;
-  const privilege = server.flavour === "MySQL" ? "SHOW_ROUTINE" : "SELECT on mysql.proc";
   const closed = closedRoutines(sight);
   // Who may run or change all routines of a database sees that there are any.
   const unseen = sight.databases.filter((database) =>
@@ -112,9 +123,13 @@ function routinesLeftOut(server: Server, sight: Sight): Omission[] {
   );
   if (closed.length === 0 && unseen.length === 0) return [];
   const reason = closed.length > 0
-    ? `this user may not read the text of other users' routines; grant ${privilege}`
-    : `this user may not see routines, if there are any; grant ${privilege}`;
-  return [omission("routines", reason, closed)];
+    ? `user ${server.account} may not read the text of ${listed(closed.map(dotted))}`
+    : `user ${server.account} may not see routines of ${listed(unseen)}, if there are any`;
+  return [denied("routines", reason, closed, [
+    server.flavour === "MySQL"
+      ? grantOf("SHOW_ROUTINE", "*.*", server)
+      : grantOf("SELECT", "mysql.proc", server),
+  ])];
 }
 
 function readsAllRoutines({ flavour, grants }: Server): boolean {
@@ -131,16 +146,56 @@ function seesAllDatabases({ grants }: Server): boolean {
 function unreadable(
   name: OmissionName,
   privilege: string,
+  server: Server,
   databases: readonly string[],
   relations: readonly Relation[],
 ): Omission[] {
   if (databases.length > 0) {
-    const where = databases.map((database) => `"${database}"`).join(", ");
-    const reason = `this user has no ${privilege} on all of ${where}`;
-    return [omission(name, `${reason}; grant ${privilege}`, relations)];
+    const wheres = databases.map((database) => `${quoteName(database)}.*`);
+    const reason = `user ${server.account} has no ${privilege} privilege on ${listed(wheres)}`;
+    return [denied(name, reason, relations, wheres.map((one) => grantOf(privilege, one, server)))];
   }
   if (relations.length === 0) return [];
-  return [omission(name, `this user has no ${privilege} on them; grant ${privilege}`, relations)];
+  const reason = `user ${server.account} has no ${privilege} privilege on ${
+    listed(relations.map(dotted))
+  }`;
+  return [denied(
+    name,
+    reason,
+    relations,
+    relations.map((one) => {
+      return grantOf(privilege, `${quoteName(one.database)}.${quoteName(one.name)}`, server);
+    }),
+  )];
+}
+
+// More are better granted on a whole database.
+const mostGrants = 5;
+
+/** Something that this user may not read, and the statements that let it. */
+function denied(
+  name: OmissionName,
+  reason: string,
+  objects: readonly { readonly database: string; readonly name: string }[],
+  grants: readonly string[],
+): Omission {
+  return {
+    ...omission(name, reason, objects),
+    hint: `Run: ${grants.slice(0, mostGrants).join("; ")}${
+      grants.length > mostGrants ? "; …" : "."
+    }`,
+  };
+}
+
+/** `GRANT SELECT ON `shop`.* TO 'app'@'%'` */
+function grantOf(privilege: string, where: string, { account }: Server): string {
+  const at = account.lastIndexOf("@");
+  const [user, host] = [account.slice(0, at), account.slice(at + 1)];
+  return `GRANT ${privilege} ON ${where} TO ${quoteText(user)}@${quoteText(host)}`;
+}
+
+function dotted({ database, name }: { readonly database: string; readonly name: string }): string {
+  return `${database}.${name}`;
 }
 
 function omission(

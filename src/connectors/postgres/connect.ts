@@ -105,7 +105,7 @@ async function connectWith(
 function notLetIn({ label, connectTimeoutMs }: Address): BackupError {
   return new BackupError(
     "connection/unreachable",
-    `Cannot reach ${label}: it let nobody in within ${connectTimeoutMs / 1000} s`,
+    `Cannot reach ${label}: no connection was accepted within ${connectTimeoutMs / 1000} s`,
     {
       hint: "Check that the server is running, and what stands between: a proxy or pooler may " +
         "take connections for a server that is gone.",

@@ -60,7 +60,7 @@ function closedReason(row: Row): string | undefined {
   if (row["is_invalid"] === true) {
     return "is left over from an interrupted DROP DATABASE: drop it again";
   }
-  if (row["is_open"] !== true) return "takes no connections";
+  if (row["is_open"] !== true) return "does not accept connections";
   if (row["is_allowed"] !== true) return "does not let this user in";
   // The server keeps a name as bytes of an encoding that nobody noted.
   return String(row["name"]).includes("\ufffd") ? "has a name that is no UTF-8" : undefined;

@@ -70,19 +70,19 @@ export function connectionError(address: Address, database: string, error: unkno
     case "28P01":
       return make(
         "connection/authentication",
-        `${label} refused the login of user "${user}"`,
+        `Authentication of user "${user}" failed at ${label}`,
         "Check user and password: in the URL, by --password-file, PGPASSWORD or ~/.pgpass.",
       );
     case "28000":
       return /pg_hba\.conf/.test(error.message)
         ? make(
           "connection/denied",
-          `${label} lets user "${user}" not into database "${database}": ${error.message}`,
+          `${label} denied user "${user}" access to database "${database}": ${error.message}`,
           "Allow it in the server's pg_hba.conf, or connect another way (TLS, socket).",
         )
         : make(
           "connection/authentication",
-          `${label} refused the login of user "${user}": ${error.message}`,
+          `Authentication of user "${user}" failed at ${label}: ${error.message}`,
           "Check the user's name, and for a socket the user that dbbackup runs as.",
         );
     case "3D000":
@@ -95,23 +95,23 @@ export function connectionError(address: Address, database: string, error: unkno
       if (!/permission denied for database/.test(error.message)) return error;
       return make(
         "connection/denied",
-        `User "${user}" may not connect to database "${database}"`,
-        `Let it in: GRANT CONNECT ON DATABASE "${database}" TO "${user}".`,
+        `${label} denied user "${user}" access to database "${database}"`,
+        `Run: GRANT CONNECT ON DATABASE "${database}" TO "${user}".`,
       );
     case "55000":
       if (!/accepting connections|invalid database/.test(error.message)) return error;
       return make(
         "connection/denied",
-        `Database "${database}" at ${label} takes no connections: ${error.message}`,
+        `Database "${database}" at ${label} does not accept connections: ${error.message}`,
         /invalid database/.test(error.message)
           ? "It is left over from an interrupted DROP DATABASE; drop it again."
-          : `Let them in: ALTER DATABASE "${database}" ALLOW_CONNECTIONS true.`,
+          : `Run: ALTER DATABASE "${database}" ALLOW_CONNECTIONS true.`,
       );
     case "53300":
     case "57P03":
       return make(
         "connection/unreachable",
-        `${label} takes no connection now: ${error.message}`,
+        `${label} does not accept connections now: ${error.message}`,
         "Wait until the server is up, or raise max_connections.",
       );
     // PgBouncer's only code, for whatever it does not let through.

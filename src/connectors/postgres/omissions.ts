@@ -1,6 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { DumpSettings } from "../../contracts/connector.ts";
 import type { Omission } from "../../contracts/manifest.ts";
+import { counted, listed } from "../../core/text.ts";
 import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import type { DatabaseList } from "./databases.ts";
@@ -50,6 +51,7 @@ export function serverOmissions(
     omissions.push({
       name: "role-passwords",
       reason: "only a superuser can read the passwords of roles",
+      hint: "Back up as a superuser.",
     });
   }
   return omissions;
@@ -68,15 +70,18 @@ export async function databaseOmissions(
   const omissions: Omission[] = [];
   const dumpArgs: string[] = [];
   const warnings: string[] = [];
-  const add = (name: OmissionName, reason: string, objects?: string[]) =>
-    omissions.push({ name, reason, ...objects === undefined ? {} : { objects } });
+  const add = (name: OmissionName, reason: string, objects: string[], hint?: string) =>
+    omissions.push({ name, reason, objects, ...hint === undefined ? {} : { hint } });
   const names = async (query: string) =>
     (await client.rows(database, query, o)).map((row) => String(row["name"]));
 
+  const [user = ""] = await names("SELECT pg_catalog.quote_ident(current_user) AS name");
   const exclusion = await readExclusion(client, database, settings, o);
   const hidden = await client.rows(
     database,
     `SELECT c.oid::text AS oid, n.nspname AS schema, c.relname AS name,
+            pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS quoted,
+            pg_catalog.quote_ident(n.nspname) AS quoted_schema,
             c.relkind = 'S' AS is_sequence,
             NOT (pg_catalog.has_schema_privilege(n.oid, 'USAGE')
               AND pg_catalog.has_table_privilege(c.oid, 'SELECT')) AS is_denied
@@ -106,13 +111,17 @@ export async function databaseOmissions(
       isSequence: row["is_sequence"] === true,
     }));
     const dotted = found.map(({ schema, name }) => `${schema}.${name}`);
-    const isDenied = tables.some((row) => row["is_denied"] === true);
-    const shown = dotted.length > 5 ? `${dotted.slice(0, 5).join(", ")}, …` : dotted.join(", ");
+    const denied = tables.filter((row) => row["is_denied"] === true);
     add(
       "tables",
-      `in "${database}" this user may not read ${isDenied ? "" : "all rows of "}${shown}; ` +
-        (isDenied ? "grant it pg_read_all_data" : "give it BYPASSRLS"),
+      `in "${database}" user ${user} may not read ${denied.length > 0 ? "" : "all rows of "}${
+        listed(dotted)
+      }`,
       dotted,
+      [
+        ...denied.length === 0 ? [] : [readingHint(denied, user, database, server)],
+        ...denied.length === tables.length ? [] : [`Run: ALTER ROLE ${user} BYPASSRLS.`],
+      ].join(" "),
     );
     for (const { schema, name, isSequence } of found) {
       // pg_dump takes a sequence along with its table, whatever is excluded; its value may stay away.
@@ -132,9 +141,10 @@ export async function databaseOmissions(
     if (objects.length > 0) {
       add(
         "large-objects",
-        `in "${database}" this user may not read ${objects.length} large objects, so that none ` +
-          "is dumped; pg_read_all_data does not cover them",
+        `in "${database}" user ${user} may not read ${counted(objects.length, "large object")}, ` +
+          "so that none is dumped; pg_read_all_data does not cover them",
         objects,
+        `Run in "${database}": GRANT SELECT ON LARGE OBJECT ${listed(objects)} TO ${user}.`,
       );
       dumpArgs.push("--no-blobs");
     }
@@ -147,6 +157,7 @@ export async function databaseOmissions(
         "subscriptions",
         `only a superuser can dump the subscriptions of "${database}"`,
         subscriptions,
+        "Back up as a superuser.",
       );
     }
     const mappings = await names(
@@ -156,8 +167,11 @@ export async function databaseOmissions(
     if (mappings.length > 0) {
       add(
         "user-mappings",
-        `in "${database}" this user may not read the options of user mappings`,
+        `in "${database}" user ${user} may not read the options of the user mappings ${
+          listed(mappings)
+        }`,
         mappings,
+        "Back up as a superuser.",
       );
     }
   }
@@ -197,6 +211,29 @@ export async function databaseOmissions(
     );
   }
   return { omissions, dumpArgs, warnings };
+}
+
+/** The statements that let a user read tables, such as run as their owner or a superuser. */
+function readingHint(
+  tables: readonly Record<string, unknown>[],
+  user: string,
+  database: string,
+  { major }: Server,
+): string {
+  // 13 and older have no role for that.
+  if (major >= 14) return `Run as a superuser: GRANT pg_read_all_data TO ${user}.`;
+  const schemas = [...new Set(tables.map((row) => String(row["quoted_schema"])))];
+  const quoted = (isSequence: boolean) =>
+    tables.filter((row) => (row["is_sequence"] === true) === isSequence)
+      .map((row) => String(row["quoted"]));
+  const [relations, sequences] = [quoted(false), quoted(true)];
+  return [
+    `Run in "${database}": GRANT USAGE ON SCHEMA ${schemas.join(", ")} TO ${user}`,
+    ...relations.length === 0 ? [] : [`GRANT SELECT ON ${relations.join(", ")} TO ${user}`],
+    ...sequences.length === 0
+      ? []
+      : [`GRANT SELECT ON SEQUENCE ${sequences.join(", ")} TO ${user}`],
+  ].join("; ") + ".";
 }
 
 /** One omission a name: those of several databases together. */

@@ -164,7 +164,7 @@ async function planDatabase(
   const isFillable = await isEmpty(client, to, o);
   if (isFillable && left === undefined) return { from, to, mode: "fill" };
   if (!isFillable && !options.isOverwrite) {
-    throw new BackupError("restore/not-empty", `Database "${to}" is there and not empty`, {
+    throw new BackupError("restore/not-empty", `Database "${to}" exists and is not empty`, {
       hint: "Restore to another database, or pass --overwrite: the present one is then kept " +
         "under another name.",
     });

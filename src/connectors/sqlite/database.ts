@@ -14,9 +14,10 @@ export interface Database {
    * Copies all pages over the database at `path`, in one transaction of that one. While this
    * connection is inside a read transaction, the copy shows its snapshot and never starts again.
    *
+   * @param onCopied told now and then which part of the pages, from 0 to 1, is copied
    * @throws SqliteError with number 5 (busy) when the other one is locked
    */
-  backupTo(path: string): Promise<void>;
+  backupTo(path: string, onCopied?: (part: number) => void): Promise<void>;
   /** Closes the connection and ends the thread. */
   close(): Promise<void>;
 }
@@ -53,6 +54,7 @@ export type OpenMode = "ro" | "rw" | "immutable";
 
 /** 8 MiB at the usual page size: often enough to stop, seldom enough to cost nothing. */
 const pagesPerStep = 2048;
+const tellEveryMs = 200;
 
 /**
  * Opens a database file.
@@ -84,17 +86,20 @@ export async function openDatabase(
   const database: Database = {
     exec: async (sql) => void await ask({ operation: "exec", sql }),
     all: async (sql) => await ask({ operation: "all", sql }) as Row[],
-    async backupTo(path) {
-      const stop = new Int32Array(new SharedArrayBuffer(4));
-      const onAbort = () => void Atomics.store(stop, 0, 1);
+    async backupTo(path, onCopied) {
+      const state = new Int32Array(new SharedArrayBuffer(3 * 4));
+      const onAbort = () => void Atomics.store(state, 0, 1);
+      const tell = () => onCopied?.(Atomics.load(state, 1) / (Atomics.load(state, 2) || 1));
+      const timer = onCopied === undefined ? undefined : setInterval(tell, tellEveryMs);
       signal.addEventListener("abort", onAbort, { once: true });
       try {
         // It stops within a step, and is waited for, so that no lock outlives the abort.
-        await caller(worker, undefined)({ operation: "backup", path, pagesPerStep, stop });
+        await caller(worker, undefined)({ operation: "backup", path, pagesPerStep, state });
       } catch (error) {
         signal.throwIfAborted();
         throw error;
       } finally {
+        clearInterval(timer);
         signal.removeEventListener("abort", onAbort);
       }
     },

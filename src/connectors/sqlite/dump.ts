@@ -37,7 +37,7 @@ export async function dump(
     const { to, consistentAt, name } = await withSource(path, o, async (source) => {
       const to = await readPosition(source);
       const consistentAt = o.runtime.now();
-      await copyTo(copy, source, o);
+      await copyTo(copy, source, plan.onPrepared, o);
       return { to, consistentAt, name: basename(source.path) };
     });
     const { problems, warnings } = await checkFile(copy, o);
@@ -56,8 +56,13 @@ export async function dump(
   });
 }
 
-async function copyTo(copy: string, source: Source, o: SourceOptions): Promise<void> {
-  await source.database.backupTo(copy);
+async function copyTo(
+  copy: string,
+  source: Source,
+  onPrepared: DumpPlan["onPrepared"],
+  o: SourceOptions,
+): Promise<void> {
+  await source.database.backupTo(copy, (part) => onPrepared?.(Math.round(part * source.bytes)));
   if (source.bytes > 0) return;
   // The copy of an empty file is empty; one page makes it a database that can be told from a loss.
   const database = await openDatabase(copy, "rw", o);

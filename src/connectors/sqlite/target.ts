@@ -97,7 +97,7 @@ async function planOver(
   if (options.isOverwrite) {
     return { from, to: file, mode: "swap", keptAs: await freeName(file, options.backupId) };
   }
-  throw new BackupError("restore/not-empty", `"${file}" is there and not empty`, {
+  throw new BackupError("restore/not-empty", `"${file}" exists and is not empty`, {
     hint: "Restore to another path, or pass --overwrite: the present file is then kept beside.",
   });
 }

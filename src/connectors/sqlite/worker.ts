@@ -15,9 +15,13 @@ const operations = {
   open: ({ url, isReadOnly }) => { database = new DatabaseSync(url, { readOnly: isReadOnly }); },
   exec: ({ sql }) => { database.exec(sql); },
   all: ({ sql }) => database.prepare(sql).all(),
-  backup: ({ path, pagesPerStep, stop }) => backup(database, path, {
+  backup: ({ path, pagesPerStep, state }) => backup(database, path, {
     rate: pagesPerStep,
-    progress() { if (Atomics.load(stop, 0) === 1) throw new Error("stopped"); },
+    progress({ totalPages, remainingPages }) {
+      if (Atomics.load(state, 0) === 1) throw new Error("stopped");
+      Atomics.store(state, 1, totalPages - remainingPages);
+      Atomics.store(state, 2, totalPages);
+    },
   }),
   close: () => { database?.close(); },
 };
@@ -40,8 +44,11 @@ export type Request =
     readonly operation: "backup";
     readonly path: string;
     readonly pagesPerStep: number;
-    /** Set element 0 to 1 to stop it at its next step. */
-    readonly stop: Int32Array;
+    /**
+     * Set element 0 to 1 to stop it at its next step. It sets element 1 to the pages that are copied,
+     * and 2 to those that there are.
+     */
+    readonly state: Int32Array;
   }
   | { readonly operation: "close" };
 

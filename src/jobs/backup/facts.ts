@@ -32,6 +32,7 @@ export function runFacts(result: RunResult, secrets: Secrets): Readonly<Record<s
       kind: manifest.kind,
       parent: manifest.parent?.id ?? null,
       strategy: manifest.strategy ?? null,
+      createdAt: manifest.startedAt,
       consistentAt: manifest.consistentAt,
       rawBytes: rawBytesOf(manifest),
       storedBytes: storedBytesOf(manifest),

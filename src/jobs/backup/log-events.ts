@@ -11,11 +11,11 @@ import { counted } from "../../core/text.ts";
 export function logEvent(event: RunEvent, log: Runtime["log"]): void {
   switch (event.type) {
     case "started":
-      return log.info("Run {run} of job {job} starts");
+      return log.info("Run {run} of job {job} started");
     case "waiting":
       return log.info("Waiting for {who}, which uses the same database", { who: event.for });
     case "healing":
-      return log.info("Destination {destination} lacks {backups} and is given them", {
+      return log.info("Copying {backups} to destination {destination}, which lacks them", {
         destination: event.destination,
         backups: event.backups.join(", "),
       });
@@ -24,11 +24,14 @@ export function logEvent(event: RunEvent, log: Runtime["log"]): void {
     case "destination": {
       const { outcome } = event;
       if (outcome.status !== "failed") return;
-      return log.error("Destination {destination} is dropped from this run: {code}: {message}", {
-        destination: outcome.name,
-        code: outcome.error.code,
-        message: outcome.error.message,
-      });
+      return log.error(
+        "Destination {destination} failed and was excluded from this run: {message} ({code})",
+        {
+          destination: outcome.name,
+          code: outcome.error.code,
+          message: outcome.error.message,
+        },
+      );
     }
     case "warning":
       // It is in the result, too, which is logged as a whole.
@@ -60,10 +63,15 @@ function logResult(result: RunResult, log: Runtime["log"]): void {
   const seconds = (result.finishedAt.getTime() - result.startedAt.getTime()) / 1000;
   for (const warning of result.warnings) log.warn("{warning}", { warning, isOutcome: true });
   if (result.error === undefined) {
-    return log.info("Run {run} of job {job} ended well after {seconds} s", { seconds });
+    return log.info("Run {run} of job {job} finished successfully in {seconds} s", { seconds });
   }
   const { code, message, hint } = result.error;
-  log.error("Run {run} of job {job} ended with {code}: {message}", {
+  // A destination that failed has said the same a line before.
+  const isTold = result.destinations.some((one) =>
+    one.status === "failed" && one.error.message === message
+  );
+  const how = result.status === "partial" ? "was only partly successful" : "failed";
+  log.error(`Run {run} of job {job} ${how}${isTold ? " ({code})" : ": {message} ({code})"}`, {
     code,
     message,
     hint,

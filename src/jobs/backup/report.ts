@@ -5,7 +5,8 @@ import { formatBytes, formatDuration } from "../../core/text.ts";
 
 /** What people are told of a run, on a terminal, by a notifier, on a page. Plain text, no colours. */
 export interface RunReport {
-  /** How it ended, in a word or two: `backed up`, `partly backed up`, `failed`. */
+  /** How it ended, in a word or two: `backed up`, `backed up to some destinations only`,
+   * `failed`. */
   readonly verdict: string;
   /** The rest of the sentence: `shop as k3v9x2ma, 1.2 GiB → 300 MiB, in 3m 2s`. */
   readonly summary: string;
@@ -22,7 +23,7 @@ export interface RunReport {
 export interface PlaceReport {
   /** Its name, and its location where that says more. */
   readonly place: string;
-  /** `has it`, or why it has not. */
+  /** `stored`, or why it is not there. */
   readonly state: string;
   readonly isFailure: boolean;
   /** What to do about it, where the run's own error does not say that already. */
@@ -43,12 +44,12 @@ export function reportRun(result: RunResult): RunReport {
     warnings: result.warnings,
   };
   if (manifest === undefined) {
-    return { verdict: "failed", summary: `${job}, after ${took}`, ...common };
+    return { verdict: "failed", summary: `${job} after ${took}`, ...common };
   }
   const size = `${formatBytes(rawBytesOf(manifest))} → ${formatBytes(storedBytesOf(manifest))}`;
   const kind = kindText(result);
   return {
-    verdict: status === "success" ? "backed up" : "partly backed up",
+    verdict: status === "success" ? "backed up" : "backed up to some destinations only",
     summary: `${job} as ${manifest.id}, ${size}, in ${took}`,
     ...kind === undefined ? {} : { kind },
     ...common,
@@ -67,7 +68,7 @@ function reportPlace(outcome: DestinationOutcome, { error }: RunResult): PlaceRe
   // A URL of the command line says it all, but for what stands behind the "?".
   const isSame = name.split("?")[0] === location.split("?")[0];
   const place = isSame ? location : `${name} (${location})`;
-  if (outcome.status !== "failed") return { place, state: "has it", isFailure: false };
+  if (outcome.status !== "failed") return { place, state: "stored", isFailure: false };
   const { code, message, hint } = outcome.error;
   // The run's own error has the first one's.
   const isTold = outcome.error === error?.cause || hint === undefined;

@@ -255,6 +255,7 @@ async function write(
           : { parent: openableBackup(stored, job.database.kind.formats, o) },
         settings: job.settings,
         stallMs: job.stallTimeoutMs,
+        onPrepared: meter.prepared,
       },
       emits.emit,
       o,

@@ -6,6 +6,8 @@ const reportEveryMs = 200;
 /** Collects byte counts from anywhere in a job and reports them at most five times a second. */
 export interface Meter {
   stage(name: string, totalBytes?: number): void;
+  /** So many bytes in all were made ready, before any of them goes by; the count begins anew then. */
+  prepared(bytes: number): void;
   /** Bytes of the database's own side went by. */
   raw(bytes: number): void;
   /** Bytes of the destination's side went by. */
@@ -19,8 +21,9 @@ export interface MeteredContext extends JobContext {
 
 /** Makes the meter of one job; without a listener it costs nothing. */
 export function createMeter({ onEvent }: Pick<JobContext, "onEvent">): Meter {
-  if (onEvent === undefined) return { stage() {}, raw() {}, stored() {} };
+  if (onEvent === undefined) return { stage() {}, prepared() {}, raw() {}, stored() {} };
   let state: Omit<ProgressEvent, "type"> = { stage: "", rawBytes: 0, storedBytes: 0 };
+  let preparedFor: Omit<ProgressEvent, "type"> | undefined;
   let reportedAt = 0;
 
   function change(next: Omit<ProgressEvent, "type">, type: ProgressEvent["type"]): void {
@@ -32,8 +35,21 @@ export function createMeter({ onEvent }: Pick<JobContext, "onEvent">): Meter {
   }
 
   return {
-    stage: (stage, totalBytes) => change({ ...state, stage, totalBytes }, "stage"),
-    raw: (bytes) => change({ ...state, rawBytes: state.rawBytes + bytes }, "progress"),
+    stage(stage, totalBytes) {
+      preparedFor = undefined;
+      change({ ...state, stage, totalBytes }, "stage");
+    },
+    prepared(bytes) {
+      const isFirst = preparedFor === undefined;
+      preparedFor ??= state;
+      change({ ...state, stage: "copy", rawBytes: bytes }, isFirst ? "stage" : "progress");
+    },
+    raw(bytes) {
+      // What was made ready goes by now, and is counted from the beginning.
+      if (preparedFor !== undefined) change(preparedFor, "stage");
+      preparedFor = undefined;
+      change({ ...state, rawBytes: state.rawBytes + bytes }, "progress");
+    },
     stored: (bytes) => change({ ...state, storedBytes: state.storedBytes + bytes }, "progress"),
   };
 }

@@ -56,9 +56,10 @@ const defaultEndpoint = "https://storage.googleapis.com";
 
 const remarks = {
   // Every object has a generation, and only who may see the bucket's settings learns more.
-  versioning: "may keep versions, which objects do not tell: deleting removes all there are, and " +
-    "needs the right to",
-  sweep: "unfinished uploads cannot be listed; the store charges for none and drops them in a week",
+  versioning:
+    "a way to tell whether it keeps versions: deleting removes all there are, and needs " +
+    "the right to",
+  sweep: "a list of unfinished uploads: the store charges for none and drops them in a week",
 };
 
 /** Google Cloud Storage. */

@@ -176,14 +176,14 @@ needsMongo().describe("mongodb connections", () => {
     await assert.rejects(
       asking(server.url("", { password: "wrong-canary" })),
       (error: BackupError) =>
-        code("connection/authentication")(error) && /refused the login/.test(error.message) &&
+        code("connection/authentication")(error) && /Authentication failed/.test(error.message) &&
         !JSON.stringify([error.message, error.hint, error.details]).includes("wrong-canary"),
     );
     const anonymous = `mongodb://${server.host}:${server.port}`;
     await assert.rejects(
       asking(anonymous),
       (error: BackupError) =>
-        code("connection/authentication")(error) && /wants a login/.test(error.message),
+        code("connection/authentication")(error) && /requires authentication/.test(error.message),
     );
   });
 

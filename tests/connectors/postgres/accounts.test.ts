@@ -265,6 +265,15 @@ needs("postgres15").describe("an ordinary user of PostgreSQL", () => {
       const { omissions, privileges } = await connector.inspect({ signal: never });
       assert.deepEqual(omissions.map(({ name }) => name), ["tables", "large-objects"]);
       assert.deepEqual(omissions[0]!.objects, ["closed.t", 'public.no "t', "public.rls"]);
+      assert.equal(
+        omissions[0]!.reason,
+        `in "${database}" user ${user} may not read closed.t, public.no "t, public.rls`,
+      );
+      assert.equal(
+        omissions[0]!.hint,
+        `Run as a superuser: GRANT pg_read_all_data TO ${user}. Run: ALTER ROLE ${user} BYPASSRLS.`,
+      );
+      assert.match(omissions[1]!.hint!, /GRANT SELECT ON LARGE OBJECT \d+ TO /);
       assert.ok(privileges.some(({ isGranted }) => !isGranted));
     });
     const { result } = await dumpOf(options);

@@ -212,16 +212,19 @@ for (const version of [15, 18] as const) {
       assert.deepEqual(result.omitted, [{
         name: "databases",
         reason: "half_dropped is left over from an interrupted DROP DATABASE: drop it again; " +
-          "shut takes no connections",
+          "shut does not accept connections",
         objects: ["half_dropped", "shut"],
       }]);
       await assert.rejects(
         dumpOf(optionsOf(server, "half_dropped")),
-        code("connection/denied", /"half_dropped" .* takes no connections: cannot connect to inv/),
+        code(
+          "connection/denied",
+          /"half_dropped" .* does not accept connections: cannot connect to inv/,
+        ),
       );
       await assert.rejects(
         dumpOf(optionsOf(server, "shut")),
-        code("connection/denied", /"shut" .* takes no connections/),
+        code("connection/denied", /"shut" .* does not accept connections/),
       );
     });
   });

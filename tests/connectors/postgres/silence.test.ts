@@ -16,7 +16,7 @@ import { code, databasesOf, dumpOf, optionsOf, withConnector } from "./opened.ts
 // Long enough for a busy machine's logins, short against every other limit.
 const limits = { answerTimeoutMs: 3_000, connectTimeoutMs: 3_000 };
 const gone = code("connection/silent", /has not answered for 3 s$/);
-const notLetIn = code("connection/unreachable", /no answer within 3 s|let nobody in/);
+const notLetIn = code("connection/unreachable", /no answer within 3 s|no connection was accepted/);
 /** Told by a connection that is there, or by one that has to be made. */
 const givenUp = (error: unknown) =>
   hasCode(error, "connection/silent") ? gone(error) : notLetIn(error);
