@@ -102,8 +102,8 @@ describe("the report of a run", () => {
     assert.equal(report.verdict, "backed up");
     assert.match(report.summary, new RegExp(`^shop as ${result.run}, .+ → .+, in \\d`));
     assert.deepEqual(report.places.map(({ place, state }) => `${place} ${state}`), [
-      "a (full) has it",
-      "b (full) has it",
+      "a (full) stored",
+      "b (full) stored",
     ]);
     assert.equal(report.kind, undefined, "every run of such a job takes a full one");
   });
@@ -122,9 +122,9 @@ describe("the report of a run", () => {
       ],
       error: new BackupError("partial/destinations", "missing at 2", { cause: failing }),
     });
-    assert.equal(report.verdict, "partly backed up");
+    assert.equal(report.verdict, "backed up to some destinations only");
     assert.deepEqual(report.places, [
-      { place: "a (/a)", state: "has it", isFailure: false },
+      { place: "a (/a)", state: "stored", isFailure: false },
       { place: "b (/b)", state: "failed: no space left (storage/full)", isFailure: true },
       { place: "c (/c)", state: "failed: not you (storage/denied)", isFailure: true, hint: "Ask." },
     ]);

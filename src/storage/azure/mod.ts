@@ -63,7 +63,7 @@ const defaultPartBytes = 4 * 1024 * 1024;
 const spareParts = 2;
 
 const remarks = {
-  sweep: "a list of unfinished uploads: the store drops their blocks in a week",
+  sweep: "a list of unfinished uploads: the store drops them in a week",
 };
 
 /** Azure Blob Storage. */
