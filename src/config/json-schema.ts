@@ -18,6 +18,7 @@ export function configJsonSchema(kinds: {
   return {
     ...whole,
     title: "dbbackup configuration",
+    patternProperties: { "^x-": { description: "Anything, such as settings with an anchor." } },
     properties: {
       ...properties,
       databases: sectionOf(kinds.connectors, "The databases, by names of your own."),

@@ -40,6 +40,8 @@ export async function loadYaml(
   const problems: Problem[] = [];
   const value = resolving(path, () => withReferences(document.toJS(), [], problems));
   if (isPlainObject(value)) {
+    // The home of anchors, as in compose files; what they hold is checked where it is used.
+    for (const key of Object.keys(value)) if (key.startsWith("x-")) delete value[key];
     value["databases"] = declared(value["databases"], ["databases"], problems, (type, options) => {
       const kind = kindNamed(type, kinds.connectors);
       return kind === undefined ? undefined : new DatabaseDeclaration(kind, options);

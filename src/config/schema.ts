@@ -3,17 +3,25 @@ import { Secret } from "../core/secret.ts";
 import { type StrategyName, strategyNames } from "../registry.ts";
 import { isTimeZone, timeZones } from "../catalog/periods.ts";
 import { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
-import { durationPattern, parseDuration, parseSize, sizePattern } from "./units.ts";
+import {
+  durationExamples,
+  durationPattern,
+  parseDuration,
+  parseSize,
+  sizePattern,
+  smallestVolumeBytes,
+} from "./units.ts";
 
 /** The codecs that a job can name; `none` stores the dump as it is. */
 export const codecNames = ["gzip", "zstd"] as const;
 
-const durationError = 'expected a duration such as "90s", "10m" or "2h30m"';
+const durationError = ({ input }: { readonly input?: unknown }) =>
+  `expected a duration such as ${durationExamples(input)}`;
 const duration = z.string({ error: durationError }).regex(durationPattern, {
   error: durationError,
   abort: true,
 })
-  .refine((text) => parseDuration(text) !== undefined, durationError);
+  .refine((text) => parseDuration(text) !== undefined, { error: durationError });
 
 const sizeError = 'expected a size such as "512MiB" or "100GiB"';
 const size = z.string({ error: sizeError }).regex(sizePattern, { error: sizeError, abort: true })
@@ -99,8 +107,12 @@ export const jobSchema = z.strictObject({
   schemaOnly: z.boolean().optional().describe("Only definitions, no rows."),
   dumpArgs: texts.optional().describe("More arguments for the dump tool."),
   restoreArgs: texts.optional().describe("More arguments for the restore tool."),
-  volumeSize: size.optional()
-    .describe('The size at which an artifact is cut into volumes. Default "100GiB".'),
+  volumeSize: size.refine((text) => (parseSize(text) ?? Infinity) >= smallestVolumeBytes, {
+    error: "expected a size of at least 32KiB",
+  }).optional()
+    .describe(
+      'The size at which an artifact is cut into volumes, at least 32KiB. Default "100GiB".',
+    ),
   strategy: strategy.optional().describe('What each run takes. Default "full".'),
   retention: retention.optional().describe("Which backups are kept. Default: all of them."),
   timezone: z.string({ error: timezoneError }).refine(isTimeZone, {
@@ -136,7 +148,7 @@ export const logSchema = z.strictObject({
 const database = z.instanceof(DatabaseDeclaration, { error: "expected a database" });
 const destination = z.instanceof(DestinationDeclaration, { error: "expected a destination" });
 
-/** A whole config, from TypeScript or YAML. */
+/** A whole config, from TypeScript or YAML; what YAML keeps for its anchors is not in it any more. */
 export const configSchema = z.strictObject({
   databases: z.record(z.string().min(1), database),
   destinations: z.record(z.string().min(1), destination),

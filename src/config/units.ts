@@ -24,6 +24,16 @@ export const durationPattern = /^(\d+(?:\.\d+)?(?:ms|[smhdw]))+$/;
 /** What a size looks like, for schemas: `512MiB`, `1.5 GiB`, `100GB`, `4096`. */
 export const sizePattern = /^\d+(?:\.\d+)? ?(?:B|[KMGT]i?B)?$/;
 
+/** The smallest size at which files are cut: below it, a dump would be millions of them. */
+export const smallestVolumeBytes = 32 * 1024;
+
+/** What a duration looks like, for people: of a number without a unit, with the units it may mean. */
+export function durationExamples(written: unknown): string {
+  const text = String(written).trim();
+  if (!/^\d+(\.\d+)?$/.test(text)) return '"90s", "10m" or "2h30m"';
+  return `"${text}s", "${text}m" or "${text}h": a number needs its unit`;
+}
+
 /** Milliseconds of a duration such as `2h30m`; undefined for what is none, and for zero. */
 export function parseDuration(text: string): number | undefined {
   if (!durationPattern.test(text)) return undefined;

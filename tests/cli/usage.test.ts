@@ -54,6 +54,19 @@ const wrong: readonly [args: string[], code: string, told: RegExp][] = [
     /"zstd"/,
   ],
   [["backup", "--from", "sqlite:a", "--to", "b", "--timeout", "10"], "usage/bad-value", /10m/],
+  ...["--timeout", "--stall-timeout", "--retry-timeout"].map((
+    flag,
+  ): [string[], string, RegExp] => [
+    ["backup", "--from", "sqlite:a", "--to", "b", flag, "300"],
+    "usage/bad-value",
+    /hint: A number needs its unit: 300s, 300m or 300h\./,
+  ]),
+  [["prune", "--max-age", "90", "--from", "b"], "usage/bad-value", /needs its unit: 90d or 90w\./],
+  [
+    ["backup", "--from", "sqlite:a", "--to", "b", "--volume-size", "100"],
+    "usage/bad-value",
+    /"100" is below 32KiB/,
+  ],
   [
     ["backup", "--from", "sqlite:a", "--to", "b", "--volume-size", "big"],
     "usage/bad-value",

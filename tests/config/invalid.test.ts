@@ -201,11 +201,29 @@ jobs: {}
       "{ codec, level }",
       'line 13: jobs.app.timeout: found "2 hours", expected a duration such as "90s", "10m" or ' +
       '"2h30m"',
-      'line 14: jobs.app.stallTimeout: found the number 600, expected a duration such as "90s", ' +
-      '"10m" or "2h30m"',
+      'line 14: jobs.app.stallTimeout: found the number 600, expected a duration such as "600s", ' +
+      '"600m" or "600h": a number needs its unit',
       'line 18: jobs.app.accept: found "routines", expected a list',
       'line 17: jobs.app.schemaOnly: found "yes", expected true or false',
       'line 15: jobs.app.volumeSize: found "1G", expected a size such as "512MiB" or "100GiB"',
+    ],
+  },
+  {
+    name: "a duration without a unit, and volumes too small to be meant",
+    text: `${start}jobs:
+  app:
+    database: app
+    destinations: [disk]
+    retryTimeout: "300"
+    volumeSize: "100"
+    retention: { maxAge: 90 }
+`,
+    problems: [
+      'line 13: jobs.app.retryTimeout: found "300", expected a duration such as "300s", "300m" or ' +
+      '"300h": a number needs its unit',
+      'line 14: jobs.app.volumeSize: found "100", expected a size of at least 32KiB',
+      'line 15: jobs.app.retention.maxAge: found the number 90, expected a duration such as "90s", ' +
+      '"90m" or "90h": a number needs its unit',
     ],
   },
   {

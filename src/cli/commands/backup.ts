@@ -3,7 +3,7 @@ import { option } from "@optique/core/primitives";
 import { choice } from "@optique/core/valueparser";
 import { adHocJob, assertOmission, databaseWithSource } from "../../config/adhoc.ts";
 import type { EncryptionSettings, JobDefinition } from "../../config/model.ts";
-import { parseDuration, parseSize } from "../../config/units.ts";
+import { parseDuration, parseSize, smallestVolumeBytes } from "../../config/units.ts";
 import { BackupError } from "../../core/errors.ts";
 import { suggestion } from "../../core/text.ts";
 import {
@@ -262,8 +262,16 @@ function adHocFlags(values: {
     timeoutMs: unit("--timeout", values.timeout, parseDuration, "90s, 10m or 2h30m"),
     stallTimeoutMs: unit("--stall-timeout", values.stallTimeout, parseDuration, "90s or 10m"),
     retryTimeoutMs: unit("--retry-timeout", values.retryTimeout, parseDuration, "90s or 30m"),
-    volumeBytes: unit("--volume-size", values.volumeSize, parseSize, "512MiB or 100GiB"),
+    volumeBytes: volumeBytes(values.volumeSize),
   };
+}
+
+function volumeBytes(text: string | undefined): number | undefined {
+  const bytes = unit("--volume-size", text, parseSize, "512MiB or 100GiB");
+  if (bytes === undefined || bytes >= smallestVolumeBytes) return bytes;
+  throw new BackupError("usage/bad-value", `--volume-size "${text}" is below 32KiB`, {
+    hint: "Give at least 32KiB; a number without a unit is bytes. The default is 100GiB.",
+  });
 }
 
 function unit(
@@ -276,6 +284,8 @@ function unit(
   const value = parse(text);
   if (value !== undefined) return value;
   throw new BackupError("usage/bad-value", `Cannot read ${flag} "${text}"`, {
-    hint: `Write it like ${examples}.`,
+    hint: /^\d+(\.\d+)?$/.test(text)
+      ? `A number needs its unit: ${text}s, ${text}m or ${text}h. Write it like ${examples}.`
+      : `Write it like ${examples}.`,
   });
 }

@@ -197,7 +197,9 @@ function maxAgeMs(text: string): number {
   const ms = parseDuration(text);
   if (ms !== undefined) return ms;
   throw new BackupError("usage/bad-value", `Cannot read --max-age "${text}"`, {
-    hint: "Write it like 90d or 12w.",
+    hint: /^\d+(\.\d+)?$/.test(text)
+      ? `A number needs its unit: ${text}d or ${text}w. Write it like 90d or 12w.`
+      : "Write it like 90d or 12w.",
   });
 }
 
