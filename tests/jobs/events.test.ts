@@ -92,6 +92,10 @@ describe("the result of a run", () => {
     const { result } = await eventsOf({ ...job, database: none });
     assert.equal(result.status, "failure");
     assert.deepEqual(statuses(result), [["a", "not-tried"], ["b", "not-tried"]]);
+    const gone = unreachable("c", new BackupError("storage/denied", "not you"));
+    const destinations = [...job.destinations, gone];
+    const { result: other } = await eventsOf({ ...job, destinations, database: none });
+    assert.deepEqual(statuses(other), [["a", "not-tried"], ["b", "not-tried"], ["c", "failed"]]);
   });
 });
 

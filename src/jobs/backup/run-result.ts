@@ -4,6 +4,7 @@ import { BackupError, toBackupError } from "../../core/errors.ts";
 import { shellQuote } from "../../core/text.ts";
 import type { DestinationOutcome, RunResult } from "../../contracts/run.ts";
 import type { JobContext } from "../shared/context.ts";
+import type { FailedDestination } from "../shared/destinations.ts";
 
 /** A run, as far as its result tells of it. */
 export interface EndedRun {
@@ -70,14 +71,25 @@ export function failedResult(
     status: "failure",
     startedAt,
     finishedAt: o.runtime.now(),
-    destinations: job.destinations.map(({ name, kind }) =>
-      outcomes.find((one) => one.name === name) ??
-        { name, location: kind.kind, status: "not-tried" }
-    ),
+    destinations: outcomes,
     pruned: [],
     warnings: [],
     error,
   };
+}
+
+/** How destinations fare before anything is written: those that cannot be used have failed. */
+export function outcomesBefore(
+  { destinations }: JobDefinition,
+  failed: readonly FailedDestination[],
+): DestinationOutcome[] {
+  return destinations.map(({ name, kind }) => {
+    const error = failed.find((one) => one.name === name)?.error;
+    const base = { name, location: kind.kind };
+    return error === undefined
+      ? { ...base, status: "not-tried" }
+      : { ...base, status: "failed", error };
+  });
 }
 
 /** A backup that is committed stands, whatever goes wrong on the way out. */
