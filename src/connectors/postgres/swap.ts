@@ -41,6 +41,7 @@ export async function putInPlace(
   await runInside(client, name, comment.length === 0 ? [none] : comment, o);
   await client.release(name);
   try {
+    await endSessions(client, place, name, o);
     await assertFree(client, place, name, o);
     // Sent as one text, the two run in one transaction.
     await client.rows(
@@ -74,6 +75,17 @@ export async function putInPlace(
     });
   }
   return followUps;
+}
+
+/** A pooler keeps connections whose clients have ended. The database is this restore's own. */
+async function endSessions(client: Client, place: string, name: string, o: Abortable) {
+  await client.rows(
+    place,
+    `SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+      WHERE datname = $1 AND pid <> pg_catalog.pg_backend_pid() AND usename = current_user`,
+    o,
+    [name],
+  );
 }
 
 /**

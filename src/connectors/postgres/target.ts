@@ -261,12 +261,14 @@ export function inUse(database: string, who: readonly string[], cause?: unknown)
       },
     );
   }
+  const isOurs = who.length > 0 && who.every((one) => one.startsWith("dbbackup of "));
   return new BackupError(
     "restore/in-use",
     `Cannot replace database "${database}" while ${others} connected to it`,
     {
       cause,
-      hint: "Stop what uses it, or end its connections: SELECT pg_terminate_backend(pid) FROM " +
+      hint: (isOurs ? "If this goes through a pooler, give the server's own address. " : "") +
+        "Stop what uses it, or end its connections: SELECT pg_terminate_backend(pid) FROM " +
         `pg_stat_activity WHERE datname = '${database.replaceAll("'", "''")}'.`,
     },
   );

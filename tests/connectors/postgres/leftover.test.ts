@@ -165,6 +165,24 @@ for (const version of [15, 18] as const) {
       await sleeper;
     });
 
+    test("connections to what is being restored, as a pooler keeps them, are ended", async () => {
+      const server = await postgres(version);
+      const [source, backup] = await makeShop(server);
+      const target = await makePrecious(server);
+      const beside = `${target}_restore_k3v9x2ma`;
+      let sleeper: Promise<unknown> | undefined;
+      async function* open(bytes: Uint8Array): Bytes {
+        yield* bytesOf(bytes);
+        if (await server.psql("postgres", existing(beside)) === "0") return;
+        sleeper ??= sleepIn(server, beside);
+        while (await server.psql("postgres", connectedTo(beside)) === "0");
+      }
+      await restoreTo(optionsOf(server, target), backup, { isOverwrite: true }, { open });
+      assert.notEqual(sleeper, undefined);
+      await sleeper;
+      assert.equal(await contentOf(server, target), await contentOf(server, source));
+    });
+
     test("what was restored while others connected to the old database is kept", async () => {
       const server = await postgres(version);
       const [source, backup] = await makeShop(server);
@@ -323,6 +341,8 @@ for (const version of [15, 18] as const) {
     });
   });
 }
+
+const existing = (name: string) => `SELECT count(*) FROM pg_database WHERE datname = '${name}'`;
 
 const connectedTo = (name: string) =>
   `SELECT count(*) FROM pg_stat_activity WHERE datname = '${name}'`;
