@@ -286,7 +286,7 @@ async function mend(
     const isCurable = rest.map((failure) => kindOf(failure) === "curable");
     const again = rest.filter((failure, at) =>
       isMadeAlone(failure.entry) &&
-      (isCurable[at] || path === paths[0] && isOfContention(failure))
+      (isCurable[at] || path === paths[0] && (isOfContention(failure) || order.options.jobs > 1))
     );
     if (again.length === 0) return rest;
     const bytes = await readHeadBytes(order.source.artifact, o);

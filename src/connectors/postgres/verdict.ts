@@ -56,7 +56,10 @@ export function judging(
       }
       const isCurable = kindOf(failure) === "curable";
       const isAlone = isMadeAlone(failure.entry) && !verdict.isOneTransaction;
-      if ((isCurable || isOfContention(failure)) && isAlone) return "go on";
+      // What one of several workers could not make, for another lock or for what failed before it,
+      // is made again when all are done.
+      const isRaced = isOfContention(failure) || manner.jobs > 1;
+      if ((isCurable || isRaced) && isAlone) return "go on";
       const isOfAbsent = absence.isOfAbsent(failure);
       if (isCurable && hasOtherPath && !isOfAbsent) {
         verdict.again ??= { failure, how: "other path" };

@@ -49,6 +49,16 @@ const deadlockingIndexes = `${deadlocking}
   CREATE INDEX of_one ON one (locked(id, 'public.two'));
   CREATE INDEX of_two ON two (locked(id, 'public.one'))`;
 
+/** An index that another one, which takes a while, has to be there for. */
+const inOrder = `
+  CREATE TABLE t (id int); INSERT INTO t VALUES (1);
+  CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql
+    AS 'BEGIN PERFORM pg_sleep(1.5); RETURN $1; END';
+  CREATE FUNCTION late(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+    IF to_regclass('public.a_slow') IS NULL THEN RAISE EXCEPTION 'too early'; END IF;
+    RETURN $1; END $$;
+  CREATE INDEX a_slow ON t (slow(id)); CREATE INDEX b_late ON t (late(id))`;
+
 /** Indexes of a function that finds another one by the search_path. */
 const unsafeIndexes = `
   CREATE FUNCTION inner_one(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
@@ -72,6 +82,7 @@ for (const version of [15, 18] as const) {
           ["load rows that break a NOT NULL which is NOT VALID", notNullOnPartitions] as const,
         ],
         ["restore rows that lock each other out", deadlockingRows],
+        ["make again what one of them was too early for", inOrder],
         ["restore indexes that lock each other out", deadlockingIndexes],
       ] as const
     ) {
