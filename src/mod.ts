@@ -54,7 +54,7 @@ export const gcs = defineStorage(gcsKind);
 /** An Azure Blob Storage container. */
 export const azure = defineStorage(azureKind);
 
-export { env, file, Secret } from "./core/secret.ts";
+export { command, env, file, Secret } from "./core/secret.ts";
 export type { SecretPart, Secrets, Text } from "./core/secret.ts";
 export { BackupError } from "./core/errors.ts";
 export type { BackupErrorOptions, ErrorArea, ErrorCode } from "./core/errors.ts";

@@ -2,10 +2,11 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { InferValue } from "@optique/core/parser";
 import { badRecipient, isRecipient, parseIdentities, parseRecipients } from "../codecs/age-keys.ts";
+import { givenSecret } from "../config/adhoc.ts";
 import type { EncryptionSettings } from "../config/model.ts";
 import type { Keyring } from "../contracts/codec.ts";
 import { BackupError, toBackupError } from "../core/errors.ts";
-import { env, file, type Secret } from "../core/secret.ts";
+import { env, type Secret } from "../core/secret.ts";
 import { listOption, object, textOption } from "./command.ts";
 import type { KeyFlags } from "./flags.ts";
 import type { Session } from "./session.ts";
@@ -16,7 +17,11 @@ export const identityVariable = "DBBACKUP_IDENTITY";
 export const passphraseVariable = "DBBACKUP_PASSPHRASE";
 
 const passphraseOptions = {
-  passphraseFile: textOption("--passphrase-file", "PATH", "A file with the passphrase."),
+  passphraseFile: textOption(
+    "--passphrase-file",
+    "PATH",
+    "A file with the passphrase, env:NAME or command:LINE.",
+  ),
   passphraseEnv: textOption("--passphrase-env", "NAME", "The variable with the passphrase."),
 };
 
@@ -39,13 +44,13 @@ export const keyFlags = object({
   identities: listOption(
     "--identity",
     "PATH",
-    `A file with age identities; the one that fits is taken. Default: $${identityVariable}, then ` +
+    `A file with age identities, env:NAME or command:LINE; the one that fits is taken. Default: $${identityVariable}, then ` +
       "the identities of the config.",
   ),
   passphraseFile: textOption(
     "--passphrase-file",
     "PATH",
-    `A file with the passphrase. Default: $${passphraseVariable}.`,
+    `A file with the passphrase, env:NAME or command:LINE. Default: $${passphraseVariable}.`,
   ),
   passphraseEnv: passphraseOptions.passphraseEnv,
 });
@@ -95,13 +100,13 @@ export async function resolveIdentities(secret: Secret, session: Session): Promi
 }
 
 async function findIdentities(paths: readonly string[], session: Session): Promise<string[]> {
-  const given = paths.map((path) => file(resolve(session.host.cwd, path)));
+  const given = paths.map((path) => givenSecret(path, session.host.cwd));
   const named = session.host.env[identityVariable] ?? "";
   if (given.length === 0 && named.trim().startsWith("AGE-SECRET-KEY-")) {
     session.secrets.hide(named);
     return hidden(parseIdentities(named, identityVariable), session);
   }
-  if (given.length === 0 && named !== "") given.push(file(resolve(session.host.cwd, named)));
+  if (given.length === 0 && named !== "") given.push(givenSecret(named, session.host.cwd));
   const found = given.length > 0
     ? (await Promise.all(given.map((one) => resolveIdentities(one, session)))).flat()
     : await declaredIdentities(session);
@@ -163,7 +168,7 @@ function givenPassphrase(
   }
   if (passphraseEnv !== undefined) return env(passphraseEnv);
   if (passphraseFile === undefined) return undefined;
-  return file(resolve(session.host.cwd, passphraseFile));
+  return givenSecret(passphraseFile, session.host.cwd);
 }
 
 async function readRecipients(path: string, session: Session): Promise<string> {

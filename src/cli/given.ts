@@ -1,8 +1,8 @@
-import { resolve } from "node:path";
 import {
   databaseFromUrl,
   databaseWithPassword,
   destinationFromUrl,
+  givenSecret,
   givenUrl,
   takesPassword,
 } from "../config/adhoc.ts";
@@ -14,7 +14,7 @@ import {
 } from "../config/model.ts";
 import { openWithLimits } from "../connectors/limits.ts";
 import { BackupError, hasCode } from "../core/errors.ts";
-import { file, known } from "../core/secret.ts";
+import { known } from "../core/secret.ts";
 import { suggestion } from "../core/text.ts";
 import { schemeOf } from "../registry.ts";
 import type { Session } from "./session.ts";
@@ -62,7 +62,7 @@ export async function givenDatabase(
 ): Promise<DatabaseDefinition> {
   const secret = passwordFile === undefined
     ? undefined
-    : file(resolve(session.host.cwd, passwordFile));
+    : givenSecret(passwordFile, session.host.cwd);
   const declared = config?.databases.get(text);
   if (declared !== undefined) {
     return secret === undefined ? declared : databaseWithPassword(declared, secret);

@@ -6,7 +6,7 @@ import type { StorageKind } from "../contracts/storage.ts";
 import { BackupError } from "../core/errors.ts";
 import { defaultRetryMs } from "../core/retry.ts";
 import type { Environment } from "../core/runtime.ts";
-import type { Secret, Secrets } from "../core/secret.ts";
+import { command, env, file, type Secret, type Secrets } from "../core/secret.ts";
 import { nearest } from "../core/text.ts";
 import { kindOfUrl, schemeOf, strategies } from "../registry.ts";
 import { settingsOf } from "./build.ts";
@@ -30,7 +30,8 @@ export interface GivenUrl {
 }
 
 /**
- * Takes a `--from` or `--to`: as it is, or `env:NAME` for the content of a variable. A password in
+ * Takes a `--from` or `--to`: as it is, `env:NAME` for the content of a variable, or `command:LINE` for
+ * what a command prints. A password in
  * it is known to the redactor from here on.
  *
  * @throws BackupError `config/env-missing`, `config/env-empty`
@@ -40,13 +41,26 @@ export async function givenUrl(
   o: { readonly env: Environment; readonly secrets: Secrets },
 ): Promise<GivenUrl> {
   const name = /^env:(.+)$/.exec(text)?.[1];
-  const url = name === undefined ? text : variable(o.env, name);
+  const line = /^command:(.+)$/s.exec(text)?.[1];
+  const url = line !== undefined
+    ? await o.secrets.resolve(command(line), { isPublic: true })
+    : name === undefined
+    ? text
+    : variable(o.env, name);
   const password = passwordIn(url);
   if (password !== undefined) {
     o.secrets.hide(password);
     o.secrets.hide(decoded(password));
   }
-  return { url, isExposed: name === undefined && password !== undefined };
+  return { url, isExposed: url === text && password !== undefined };
+}
+
+/** The secret of a flag that names a file: its content, `env:NAME`, or what `command:LINE` prints. */
+export function givenSecret(text: string, cwd: string): Secret {
+  const [, notation, rest = ""] = /^(env|file|command):(.+)$/s.exec(text) ?? [];
+  if (notation === "env") return env(rest);
+  if (notation === "command") return command(rest);
+  return file(resolve(cwd, notation === "file" ? rest : text));
 }
 
 /**

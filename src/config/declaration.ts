@@ -13,13 +13,23 @@ const configuration = `
   export type SecretPart =
     | { readonly text: string }
     | { readonly env: string; readonly fallback?: string }
-    | { readonly file: string };
+    | { readonly file: string }
+    | {
+      readonly command: string | readonly string[];
+      readonly timeoutMs?: number;
+      readonly cwd?: string;
+    };
   /** A text outright or by reference. */
   export type Text = string | Secret;
   /** The environment variable \`name\`, looked up when it is needed. */
   export function env(name: string, fallback?: string): Secret;
   /** A file's content without its last line break, read when it is needed. */
   export function file(path: string): Secret;
+  /** What a command prints, run when it is needed: command("pass show x"), or a list of words. */
+  export function command(
+    line: string | readonly string[],
+    o?: { readonly timeoutMs?: number },
+  ): Secret;
 
   /** A database that a factory declares. */
   export interface DatabaseDeclaration {

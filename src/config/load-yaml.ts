@@ -8,7 +8,7 @@ import { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
 import { type ConfigPath, describeFound, type Locate, type Problem } from "./problems.ts";
 import { unknownName } from "./problems.ts";
 import { readConfigFile } from "./read-file.ts";
-import { isPlainObject, parseReferences } from "./references.ts";
+import { commandReference, isPlainObject, parseReferences } from "./references.ts";
 
 /** A config file as it was read, before any check. */
 export interface RawConfig {
@@ -112,7 +112,8 @@ function withReferences(value: unknown, path: ConfigPath, problems: Problem[]): 
   if (typeof value === "string") {
     const { value: text, wrong } = parseReferences(value);
     if (wrong === undefined) return text;
-    const expected = "${NAME}, ${NAME:-default} or ${file:PATH}; $${ stands for a plain ${";
+    const expected =
+      "${NAME}, ${NAME:-default}, ${file:PATH} or ${command:LINE}; $${ stands for a plain ${";
     problems.push({ path, found: `the reference ${wrong}`, expected });
     return value;
   }
@@ -120,6 +121,8 @@ function withReferences(value: unknown, path: ConfigPath, problems: Problem[]): 
     return value.map((one, index) => withReferences(one, [...path, index], problems));
   }
   if (isPlainObject(value)) {
+    const secret = commandReference(value);
+    if (secret !== undefined) return secret;
     return Object.fromEntries(
       Object.entries(value).map(([key, one]) => [
         key,

@@ -1,10 +1,13 @@
 import { isAbsolute, resolve } from "node:path";
-import { Secret, type SecretPart, type Text } from "../core/secret.ts";
+import { describeCommand } from "../core/secret-command.ts";
+import { command, Secret, type SecretPart, type Text } from "../core/secret.ts";
 
-const reference = /\$\$\{|\$\{file:([^}]+)\}|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}|(\$\{[^}]*\}?)/g;
+const reference =
+  /\$\$\{|\$\{file:([^}]+)\}|\$\{command:([^}]+)\}|\$\{([A-Za-z_]\w*)(?::-([^}]*))?\}|(\$\{[^}]*\}?)/g;
 
 /**
- * Reads a YAML text that may hold references: `${X}`, `${X:-default}`, `${file:/run/secrets/x}`;
+ * Reads a YAML text that may hold references: `${X}`, `${X:-default}`, `${file:/run/secrets/x}`,
+ * `${command:pass show x}`;
  * `$${` stands for a plain `${`. A text without any comes back as a plain string.
  *
  * @returns what could not be read, in `wrong`
@@ -21,7 +24,7 @@ export function parseReferences(text: string): { value: Text; wrong?: string } {
   for (const match of text.matchAll(reference)) {
     plain += text.slice(end, match.index);
     end = match.index + match[0].length;
-    const [whole, path, name, fallback, bad] = match;
+    const [whole, path, line, name, fallback, bad] = match;
     if (whole === "$${") {
       plain += "${";
       continue;
@@ -32,6 +35,7 @@ export function parseReferences(text: string): { value: Text; wrong?: string } {
     }
     flush();
     if (path !== undefined) parts.push({ file: path.trim() });
+    else if (line !== undefined) parts.push({ command: line.trim() });
     else parts.push(fallback === undefined ? { env: name! } : { env: name!, fallback });
   }
   plain += text.slice(end);
@@ -43,14 +47,30 @@ export function parseReferences(text: string): { value: Text; wrong?: string } {
 
 /**
  * A reference as YAML writes it, without any secret text: `${X}`. The opposite of
- * {@link parseReferences}; a `file` shows its path.
+ * {@link parseReferences}; a `file` shows its path, a `command` its program.
  */
 export function formatReferences(secret: Secret): string {
   return secret.parts.map((part) => {
     if ("text" in part) return part.text;
     if ("file" in part) return `\${file:${part.file}}`;
+    if ("command" in part) return `\${command:${describeCommand(part)}}`;
     return part.fallback === undefined ? `\${${part.env}}` : `\${${part.env}:-…}`;
   }).join("");
+}
+
+/**
+ * The secret that `{ command: … }` stands for in YAML: a line for the shell, or a list of a program and
+ * its arguments; undefined for any other object.
+ */
+export function commandReference(value: Record<string, unknown>): Secret | undefined {
+  const { command: line, timeoutMs, ...others } = value;
+  const isList = Array.isArray(line) && line.length > 0 &&
+    line.every((one): one is string => typeof one === "string");
+  if (Object.keys(others).length > 0 || !(isList || (typeof line === "string" && line !== ""))) {
+    return undefined;
+  }
+  if (timeoutMs === undefined) return command(line);
+  return typeof timeoutMs === "number" && timeoutMs > 0 ? command(line, { timeoutMs }) : undefined;
 }
 
 /** Puts the secret files of a value, however deep, beside the config: relative paths start there. */
@@ -65,12 +85,17 @@ export function withFilesIn(base: string, value: unknown): unknown {
   return value;
 }
 
-/** A reference whose files, if it names any, lie beside the config. */
+/** A reference whose files, if it names any, lie beside the config, where its commands run. */
 export function besideConfig(secret: Secret, base: string): Secret {
-  const isRelative = secret.parts.some((part) => "file" in part && !isAbsolute(part.file));
+  const isRelative = secret.parts.some((part) =>
+    "command" in part ? part.cwd === undefined : "file" in part && !isAbsolute(part.file)
+  );
   if (!isRelative) return secret;
   return new Secret(
-    secret.parts.map((part) => "file" in part ? { file: resolve(base, part.file) } : part),
+    secret.parts.map((part) => {
+      if ("command" in part) return { ...part, cwd: part.cwd ?? base };
+      return "file" in part ? { file: resolve(base, part.file) } : part;
+    }),
   );
 }
 

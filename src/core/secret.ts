@@ -2,12 +2,14 @@ import { readFile } from "node:fs/promises";
 import { inspect } from "node:util";
 import { BackupError } from "./errors.ts";
 import type { Environment } from "./environment.ts";
+import { describeCommand, readSecretCommand, type SecretCommand } from "./secret-command.ts";
 
-/** One piece of a {@link Secret}: plain text, an environment variable or a file's content. */
+/** One piece of a {@link Secret}: plain text, a variable, a file's content or what a command prints. */
 export type SecretPart =
   | { readonly text: string }
   | { readonly env: string; readonly fallback?: string }
-  | { readonly file: string };
+  | { readonly file: string }
+  | SecretCommand;
 
 /**
  * A reference to a value that is looked up only when its holder is opened: an environment variable,
@@ -59,6 +61,19 @@ export function file(path: string): Secret {
   return new Secret([{ file: path }]);
 }
 
+/**
+ * A reference to what a command prints, such as a password manager: a line for the shell, or a program
+ * with its arguments. It runs only when the secret is needed, once; one trailing line break is dropped.
+ *
+ * @param o.timeoutMs default 60,000
+ */
+export function command(
+  line: string | readonly string[],
+  o: { readonly timeoutMs?: number } = {},
+): Secret {
+  return new Secret([{ command: line, ...o }]);
+}
+
 /** A secret that is already known, such as one typed at a prompt. */
 export function known(value: string): Secret {
   return new Secret([{ text: value }]);
@@ -71,7 +86,8 @@ export interface Secrets {
    *
    * @param o.isPublic true for what is no secret wherever it comes from, such as a host or a path:
    * messages go on naming it.
-   * @throws BackupError `config/env-missing`, `config/env-empty`, `config/secret-file`
+   * @throws BackupError `config/env-missing`, `config/env-empty`, `config/secret-file`,
+   * `config/secret-command`
    */
   resolve(text: Text, o?: { readonly isPublic: boolean }): Promise<string>;
   /** Notes a value as secret, for those that come another way (a password inside a URL). */
@@ -92,9 +108,22 @@ export function createSecrets(environment: Environment): Secrets {
     }
   }
 
+  // Each command runs once, whoever asks; one that failed may be asked again.
+  const commands = new Map<string, Promise<string>>();
+  function printed(part: SecretCommand): Promise<string> {
+    const key = JSON.stringify(part);
+    const known = commands.get(key);
+    if (known !== undefined) return known;
+    const value = readSecretCommand(part, environment);
+    commands.set(key, value);
+    value.catch(() => commands.delete(key));
+    return value;
+  }
+
   async function resolvePart(part: SecretPart): Promise<string> {
     if ("text" in part) return part.text;
     if ("env" in part) return readVariable(environment, part.env, part.fallback);
+    if ("command" in part) return await printed(part);
     return await readSecretFile(part.file);
   }
 
@@ -124,6 +153,7 @@ function describePart(part: SecretPart): string {
   if ("env" in part) {
     return `env(${JSON.stringify(part.env)}${part.fallback === undefined ? "" : ', "…"'})`;
   }
+  if ("command" in part) return `command(${JSON.stringify(describeCommand(part))})`;
   return `file(${JSON.stringify(part.file)})`;
 }
 

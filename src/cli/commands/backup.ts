@@ -30,7 +30,7 @@ const flags = object({
     "--from",
     "URL",
     "Without a config: the database, as postgres://, mysql://, mariadb://, mongodb://, " +
-      "mongodb+srv://, sqlite:PATH or env:NAME. No database in the URL means all.",
+      "mongodb+srv://, sqlite:PATH, env:NAME or command:LINE. No database in the URL means all.",
   ),
   to: listOption(
     "--to",
@@ -38,7 +38,11 @@ const flags = object({
     "Where the backup goes: a path, or a URL of file:, s3:, gs: or az:. Several times for several " +
       "copies.",
   ),
-  passwordFile: textOption("--password-file", "PATH", "A file with the password of --from."),
+  passwordFile: textOption(
+    "--password-file",
+    "PATH",
+    "The password of --from: a file, env:NAME or command:LINE.",
+  ),
   job: textOption("--job", "NAME", "The name of the ad-hoc job. Default: the database's name."),
   source: textOption(
     "--source",

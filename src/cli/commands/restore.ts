@@ -36,7 +36,11 @@ const flags = object({
     "URL",
     "The database to restore into: a URL, env:NAME, or a name of the config. Default: the job's own.",
   ),
-  passwordFile: textOption("--password-file", "PATH", "A file with the password of --to."),
+  passwordFile: textOption(
+    "--password-file",
+    "PATH",
+    "The password of --to: a file, env:NAME or command:LINE.",
+  ),
   at: textOption("--at", "TIME", "The newest backup that is not after this moment."),
   databases: listOption("--database", "NAME", "Only this database of the backup."),
   only: listOption("--only", "TABLE", "Only this table or collection."),
