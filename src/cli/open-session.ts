@@ -8,9 +8,12 @@ import type { GivenByVariable } from "./variables.ts";
 import { createProgressLine, noProgress, type ProgressLine } from "./progress.ts";
 import type { CommonFlags } from "./flags.ts";
 import type { Colour, Session } from "./session.ts";
+import { stat } from "node:fs/promises";
 import { resolve } from "node:path";
 import { kindsOf } from "../config/build.ts";
 import { defaultStateDir, loadConfig } from "../config/load.ts";
+import { plainSecrets } from "../config/show.ts";
+import { listed, shellQuote } from "../core/text.ts";
 import type { Config, LogSettings } from "../config/model.ts";
 import { thisMachine } from "../core/machine.ts";
 import type { Secrets } from "../core/secret.ts";
@@ -80,6 +83,7 @@ export async function openSession(
     // It may have caught what it was told: that it cannot end the process.
     host.signal.throwIfAborted();
     await setLog(loaded.log);
+    await warnOfPlainSecrets(loaded, host, session);
     if (loaded.tempDir !== host.tempDir) await sweepTempDirs({ ...host, tempDir: loaded.tempDir });
     return loaded;
   }
@@ -148,6 +152,24 @@ export async function openSession(
     clearProgress: () => progress?.clear(),
   };
   return session;
+}
+
+/** A password that stands in a file is as secret as the file. */
+async function warnOfPlainSecrets(config: Config, { uid }: Host, session: Session): Promise<void> {
+  const { path } = config;
+  if (path === undefined || uid === undefined) return;
+  const plain = plainSecrets(config);
+  if (plain.length === 0) return;
+  const info = await stat(path).catch(() => undefined);
+  if (info === undefined || !info.isFile() || (info.mode & 0o044) === 0) return;
+  const mode = (info.mode & 0o777).toString(8).padStart(4, "0");
+  session.warn(
+    `The config "${path}" contains a password (${listed(plain)}) and can be read by other users ` +
+      `(mode ${mode}). Run: chmod 600 ${
+        shellQuote(path)
+      }. Or keep it elsewhere, with env("NAME") ` +
+      'or file("/run/secrets/name").',
+  );
 }
 
 /** What the command line says about the log wins. */

@@ -1,5 +1,6 @@
-import { dirname, join } from "node:path";
+import { dirname, extname, join } from "node:path";
 import process from "node:process";
+import { BackupError } from "../core/errors.ts";
 import type { Environment } from "../core/runtime.ts";
 import { connectorKinds, storageKinds } from "../registry.ts";
 import { buildConfig } from "./build.ts";
@@ -21,11 +22,12 @@ export interface LoadOptions extends Surroundings {
  * Finds, reads and checks the config. References to secrets are not resolved.
  *
  * @throws BackupError `config/not-found`, `config/ambiguous`, `config/unsafe`, `config/unreadable`,
- * `config/syntax`, `config/import`, `config/threw`, `config/no-default-export`, `config/invalid`
+ * `config/unknown-format`, `config/syntax`, `config/import`, `config/threw`, `config/no-default-export`, `config/invalid`
  */
 export async function loadConfig(o: LoadOptions): Promise<Config> {
   const path = await findConfig(o.named, o);
   const kinds = { connectors: connectorKinds, storages: storageKinds };
+  assertKnownEnding(path);
   const raw = /\.ya?ml$/.test(path)
     ? await loadYaml(path, kinds)
     : await loadTypeScript(path, o.moduleExports);
@@ -40,6 +42,19 @@ export async function loadConfig(o: LoadOptions): Promise<Config> {
   const all = [...raw.problems, ...rest];
   if (config === undefined || all.length > 0) throw invalidConfig(path, all, raw.locate);
   return config;
+}
+
+// A pipe, --config <(…), has no ending: it is TypeScript.
+const endings = ["", ".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".yaml", ".yml"];
+
+function assertKnownEnding(path: string): void {
+  const ending = extname(path).toLowerCase();
+  if (endings.includes(ending)) return;
+  throw new BackupError(
+    "config/unknown-format",
+    `Cannot tell what "${path}" is: a config is TypeScript or YAML`,
+    { hint: `Name it with .ts, .js, .yaml or .yml at its end, instead of ${ending}.` },
+  );
 }
 
 function isWithin(path: ConfigPath, outer: ConfigPath): boolean {

@@ -62,8 +62,40 @@ export function showConfig(config: Config): Record<string, unknown> {
 }
 
 // What such a key holds is taken for a secret, whatever kind of plugin it belongs to.
-const secretKey = /password|passphrase|secret|token|credential|api_?key|access_?key|private_?key/i;
+const secretKey =
+  /password|passphrase|secret|token|credential|(?:api|access|account|private)_?key|connection_?string/i;
 const secretArgument = /^(--?[\w-]*(?:password|passphrase|secret|token)[\w-]*=).+$/i;
+
+/** Where a config has secrets written out, as keys: `databases.shop.password`. */
+export function plainSecrets({ databases, destinations, jobs }: Config): string[] {
+  return [
+    ...[...databases.values()].flatMap(({ name, options }) =>
+      plainIn(options, ["databases", name])
+    ),
+    ...[...destinations.values()].flatMap(({ name, options }) =>
+      plainIn(options, ["destinations", name])
+    ),
+    ...[...jobs.values()].flatMap(({ name, encryption }) =>
+      plainIn(encryption, ["jobs", name, "encryption"])
+    ),
+  ].map((path) => path.join("."));
+}
+
+function plainIn(value: unknown, path: readonly string[]): string[][] {
+  if (value instanceof Secret) {
+    return value.parts.flatMap((part) => "text" in part ? plainIn(part.text, path) : []);
+  }
+  if (Array.isArray(value)) {
+    return value.flatMap((one, index) => plainIn(one, [...path, String(index)]));
+  }
+  if (isPlainObject(value)) {
+    return Object.entries(value).flatMap(([key, one]) => plainIn(one, [...path, key]));
+  }
+  if (typeof value !== "string" || value === "") return [];
+  const key = path.findLast((one) => !/^\d+$/.test(one)) ?? "";
+  const isPath = /file(?:name)?$/i.test(key);
+  return safeUrl(value) !== value || (secretKey.test(key) && !isPath) ? [[...path]] : [];
+}
 
 function shown(value: unknown, key: string): unknown {
   if (value instanceof Secret) return safeUrl(shownReference(value, key));

@@ -105,13 +105,15 @@ function unknownJob(job: string, stored: readonly string[], config: Config | und
 const columns: readonly Column[] = [
   { title: "TIME" },
   { title: "ID" },
-  { title: "JOB", maxWidth: 16 },
+  { title: "JOB" },
   { title: "KIND", maxWidth: 4 },
   { title: "SIZE", isRight: true },
   { title: "TOOK", isRight: true },
   { title: "AGE", isRight: true },
-  { title: "NOTES", maxWidth: 60 },
+  { title: "NOTES" },
 ];
+const [jobColumn, sizeColumn] = [2, 4];
+const narrowJob = 16;
 
 /** The table of `list`. */
 function backupTable(
@@ -125,20 +127,65 @@ function backupTable(
   for (const { job, sourceTag } of backups) {
     sources.set(job, (sources.get(job) ?? new Set()).add(sourceTag));
   }
-  return formatTable(
-    columns,
-    backups.map((backup) => {
-      const isMissing = expected(backup.job).some((name) => !backup.destinations.includes(name));
-      return row(backup, now, [
-        ...isMissing ? [`only at ${backup.destinations.join(", ")}`] : [],
-        ...ahead.includes(backup.id) ? ["dated in the future"] : [],
-        ...momentOf(backup) < backup.createdAt
-          ? [`stored ${formatTime(momentOf(backup))}: clock was ahead`]
-          : [],
-        ...sources.get(backup.job)!.size > 1 ? [`server ${backup.sourceTag}`] : [],
-      ]);
-    }),
+  const rows = backups.map((backup) => {
+    const isMissing = expected(backup.job).some((name) => !backup.destinations.includes(name));
+    return row(backup, now, [
+      ...isMissing ? [`only at ${backup.destinations.join(", ")}`] : [],
+      ...ahead.includes(backup.id) ? ["dated in the future"] : [],
+      ...momentOf(backup) < backup.createdAt
+        ? [`stored ${formatTime(momentOf(backup))}: clock was ahead`]
+        : [],
+      ...sources.get(backup.job)!.size > 1 ? [`server ${backup.sourceTag}`] : [],
+    ]);
+  });
+  const { isTerminal, columns: width } = session.host.stdout;
+  return fitted(rows, isTerminal ? width : undefined);
+}
+
+/**
+ * The table within a width, where there is one: of what is too wide, the size is only the stored one,
+ * then a job's name is cut; notes that do not fit stand on lines of their own.
+ */
+export function fitted(rows: readonly (readonly string[])[], width: number | undefined): string {
+  if (width === undefined) return formatTable(columns, rows);
+  const facts = rows.map((cells) => cells.slice(0, -1));
+  const withStored = facts.map((cells) =>
+    cells.with(sizeColumn, cells[sizeColumn]!.split("→ ").at(-1)!)
   );
+  const heads = columns.slice(0, -1);
+  const cut = heads.with(jobColumn, { ...heads[jobColumn]!, maxWidth: narrowJob });
+  const lines = [[heads, facts], [heads, withStored], [cut, withStored]] as const;
+  const tables = lines.map(([head, cells]) => formatTable(head, cells).split("\n"));
+  const isNarrow = (table: readonly string[]) => table.every((line) => [...line].length <= width);
+  const [title = "", ...table] = tables.find(isNarrow) ?? tables.at(-1)!;
+  const notes = rows.map((cells) => cells.at(-1)!);
+  const start = Math.max(...[title, ...table].map((line) => [...line].length)) + 2;
+  const areBeside = notes.every((note) => start + [...note].length <= width);
+  const isNoted = notes.some((note) => note !== "");
+  return [
+    isNoted && areBeside ? `${title.padEnd(start)}NOTES` : title,
+    ...table.flatMap((line, index) => {
+      const note = notes[index]!;
+      if (note === "") return [line];
+      const space = " ".repeat(Math.max(0, start - [...line].length));
+      if (areBeside) return [`${line}${space}${note}`];
+      return [line, ...wrapped(note, width - noteIndent.length).map((one) => noteIndent + one)];
+    }),
+  ].join("\n");
+}
+
+const noteIndent = " ".repeat(22);
+
+/** Breaks a text between words, to lines of at most a width. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && [...last].length + 1 + [...word].length <= width) {
+      lines[lines.length - 1] = `${last} ${word}`;
+    } else lines.push(word);
+  }
+  return lines;
 }
 
 function row(backup: ListedBackup, nowMs: number, more: readonly string[]): string[] {

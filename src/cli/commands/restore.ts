@@ -19,6 +19,7 @@ import {
 } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import { keyFlags } from "../encryption.ts";
+import type { KeyFlags } from "../flags.ts";
 import { fromOption } from "../from.ts";
 import { givenDatabase } from "../given.ts";
 import { errorJson } from "../errors.ts";
@@ -101,14 +102,59 @@ export const restore = defineCommand({
       jobs: values.parallel ?? 1,
       restoreArgs: values.restoreArgs,
     };
-    const prepared = await prepareRestore(request, session.job("restore", values));
+    const { prepared, refusal } = await prepare(request, values.dryRun, session, values);
     try {
+      if (refusal !== undefined) return refusedPlan(prepared, refusal, values, session);
       return await carryOut(prepared, values, session);
     } finally {
       await prepared.close();
     }
   },
 });
+
+/**
+ * Prepares a restore. Of one that is only looked at, the plan is told even where the target is not
+ * empty: it is then that of `--overwrite`, with what the restore is refused with.
+ */
+async function prepare(
+  request: RestoreRequest,
+  isDryRun: boolean,
+  session: Session,
+  keys: KeyFlags,
+): Promise<{ readonly prepared: PreparedRestore; readonly refusal?: BackupError }> {
+  try {
+    return { prepared: await prepareRestore(request, session.job("restore", keys)) };
+  } catch (error) {
+    if (!isDryRun || request.isOverwrite || !hasCode(error, "restore/not-empty")) throw error;
+    const over = { ...request, isOverwrite: true };
+    const prepared = await prepareRestore(over, session.job("restore", keys)).catch(() => {
+      // What else stops it is told once this is out of the way.
+      throw error;
+    });
+    return { prepared, refusal: error };
+  }
+}
+
+function refusedPlan(
+  prepared: PreparedRestore,
+  refusal: BackupError,
+  words: RestoreWords,
+  session: Session,
+): Outcome {
+  session.clearProgress();
+  session.print("The restore would be refused. With --overwrite it would do this:");
+  session.print(describePlan(prepared, words, session));
+  session.complain(refusal);
+  return {
+    json: {
+      plan: planJson(prepared),
+      isRefused: true,
+      result: null,
+      error: errorJson(refusal, session.secrets),
+    },
+    codes: [refusal.code],
+  };
+}
 
 async function carryOut(
   prepared: PreparedRestore,

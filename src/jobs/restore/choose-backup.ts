@@ -42,7 +42,7 @@ export async function chooseBackup(
   const choice = request.position !== undefined
     ? await chooseForPosition(candidates, request.position, request, o)
     : request.at !== undefined
-    ? await chooseForMoment(candidates, request.at, o)
+    ? listedAt(candidates, request.at) ?? await chooseForMoment(candidates, request.at, o)
     : { backup: newest };
   warnOfNewer(found, good, choice.backup, request.at, o);
   return choice;
@@ -134,4 +134,15 @@ function noBackup(found: readonly FoundBackup[], { job, destinations }: RestoreR
   return new BackupError("storage/no-backup", `There is no backup of job "${job}" at ${places}`, {
     hint: suggestion(job, jobs),
   });
+}
+
+/**
+ * The backup that a list shows at this very time: it shows whole seconds, and the run took a moment
+ * to come to its data. Where backups build on others, a moment is one of the log instead.
+ */
+function listedAt(candidates: readonly FoundBackup[], at: Date): Choice | undefined {
+  if (candidates.some(({ ref }) => ref.parentId !== undefined)) return undefined;
+  const second = (time: Date) => Math.floor(time.getTime() / 1000) * 1000;
+  const backup = candidates.findLast(({ ref }) => second(momentOf(ref)) === at.getTime());
+  return backup === undefined ? undefined : { backup };
 }

@@ -1,0 +1,80 @@
+import assert from "node:assert/strict";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { fails, type Place, place, succeeds } from "./support/cli.ts";
+import { makeSqlite } from "./support/sqlite.ts";
+
+async function backedUp(name: string): Promise<Place> {
+  const at = place(name);
+  makeSqlite(join(at.folder, "shop.db"), 1);
+  await succeeds(at, ["backup", "--from", "sqlite:shop.db", "--to", "./backups"]);
+  return at;
+}
+
+const from = ["--from", "./backups"];
+
+describe("what is typed", () => {
+  test("may be a time as list prints it, which names that very backup", async () => {
+    const at = await backedUp("typed-time");
+    const { stdout } = await succeeds(at, ["list", ...from]);
+    const [, time, id] = /^(\d{4}-\S+ \S+Z) {2}(\w+)/m.exec(stdout)!;
+    const args = ["restore", ...from, "--to", "sqlite:back.db", "--dry-run"];
+    const plan = await succeeds(at, [...args, "--at", time!]);
+    assert.match(plan.stdout, new RegExp(`Restore backup ${id}`));
+    assert.match(plan.stdout, /back\.db: will be created/);
+  });
+
+  test("to look at a restore onto a full target gives the plan, and what would stop it", async () => {
+    const at = await backedUp("typed-dry");
+    const args = ["restore", ...from, "--to", "sqlite:shop.db"];
+    const dry = await fails(at, [...args, "--dry-run"], "restore/not-empty", 8);
+    assert.match(dry.stdout, /would be refused[^]*will be restored under a temporary name, then/);
+    assert.match(
+      dry.stderr,
+      /^error: ".*shop\.db" exists and is not empty \(restore\/not-empty\)/m,
+    );
+    const real = await fails(at, [...args, "--yes"], "restore/not-empty", 8);
+    assert.match(real.stderr, /exists and is not empty/);
+    const { json } = await fails(at, [...args, "--dry-run", "--json"], "restore/not-empty", 8);
+    const told = json() as { plan: { steps: unknown[] }; isRefused: boolean };
+    assert.deepEqual([told.plan.steps.length, told.isRefused], [1, true]);
+  });
+});
+
+describe("a config", () => {
+  test("of another ending is no TypeScript", async () => {
+    const at = place("typed-conf");
+    writeFileSync(join(at.folder, "backup.conf"), "[shop]\nurl = x\n");
+    const args = ["config", "check", "--config", "backup.conf"];
+    const { stderr } = await fails(at, args, "config/unknown-format", 3);
+    assert.match(stderr, /backup\.conf" is: a config is TypeScript or YAML[^]*\.yaml or \.yml/);
+  });
+
+  test("with a password that others can read is warned about, and runs", async () => {
+    const at = place("typed-plain");
+    const path = join(at.folder, "backup.config.yaml");
+    writeFileSync(
+      path,
+      `databases:
+  shop: { type: postgres, url: "postgres://app:hunter22canary@localhost/shop" }
+  blog: { type: mysql, host: localhost, user: app, password: "\${BLOG}", database: blog }
+destinations:
+  disk: { type: local, path: ./backups }
+  cloud: { type: s3, bucket: acme, accessKeyId: AK, secretAccessKey: hunter23canary }
+jobs: { shop: { database: shop, destinations: [disk] } }
+`,
+    );
+    chmodSync(path, 0o644);
+    const { stdout, stderr } = await succeeds(at, ["config", "show"]);
+    assert.match(
+      stderr,
+      /contains a password \(databases\.shop\.url, .*destinations\.cloud\.secretAccessKey\) and can be/,
+    );
+    assert.doesNotMatch(stderr, /blog/);
+    assert.doesNotMatch(stdout + stderr, /hunter2/);
+    assert.match(stderr, /chmod 600 /);
+    chmodSync(path, 0o600);
+    assert.doesNotMatch((await succeeds(at, ["config", "show"])).stderr, /contains a password/);
+  });
+});
