@@ -3,6 +3,7 @@ import { manifestName } from "../contracts/manifest.ts";
 import type { ObjectInfo, Storage } from "../contracts/storage.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import type { Abortable } from "../core/bytes.ts";
+import { createSweeper } from "../core/memory.ts";
 import { isArtifactFile } from "./own-files.ts";
 import { parseMarkName } from "./mark-names.ts";
 import { readManifest } from "./manifest.ts";
@@ -86,8 +87,10 @@ export async function scanCatalog(
   o: CatalogOptions,
 ): Promise<{ backups: BackupRef[]; strays: readonly string[] }> {
   const { folders, strays } = await readFolders(storage, { ...o, keepsObjects: false });
+  const sweep = createSweeper();
   const backups: BackupRef[] = [];
   for (const folder of folders) {
+    sweep();
     if (folder.manifestAt !== undefined) backups.push(await toRef(folder, storage, o));
   }
   return { backups: backups.sort(oldestFirst), strays };
@@ -163,7 +166,13 @@ async function readFolders(
     }
     const key = `${jobFolder}/${parts[1]}/`;
     const folder: Folder = folders.get(key) ??
-      { prefix: key, job: unescapeName(jobFolder), name, files: new Map(), objects: new Map() };
+      {
+        prefix: key,
+        job: unescapeName(jobFolder),
+        name,
+        files: new Map(),
+        objects: o.keepsObjects ? new Map() : noObjects,
+      };
     const file = rememberedOnce(parts.slice(2).join("/"), names);
     folder.files.set(file, object.bytes);
     if (o.keepsObjects) folder.objects.set(file, object);
@@ -172,6 +181,9 @@ async function readFolders(
   }
   return { folders: [...folders.values()], strays, scratch };
 }
+
+// Never added to: one for all where the objects are not kept.
+const noObjects = new Map<string, ObjectInfo>();
 
 /** Parts of a text hold on to all of it, and a key that is cut out of a page of a LIST to that page. */
 function detached(key: string): string {

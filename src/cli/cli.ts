@@ -28,6 +28,7 @@ import { verify } from "./commands/verify.ts";
 import { errorJson, errorText } from "./errors.ts";
 import { helpEnd } from "./help.ts";
 import { type Host, isColourful } from "./host.ts";
+import { jsonPieces } from "./json.ts";
 import { closeLog } from "./log.ts";
 import { openSession } from "./open-session.ts";
 import { usageError } from "./usage.ts";
@@ -243,7 +244,9 @@ export async function runCli(given: readonly string[], host: Host): Promise<numb
   } finally {
     await closeLog();
   }
-  if (isJson) host.stdout.write(`${secrets.redact(JSON.stringify(json, null, 2))}\n`);
+  if (isJson) {
+    for (const piece of jsonPieces(json)) host.stdout.write(secrets.redact(piece));
+  }
   const worst = worstCode(codes);
   return worst === undefined ? 0 : exitStatusOf(worst);
 }

@@ -12,17 +12,31 @@ export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
 ): string {
-  const cut = rows.map((row) => row.map((cell, index) => shorten(cell, columns[index]?.maxWidth)));
-  const titles = columns.map(({ title }) => title);
-  const widths = columns.map((_, index) =>
-    Math.max(...[titles, ...cut].map((row) => widthOf(row[index] ?? "")))
-  );
-  return [titles, ...cut].map((row) =>
-    row.map((cell, index) => {
+  return [...tableLines(columns, rows)].join("\n");
+}
+
+/** The lines of {@link formatTable} one after the other: of a long table none is kept. */
+export function* tableLines(
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): Generator<string> {
+  const cellOf = (row: readonly string[], index: number) =>
+    shorten(row[index] ?? "", columns[index]?.maxWidth);
+  const widths = columns.map(({ title }) => widthOf(title));
+  for (const row of rows) {
+    for (const index of widths.keys()) {
+      widths[index] = Math.max(widths[index]!, widthOf(cellOf(row, index)));
+    }
+  }
+  yield lineOf(columns.map(({ title }) => title));
+  for (const row of rows) yield lineOf(columns.map((_, index) => cellOf(row, index)));
+
+  function lineOf(cells: readonly string[]): string {
+    return cells.map((cell, index) => {
       const space = " ".repeat(Math.max(0, widths[index]! - widthOf(cell)));
       return columns[index]?.isRight === true ? space + cell : cell + space;
-    }).join("  ").trimEnd()
-  ).join("\n");
+    }).join("  ").trimEnd();
+  }
 }
 
 /** Cuts a text to a number of characters, the last of which is then `…`. */

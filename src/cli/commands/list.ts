@@ -7,6 +7,7 @@ import { listBackups, listJobs } from "../../jobs/list/list.ts";
 import type { ListedBackup, ListedCopy } from "../../jobs/list/types.ts";
 import type { Config } from "../../config/model.ts";
 import { BackupError } from "../../core/errors.ts";
+import { createSweeper } from "../../core/memory.ts";
 import { briefPatience } from "../../core/retry.ts";
 import { formatBytes, formatDuration, suggestion } from "../../core/text.ts";
 import { standingOf } from "../../catalog/standing.ts";
@@ -15,7 +16,7 @@ import { backupJson } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, optionalArgument } from "../command.ts";
 import { errorJson } from "../errors.ts";
 import type { Session } from "../session.ts";
-import { type Column, formatTable } from "../table.ts";
+import { type Column, formatTable, tableLines } from "../table.ts";
 import { formatTime } from "../times.ts";
 
 /** `list [JOB]`. */
@@ -59,33 +60,48 @@ export const list = defineCommand({
       const own = config?.jobs.get(name)?.destinations.map((one) => one.name);
       return own?.filter((one) => places.includes(one)) ?? places;
     };
-    session.print(
-      backups.length === 0 ? "No backups." : backupTable(backups, expected, ahead, session),
-    );
+    if (backups.length === 0) session.print("No backups.");
+    else if (!json) printLines(backupTable(backups, expected, ahead, session), session);
     for (const { id, error } of backups) {
       if (error !== undefined) {
         session.print(`${id} is unreadable: ${error.message} (${error.code})`);
       }
     }
     if (ahead.length > 0) session.warn(aheadWarning(ahead, session.host.now()));
+    /** One by one, as they are written: of ten thousand, the objects take 50 MB. */
+    function* entries(): Generator<Record<string, unknown>> {
+      const sweep = createSweeper();
+      for (const one of backups) {
+        sweep();
+        yield { ...backupJson(one, session), isDatedAhead: ahead.includes(one.id) };
+      }
+      for (const { name, error } of unreached) {
+        yield { id: null, destinations: [name], error: errorJson(error, session.secrets) };
+      }
+    }
     const errors = unreached.map(unreachedError);
     for (const error of errors) session.complain(error);
     return {
-      json: !json ? undefined : [
-        ...backups.map((one) => ({
-          ...backupJson(one, session),
-          isDatedAhead: ahead.includes(one.id),
-        })),
-        ...unreached.map(({ name, error }) => ({
-          id: null,
-          destinations: [name],
-          error: errorJson(error, session.secrets),
-        })),
-      ],
+      json: json ? entries() : undefined,
       codes: errors.map(({ code }) => code),
     };
   },
 });
+
+// A write for each line of ten thousand takes longer than all else.
+const linesAtOnce = 200;
+
+function printLines(lines: Iterable<string>, session: Session): void {
+  let some: string[] = [];
+  const sweep = createSweeper();
+  for (const line of lines) {
+    if (some.push(line) < linesAtOnce) continue;
+    session.print(some.join("\n"));
+    sweep(some.length);
+    some = [];
+  }
+  if (some.length > 0) session.print(some.join("\n"));
+}
 
 function unreachedError({ name, error: { code, message, hint } }: FailedDestination): BackupError {
   return new BackupError(code, `Backups that only "${name}" has are not listed: ${message}`, {
@@ -121,13 +137,15 @@ function backupTable(
   expected: (job: string) => readonly string[],
   ahead: readonly string[],
   session: Session,
-): string {
+): Iterable<string> {
   const now = session.host.now().getTime();
+  const sweep = createSweeper();
   const sources = new Map<string, Set<string>>();
   for (const { job, sourceTag } of backups) {
     sources.set(job, (sources.get(job) ?? new Set()).add(sourceTag));
   }
   const rows = backups.map((backup) => {
+    sweep();
     const isMissing = expected(backup.job).some((name) => !backup.destinations.includes(name));
     return row(backup, now, [
       ...isMissing ? [`only at ${backup.destinations.join(", ")}`] : [],
@@ -139,7 +157,7 @@ function backupTable(
     ]);
   });
   const { isTerminal, columns: width } = session.host.stdout;
-  return fitted(rows, isTerminal ? width : undefined);
+  return isTerminal ? [fitted(rows, width)] : tableLines(columns, rows);
 }
 
 /**

@@ -4,6 +4,7 @@ import type { BackupRef } from "../../contracts/strategy.ts";
 import { sealOf } from "../../catalog/seal.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { toBackupError } from "../../core/errors.ts";
+import { createSweeper } from "../../core/memory.ts";
 import { mapSome } from "../../core/map-some.ts";
 import { withoutAhead } from "../shared/clock.ts";
 import {
@@ -114,12 +115,15 @@ async function withManifests(
   o: JobContext & { job?: string; isBrief?: boolean },
 ): Promise<ListedBackup[]> {
   const cache = await openManifestCache(o);
+  const sweep = createSweeper();
   try {
     const backups = await mapSome(
       found,
       manifestsAtOnce,
-      async (backup) =>
-        o.isBrief === true && isTold(backup) ? told(backup) : listed(backup, cache, o),
+      async (backup) => {
+        sweep();
+        return o.isBrief === true && isTold(backup) ? told(backup) : await listed(backup, cache, o);
+      },
     );
     for (const { storage } of o.job === undefined ? open : []) {
       const here = found.filter(({ copies }) =>

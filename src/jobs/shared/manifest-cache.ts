@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import {
   type ManifestFile,
   parseManifest,
@@ -49,10 +49,7 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   }
 
   function remembered(location: string, ref: BackupRef, sha256: string): ManifestFile | undefined {
-    const row = attempt((db) =>
-      db.prepare("SELECT text FROM sealed WHERE location = ? AND prefix = ? AND sha256 = ?")
-        .get(location, ref.prefix, sha256)
-    );
+    const row = attempt((db) => statementsOf(db).find.get(location, ref.prefix, sha256));
     if (row === undefined) return undefined;
     try {
       const bytes = new TextEncoder().encode(String(row["text"]));
@@ -65,6 +62,23 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
     }
   }
 
+  const fresh: [location: string, prefix: string, sha256: string, text: string][] = [];
+
+  function keep(): void {
+    const rows = fresh.splice(0);
+    if (rows.length === 0) return;
+    attempt((db) => {
+      db.exec("BEGIN");
+      try {
+        for (const row of rows) statementsOf(db).keep.run(...row);
+        db.exec("COMMIT");
+      } catch (error) {
+        if (db.isTransaction) db.exec("ROLLBACK");
+        throw error;
+      }
+    });
+  }
+
   return {
     async read(storage, ref, context) {
       const { location } = storage;
@@ -74,14 +88,12 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
       const file = await readManifestFile(storage, ref, context);
       // Only what a seal proves, and tells apart from what somebody put in its place, is kept.
       if (sha256 === undefined) return file;
-      attempt((db) =>
-        db.prepare(
-          "INSERT OR REPLACE INTO sealed (location, prefix, sha256, text) VALUES (?, ?, ?, ?)",
-        ).run(location, ref.prefix, sha256, new TextDecoder().decode(file.bytes))
-      );
+      fresh.push([location, ref.prefix, sha256, new TextDecoder().decode(file.bytes)]);
+      if (fresh.length >= keptAtOnce) keep();
       return file;
     },
     keepOnly(location, prefixes) {
+      keep();
       attempt((db) => {
         const rows = db.prepare("SELECT prefix FROM sealed WHERE location = ?").all(location);
         const gone = rows.map((row) => String(row["prefix"])).filter((one) => !prefixes.has(one));
@@ -89,8 +101,37 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
         for (const prefix of gone) remove.run(location, prefix);
       });
     },
-    close: () => database?.close(),
+    close() {
+      keep();
+      database?.close();
+    },
   };
+}
+
+// A transaction for each takes as long as reading it from the store.
+const keptAtOnce = 100;
+
+/** The statements of each manifest, prepared once for each opening of the database. */
+const prepared = new WeakMap<DatabaseSync, Statements>();
+
+interface Statements {
+  readonly find: StatementSync;
+  readonly keep: StatementSync;
+}
+
+function statementsOf(database: DatabaseSync): Statements {
+  const known = prepared.get(database);
+  if (known !== undefined) return known;
+  const statements = {
+    find: database.prepare(
+      "SELECT text FROM sealed WHERE location = ? AND prefix = ? AND sha256 = ?",
+    ),
+    keep: database.prepare(
+      "INSERT OR REPLACE INTO sealed (location, prefix, sha256, text) VALUES (?, ?, ?, ?)",
+    ),
+  };
+  prepared.set(database, statements);
+  return statements;
 }
 
 const pragmas = `

@@ -75,9 +75,8 @@ export async function checkChildren(
   { found }: Everything,
   o: JobContext,
 ): Promise<void> {
-  const isChild = ({ ref: { parentId, job, sourceTag } }: FoundBackup) =>
-    parentId === ref.id && job === ref.job && sourceTag === ref.sourceTag;
-  const copies = found.filter(isChild).flatMap((one) => one.copies);
+  const copies = (indexOf(found).byParent.get(nameOf(ref, ref.id)) ?? [])
+    .flatMap((one) => one.copies);
   for (const child of copies.filter((copy) => copy.destination === destination)) {
     const said = await parentDigest(child, o);
     if (said === undefined || said === sha256) continue;
@@ -106,11 +105,51 @@ function ancestorsOf(
   isWhole: boolean,
 ): FoundBackup[] {
   try {
-    const refs = chainOf(found.map((one) => one.ref), ref).slice(0, -1);
-    return refs.map(({ prefix }) => found.find((one) => one.ref.prefix === prefix)!);
+    const { byName } = indexOf(found);
+    const line = new Map<BackupRef, FoundBackup>();
+    for (let child = ref; child.parentId !== undefined;) {
+      const parent = byName.get(nameOf(child, child.parentId));
+      if (parent === undefined || line.has(parent.ref)) break;
+      line.set(parent.ref, parent);
+      child = parent.ref;
+    }
+    const chain = chainOf([...line.keys(), ref], ref).slice(0, -1);
+    return chain.map((one) => line.get(one)!);
   } catch (error) {
     throw !isWhole && hasCode(error, "verification/broken-chain") ? untold(ref.id) : error;
   }
+}
+
+/** What was found by name and by parent, made once: there may be ten thousand, in one chain. */
+interface Index {
+  readonly byName: ReadonlyMap<string, FoundBackup>;
+  readonly byParent: ReadonlyMap<string, readonly FoundBackup[]>;
+}
+
+const indexes = new WeakMap<readonly FoundBackup[], Index>();
+
+function indexOf(found: readonly FoundBackup[]): Index {
+  const known = indexes.get(found);
+  if (known !== undefined) return known;
+  const byName = new Map<string, FoundBackup>();
+  const byParent = new Map<string, FoundBackup[]>();
+  for (const one of found) {
+    const name = nameOf(one.ref, one.ref.id);
+    if (!byName.has(name)) byName.set(name, one);
+    if (one.ref.parentId === undefined) continue;
+    const parent = nameOf(one.ref, one.ref.parentId);
+    const children = byParent.get(parent) ?? [];
+    children.push(one);
+    byParent.set(parent, children);
+  }
+  const index = { byName, byParent };
+  indexes.set(found, index);
+  return index;
+}
+
+/** A backup builds on one of its own job and source. */
+function nameOf({ job, sourceTag }: BackupRef, id: string): string {
+  return JSON.stringify([job, sourceTag, id]);
 }
 
 async function manifestAt(

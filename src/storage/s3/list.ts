@@ -7,9 +7,6 @@ import { handOverAt, readDirectly, sendAt } from "./direct.ts";
 import { isNotImplemented, nameOf } from "./errors.ts";
 import { readPage } from "./page.ts";
 
-// A collection takes about 10 ms, and five pages a tenth of a second.
-const sweepEvery = 5_000;
-
 /** Every object under a prefix, page by page. */
 export async function* listObjects(
   access: Access,
@@ -19,7 +16,7 @@ export async function* listObjects(
   const { ListObjectsV2Command } = access.sdk;
   const Prefix = access.keys.toPrefix(prefix);
   let ContinuationToken: string | undefined;
-  const sweep = createSweeper(sweepEvery);
+  const sweep = createSweeper();
   do {
     const page = await call(
       access,
