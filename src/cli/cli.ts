@@ -25,6 +25,7 @@ import { restore } from "./commands/restore.ts";
 import { run } from "./commands/run.ts";
 import { show } from "./commands/show.ts";
 import { verify } from "./commands/verify.ts";
+import { learnNames } from "./completion.ts";
 import { errorJson, errorText } from "./errors.ts";
 import { helpEnd } from "./help.ts";
 import { type Host, isColourful } from "./host.ts";
@@ -203,6 +204,7 @@ export async function runCli(given: readonly string[], host: Host): Promise<numb
     if (help.type === "text") host.stderr.write(help.text);
     return exitStatusOf("usage/missing-command");
   }
+  if (argv[0] === "completions" && argv.length > 2) await learnNames(argv.slice(2), host);
   const { parsed, given: byVariables } = parseWithVariables(argv, host);
   if (parsed.type === "text") {
     host.stdout.write(parsed.text);

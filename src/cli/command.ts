@@ -7,6 +7,7 @@ import type { NonEmptyString } from "@optique/core/nonempty";
 import type { OptionName, Usage, UsageTerm } from "@optique/core/usage";
 import { choice, integer, string, type ValueParser } from "@optique/core/valueparser";
 import type { ErrorCode } from "../core/errors.ts";
+import { offersFor } from "./completion.ts";
 import type { CommonFlags } from "./flags.ts";
 import type { Session } from "./session.ts";
 
@@ -104,14 +105,7 @@ function text(metavar: NonEmptyString): ValueParser<"sync", string> {
     pattern: /[^]/,
     errors: { patternMismatch: plain("Expected a text that is not empty") },
   });
-  if (metavar !== "PATH" && metavar !== "DEST") return parser;
-  return {
-    ...parser,
-    // The shell completes names of files.
-    *suggest(pattern: string) {
-      yield { kind: "file", type: "any", pattern };
-    },
-  };
+  return { ...parser, suggest: (pattern) => offersFor(metavar, pattern) };
 }
 
 /** An option with a text. */

@@ -55,6 +55,24 @@ export default defineConfig({
 });
 `;
 
+/** The `tsconfig.json` beside it, with which editors and tsc check it and the files it imports. */
+export const tsconfigTemplate = `{
+  // For editors and tsc, so that import "./x.ts" checks; dbbackup itself does not read it.
+  "compilerOptions": {
+    "target": "esnext",
+    "module": "esnext",
+    "moduleResolution": "bundler",
+    "moduleDetection": "force",
+    "allowImportingTsExtensions": true,
+    "noEmit": true,
+    "strict": true,
+    "skipLibCheck": true,
+    "types": []
+  },
+  "include": ["*.ts", "plugins/**/*.ts"]
+}
+`;
+
 /** The same in YAML. */
 export const yamlTemplate = `# yaml-language-server: $schema=./backup.config.schema.json
 # Checked by \`dbbackup config check\`; every connection by \`dbbackup config check --connect\`.

@@ -49,6 +49,21 @@ describe("completions", () => {
     assert.deepEqual(await bashOffers(at, "backup", "--compression", "z"), ["zstd"]);
     assert.deepEqual(await bashOffers(at, "list", "--config", "conf"), ["config.yaml"]);
     assert.deepEqual(await bashOffers(at, "list", "--from", "back"), ["backups/"]);
+    writeFileSync(
+      join(at.folder, "backup.config.yaml"),
+      `databases: { shop: { type: sqlite, path: shop.db } }
+destinations: { disk: { type: local, path: ./backups } }
+jobs: { shop-daily: { database: shop, destinations: [disk] } }
+`,
+      { mode: 0o600 },
+    );
+    for (const command of ["backup", "restore", "list", "verify", "copy", "prune"]) {
+      assert.deepEqual(await bashOffers(at, command, "shop"), ["shop-daily"], command);
+    }
+    assert.deepEqual(await bashOffers(at, "copy", "--to", "d"), ["disk"]);
+    assert.deepEqual(await bashOffers(at, "restore", "--to", "sh"), ["shop"]);
+    assert.deepEqual(await bashOffers(at, "backup", "--to", "b"), ["backups/"], "no files");
+    assert.deepEqual(await bashOffers(at, "show", "k3v"), [], "no store is asked for ids");
     for (const command of ["backup", "list", "verify", "doctor"]) {
       assert.ok((await bashOffers(at, "")).includes(command), command);
     }

@@ -57,6 +57,16 @@ describe("a config", () => {
     }
   });
 
+  test("init writes a tsconfig for files beside the config, and leaves one that is there", async () => {
+    const at = place("init-tsconfig");
+    await succeeds(at, ["config", "init"]);
+    const path = join(at.folder, "tsconfig.json");
+    assert.match(readFileSync(path, "utf8"), /"allowImportingTsExtensions": true/);
+    writeFileSync(path, "{}");
+    await succeeds(at, ["config", "init", "--force"]);
+    assert.equal(readFileSync(path, "utf8"), "{}");
+  });
+
   test("types and schema are printed as config init writes them", async () => {
     const at = place("printed");
     await succeeds(at, ["config", "init"]);

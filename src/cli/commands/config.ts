@@ -8,7 +8,7 @@ import { type Config, defaultStallTimeoutMs } from "../../config/model.ts";
 import { formatPath } from "../../config/problems.ts";
 import { referencesIn } from "../../config/references.ts";
 import { showConfig } from "../../config/show.ts";
-import { typescriptTemplate, yamlTemplate } from "../../config/template.ts";
+import { tsconfigTemplate, typescriptTemplate, yamlTemplate } from "../../config/template.ts";
 import { openWithLimits } from "../../connectors/limits.ts";
 import { BackupError, type ErrorCode, systemCode, toBackupError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
@@ -25,14 +25,15 @@ import type { Session } from "../session.ts";
 export const configInit = defineCommand({
   path: ["config", "init"],
   brief: "Write a commented config to start from.",
-  description: "Writes backup.config.ts and dbbackup.d.ts, the type file that editors need, into " +
-    "the working directory; with --yaml backup.config.yaml and its JSON Schema.",
+  description:
+    "Writes backup.config.ts, and dbbackup.d.ts and tsconfig.json, which editors need, " +
+    "into the working directory; with --yaml backup.config.yaml and its JSON Schema.",
   examples: ["dbbackup config init", "dbbackup config init --yaml --dir /etc/dbbackup"],
   parser: merge(
     object({
       yaml: toggle("--yaml", "Write YAML instead of TypeScript."),
       force: toggle("--force", "Overwrite files that are there."),
-      dir: textOption("--dir", "PATH", "The folder to write to. Default: the working directory."),
+      dir: textOption("--dir", "DIR", "The folder to write to. Default: the working directory."),
     }),
     commonFlags,
   ),
@@ -40,7 +41,14 @@ export const configInit = defineCommand({
     const folder = dir === undefined ? host.cwd : resolve(host.cwd, dir);
     const files = yaml
       ? [["backup.config.yaml", yamlTemplate], ["backup.config.schema.json", builtInSchema()]]
-      : [["backup.config.ts", typescriptTemplate], ["dbbackup.d.ts", declarationFile]];
+      : [
+        ["backup.config.ts", typescriptTemplate],
+        ["dbbackup.d.ts", declarationFile],
+        // One that is there is of the project around, and its owner's.
+        ...await isThere(join(folder, "tsconfig.json"))
+          ? []
+          : [["tsconfig.json", tsconfigTemplate]],
+      ];
     if (!force) await assertNoConfig(folder, files.map(([name]) => name!));
     for (const [name, content] of files) await write(join(folder, name!), content!, force);
     const written = files.map(([name]) => join(folder, name!));
@@ -154,11 +162,15 @@ function schemaText(
   return `${JSON.stringify(configJsonSchema({ connectors, storages }), null, 2)}\n`;
 }
 
+async function isThere(path: string): Promise<boolean> {
+  return await access(path).then(() => true, () => false);
+}
+
 /** Two configs in one folder would be ambiguous, so any other one counts, too. */
 async function assertNoConfig(folder: string, names: readonly string[]): Promise<void> {
   for (const name of new Set([...configNames, ...names])) {
     const path = join(folder, name);
-    if (!await access(path).then(() => true, () => false)) continue;
+    if (!await isThere(path)) continue;
     throw new BackupError("config/exists", `There is already "${path}"`, {
       hint: "Give --force to overwrite what would be written, or --dir for another folder.",
     });
