@@ -33,6 +33,7 @@ export type {
   RetentionInput,
   RetentionRulesInput,
   StrategyInput,
+  UploadLimitInput,
 } from "./config/declare.ts";
 
 /** A PostgreSQL server, or some of its databases. */

@@ -24,8 +24,14 @@ import {
   type JobRetention,
   type LogSettings,
 } from "./model.ts";
-import { type ConfigPath, type Problem, problemsOf, unknownName } from "./problems.ts";
-import { besideConfig, withFilesIn } from "./references.ts";
+import {
+  type ConfigPath,
+  describeFound,
+  type Problem,
+  problemsOf,
+  unknownName,
+} from "./problems.ts";
+import { besideConfig, isPlainObject, withFilesIn } from "./references.ts";
 import {
   configSchema,
   type ParsedConfig,
@@ -33,7 +39,7 @@ import {
   type ParsedRetentionPolicy,
 } from "./schema.ts";
 import { strategies } from "../registry.ts";
-import { parseDuration, parseSize } from "./units.ts";
+import { parseDuration, parseRate, parseSize } from "./units.ts";
 
 /** What a config is built on. */
 export interface BuildOptions {
@@ -86,7 +92,13 @@ function assemble(parsed: ParsedConfig, o: BuildOptions, problems: Problem[]): C
   const destinations = new Map<string, DestinationDefinition>();
   for (const [name, declaration] of Object.entries(parsed.destinations)) {
     const options = checkOptions(declaration, ["destinations", name], o.base, problems);
-    destinations.set(name, { name, kind: declaration.kind, options: options.options });
+    const limit = uploadLimitOf(declaration.options, ["destinations", name], problems);
+    destinations.set(name, {
+      name,
+      kind: declaration.kind,
+      options: options.options,
+      ...limit === undefined ? {} : { uploadBytesPerSecond: limit },
+    });
   }
   const jobs = new Map<string, JobDefinition>();
   for (const [name, written] of Object.entries(parsed.jobs)) {
@@ -116,10 +128,13 @@ function checkOptions(
   problems: Problem[],
 ): { options: unknown; written: unknown } {
   const { options: schema, paths } = declaration.kind;
-  const result = schema.safeParse(declaration.options);
+  const own = declaration.declares === "destination"
+    ? withoutUploadLimit(declaration.options)
+    : declaration.options;
+  const result = schema.safeParse(own);
   if (!result.success) {
-    problems.push(...problemsOf(result.error, schema, declaration.options, path, true));
-    return { options: declaration.options, written: declaration.options };
+    problems.push(...problemsOf(result.error, schema, own, path, true));
+    return { options: own, written: own };
   }
   const written = withFilesIn(base, result.data);
   const options = (paths ?? []).reduce<unknown>(
@@ -127,6 +142,31 @@ function checkOptions(
     written,
   );
   return { options, written };
+}
+
+/** The options that the kind itself knows. */
+function withoutUploadLimit(options: unknown): unknown {
+  if (!isPlainObject(options)) return options;
+  const { uploadLimit: _, ...own } = options;
+  return own;
+}
+
+function uploadLimitOf(
+  options: unknown,
+  path: ConfigPath,
+  problems: Problem[],
+): number | undefined {
+  const limit = isPlainObject(options) ? options["uploadLimit"] : undefined;
+  if (limit === undefined) return undefined;
+  const bytes = typeof limit === "string" ? parseRate(limit) : undefined;
+  if (bytes === undefined) {
+    problems.push({
+      path: [...path, "uploadLimit"],
+      found: typeof limit === "string" ? `"${limit}"` : describeFound(limit, false),
+      expected: 'a rate such as "512KiB/s" or "20MiB/s"',
+    });
+  }
+  return bytes;
 }
 
 /** Resolves the path at `keys`; a reference in its place is left to say an absolute path itself. */

@@ -86,8 +86,13 @@ const configuration = `
     /** Milliseconds without any answer after which the file's disk is given up; default 120,000. */
     answerTimeoutMs?: number | undefined;
   }): DatabaseDeclaration;
+  /** What destinations of every kind have. */
+  export interface UploadLimitInput {
+    /** The most that uploads to it send in a second: "20MiB/s". Default no limit. */
+    readonly uploadLimit?: string | undefined;
+  }
   /** A folder of this machine. */
-  export function local(options: { path: Text }): DestinationDeclaration;
+  export function local(options: { path: Text } & UploadLimitInput): DestinationDeclaration;
   /** A bucket of Amazon S3 or of what speaks its language, by the names that the AWS SDK has. */
   export function s3(options: {
     bucket: Text;
@@ -121,7 +126,7 @@ const configuration = `
     partSize?: number | undefined;
     /** Locks every object for this long; the bucket must have object lock. */
     retention?: { mode: "governance" | "compliance"; days: number } | undefined;
-  }): DestinationDeclaration;
+  } & UploadLimitInput): DestinationDeclaration;
   /** A Google Cloud Storage bucket, by the names that Google's own client has. */
   export function gcs(options: {
     bucket: Text;
@@ -139,7 +144,7 @@ const configuration = `
     retention?: { mode: "Locked" | "Unlocked"; days: number } | undefined;
     /** Longest milliseconds of one request; default 60,000 and its bytes at 50 kB/s. */
     timeout?: number | undefined;
-  }): DestinationDeclaration;
+  } & UploadLimitInput): DestinationDeclaration;
   /** An Azure Blob Storage container, by the names that Azure's own client has. */
   export function azure(options: {
     container: Text;
@@ -160,7 +165,7 @@ const configuration = `
     retention?: { mode: "Locked" | "Unlocked"; days: number } | undefined;
     /** Longest milliseconds of one request; default 60,000 and its bytes at 50 kB/s. */
     timeout?: number | undefined;
-  }): DestinationDeclaration;
+  } & UploadLimitInput): DestinationDeclaration;
 
   export type CompressionInput =
     | "gzip"
@@ -289,7 +294,7 @@ const configuration = `
   /** Makes the factory of a kind of database that lies beside the config. */
   export function defineConnector<O>(kind: ConnectorKind<O>): (options: O) => DatabaseDeclaration;
   /** Makes the factory of a kind of destination that lies beside the config. */
-  export function defineStorage<O>(kind: StorageKind<O>): (options: O) => DestinationDeclaration;
+  export function defineStorage<O>(kind: StorageKind<O>): (options: O & UploadLimitInput) => DestinationDeclaration;
 `;
 
 /**

@@ -177,7 +177,15 @@ export function defineConnector<O>(kind: ConnectorKind<O>): (options: O) => Data
   return (options) => new DatabaseDeclaration(kind, options);
 }
 
+/** What destinations of every kind have. */
+export interface UploadLimitInput {
+  /** The most that uploads to it send in a second: `"20MiB/s"`. Default no limit. */
+  readonly uploadLimit?: string | undefined;
+}
+
 /** Makes the factory of a kind of destination, to be used in a config like the built-in ones. */
-export function defineStorage<O>(kind: StorageKind<O>): (options: O) => DestinationDeclaration {
+export function defineStorage<O>(
+  kind: StorageKind<O>,
+): (options: O & UploadLimitInput) => DestinationDeclaration {
   return (options) => new DestinationDeclaration(kind, options);
 }

@@ -22,7 +22,12 @@ export function configJsonSchema(kinds: {
     properties: {
       ...properties,
       databases: sectionOf(kinds.connectors, "The databases, by names of your own."),
-      destinations: sectionOf(kinds.storages, "The destinations, by names of your own."),
+      destinations: sectionOf(kinds.storages, "The destinations, by names of your own.", {
+        uploadLimit: {
+          type: "string",
+          description: "The most that uploads send in a second: 20MiB/s. Default no limit.",
+        },
+      }),
     },
   };
 }
@@ -30,6 +35,7 @@ export function configJsonSchema(kinds: {
 function sectionOf(
   kinds: readonly { readonly kind: string; readonly options: z.ZodType }[],
   description: string,
+  ofAll: JsonSchema = {},
 ): JsonSchema {
   return {
     type: "object",
@@ -41,15 +47,18 @@ function sectionOf(
       // One kind's own keys each, so that an editor offers those of the type that stands there.
       allOf: kinds.map(({ kind, options }) => ({
         if: { properties: { type: { const: kind } }, required: ["type"] },
-        then: withType(kind, toSchema(options)),
+        then: withType(kind, toSchema(options), ofAll),
       })),
     },
   };
 }
 
-function withType(kind: string, schema: JsonSchema): JsonSchema {
+function withType(kind: string, schema: JsonSchema, ofAll: JsonSchema): JsonSchema {
   const { $schema: _, ...rest } = schema;
-  return { ...rest, properties: { type: { const: kind }, ...asObject(rest["properties"]) } };
+  return {
+    ...rest,
+    properties: { type: { const: kind }, ...asObject(rest["properties"]), ...ofAll },
+  };
 }
 
 function toSchema(schema: z.ZodType): JsonSchema {

@@ -22,6 +22,8 @@ export interface DestinationDefinition {
   readonly argument?: string;
   readonly kind: StorageKind;
   readonly options: unknown;
+  /** The most that uploads to it may send in a second, in bytes; absent for no limit. */
+  readonly uploadBytesPerSecond?: number;
 }
 
 /** How artifacts are compressed. */

@@ -18,9 +18,15 @@ export function showConfig(config: Config): Record<string, unknown> {
       ]),
     ),
     destinations: Object.fromEntries(
-      [...config.destinations.values()].map(({ name, kind, options }) => [
+      [...config.destinations.values()].map(({ name, kind, options, uploadBytesPerSecond }) => [
         name,
-        { type: kind.kind, ...asRecord(shown(options, "")) },
+        {
+          type: kind.kind,
+          ...asRecord(shown(options, "")),
+          ...uploadBytesPerSecond === undefined
+            ? {}
+            : { uploadLimit: `${size(uploadBytesPerSecond)}/s` },
+        },
       ]),
     ),
     jobs: Object.fromEntries(

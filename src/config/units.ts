@@ -44,6 +44,11 @@ export function parseDuration(text: string): number | undefined {
   return sumMs > 0 && Number.isFinite(sumMs) ? Math.round(sumMs) : undefined;
 }
 
+/** Bytes in a second of a rate such as `20MiB/s` or `20MiB`; undefined for what is none. */
+export function parseRate(text: string): number | undefined {
+  return parseSize(text.replace(/ ?\/ ?s$/, ""));
+}
+
 /** Bytes of a size such as `100GiB`; undefined for what is none, and for zero. */
 export function parseSize(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?(\w*)$/.exec(text);

@@ -22,6 +22,7 @@ import { adHocDestinations, givenDatabase } from "../given.ts";
 import { type EncryptionFlags, encryptionFlags, givenEncryption } from "../encryption.ts";
 import { previewJobs } from "../preview-jobs.ts";
 import { runJobs } from "../run-jobs.ts";
+import { uploadLimitOption, withGivenLimit } from "../upload-limit.ts";
 import type { Session } from "../session.ts";
 
 const flags = object({
@@ -80,6 +81,7 @@ const flags = object({
     }),
   ),
   dryRun: toggle("--dry-run", "Only say what would be taken, and why."),
+  uploadLimit: uploadLimitOption(),
   volumeSize: textOption("--volume-size", "SIZE", 'Where files are cut. Default "100GiB".'),
 });
 
@@ -120,7 +122,10 @@ export const backup = defineCommand({
     const config = await session.namedConfig();
     const given = await givenDatabase(values.from, values.passwordFile, config, session);
     const database = values.source === undefined ? given : databaseWithSource(given, values.source);
-    const destinations = await adHocDestinations(values.to, session);
+    const destinations = withGivenLimit(
+      await adHocDestinations(values.to, session),
+      values.uploadLimit,
+    );
     const encryption = await givenEncryption(values, session);
     const job = adHocJob(database, destinations, { ...adHocFlags(values), encryption });
     return await carryOut([job]);
@@ -204,7 +209,7 @@ function withFlags(
   const { kind } = job.database;
   for (const name of values.accept) assertOmission(name, kind);
   const changed = adHocFlags(values);
-  const destinations = to ?? job.destinations;
+  const destinations = withGivenLimit(to ?? job.destinations, values.uploadLimit);
   const accept = [...new Set([...job.accept, ...values.accept])];
   const isCompressed = values.compression !== undefined || values.level !== undefined;
   // What only some kinds of database have is checked as that of an ad-hoc job is.
@@ -252,6 +257,7 @@ function adHocFlags(values: {
   readonly stallTimeout: string | undefined;
   readonly retryTimeout: string | undefined;
   readonly volumeSize: string | undefined;
+  readonly uploadLimit: string | undefined;
 }) {
   const codec = values.compression ?? "gzip";
   const list = (given: readonly string[]) => given.length === 0 ? undefined : given;

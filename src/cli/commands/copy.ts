@@ -16,6 +16,7 @@ import {
 } from "../command.ts";
 import { errorJson } from "../errors.ts";
 import { adHocDestinations, isBareWord } from "../given.ts";
+import { uploadLimitOption, withGivenLimit } from "../upload-limit.ts";
 import type { Session } from "../session.ts";
 
 /** `copy [JOB|ID…] --from A --to B`. */
@@ -41,16 +42,18 @@ export const copy = defineCommand({
         "Where to read, in this order; several times for several.",
       ),
       to: textOption("--to", "DEST", "What is brought up to date."),
+      uploadLimit: uploadLimitOption(),
     }),
     commonFlags,
   ),
-  async run({ what, from, to: toText }, session) {
+  async run({ what, from, to: toText, uploadLimit }, session) {
     if (toText === undefined) {
       throw new BackupError("usage/missing-destination", "copy needs a --to", {
         hint: "Name the destination to bring up to date: --to offsite.",
       });
     }
-    const to = await destination(toText, session);
+    const [to] = withGivenLimit([await destination(toText, session)], uploadLimit);
+    if (to === undefined) throw new TypeError("no destination");
     const named: DestinationDefinition[] = [];
     for (const text of from) named.push(await destination(text, session));
     const others = await othersOf([to, ...named], session);

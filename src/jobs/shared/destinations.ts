@@ -3,6 +3,7 @@ import { defaultStallTimeoutMs, type DestinationDefinition } from "../../config/
 import { BackupError, toBackupError } from "../../core/errors.ts";
 import { timed } from "../../core/retry.ts";
 import { withStallLimit } from "../../storage/stall-limit.ts";
+import { withUploadLimit } from "../../storage/upload-limit.ts";
 import { forPlugin, type JobContext } from "./context.ts";
 
 // Somebody sits before the terminal; a mount that hangs does so for ever.
@@ -79,7 +80,7 @@ export async function openDestinations(
  * @throws BackupError `storage/stalled`, and those of the kind's `open`
  */
 export async function openDestination(
-  { name, kind, options }: DestinationDefinition,
+  { name, kind, options, uploadBytesPerSecond }: DestinationDefinition,
   o: Pick<OpenOptions, "signal" | "runtime" | "patience" | "stallMs">,
 ): Promise<Storage> {
   const limitMs = o.stallMs ??
@@ -90,7 +91,10 @@ export async function openDestination(
       hint: "Look at the network and the store.",
     });
   try {
-    return withStallLimit(await timed(() => opening, limitMs, o.signal, late), limitMs);
+    const storage = withStallLimit(await timed(() => opening, limitMs, o.signal, late), limitMs);
+    return uploadBytesPerSecond === undefined
+      ? storage
+      : withUploadLimit(storage, uploadBytesPerSecond);
   } catch (error) {
     // One that opens after all has nobody to close it.
     opening.then((storage) => storage.close()).catch(() => {});
