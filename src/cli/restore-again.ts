@@ -1,4 +1,4 @@
-import { urlWithoutSecrets } from "../contracts/connection.ts";
+import { urlWithoutSecrets } from "../core/url.ts";
 import { shellQuote } from "../core/text.ts";
 
 /** What the user gave to `restore`, as far as the same restore needs it again. */

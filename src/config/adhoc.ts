@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { systemTimeZone } from "../catalog/periods.ts";
 import type { ConnectorKind, DumpSettings } from "../contracts/connector.ts";
-import { safeUrl } from "../contracts/connection.ts";
+import { safeUrl } from "../core/url.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import { BackupError } from "../core/errors.ts";
 import { defaultRetryMs } from "../core/retry.ts";

@@ -1,5 +1,5 @@
 import type { RetentionPolicy } from "../catalog/retention.ts";
-import { safeUrl } from "../contracts/connection.ts";
+import { safeUrl } from "../core/url.ts";
 import { Secret } from "../core/secret.ts";
 import type { Config, JobRetention } from "./model.ts";
 import { formatReferences, isPlainObject } from "./references.ts";

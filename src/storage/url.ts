@@ -1,4 +1,4 @@
-import { safeUrl } from "../contracts/connection.ts";
+import { safeUrl } from "../core/url.ts";
 import { BackupError } from "../core/errors.ts";
 import { nearest } from "../core/text.ts";
 

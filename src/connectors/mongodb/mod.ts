@@ -1,5 +1,5 @@
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
-import { declaredServer } from "../../contracts/connection.ts";
+import { declaredServer } from "../connection.ts";
 import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
 import { clientOf } from "./client.ts";

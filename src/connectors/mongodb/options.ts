@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { parseServerUrl, serverOptionShape, textSchema } from "../../contracts/connection.ts";
+import { serverOptionShape, textSchema } from "../../contracts/connection.ts";
+import { parseServerUrl } from "../connection.ts";
 
 /** Options of a MongoDB server or replica set. */
 export const mongodbOptions = z.strictObject({

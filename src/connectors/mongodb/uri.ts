@@ -1,4 +1,5 @@
-import { type Connection, connectionLabel, resolveConnection } from "../../contracts/connection.ts";
+import { type Connection } from "../../contracts/connection.ts";
+import { connectionLabel, resolveConnection } from "../connection.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { type MongodbOptions, schemes } from "./options.ts";

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
-import { connectionLabel, resolveConnection, type TlsMode } from "../../contracts/connection.ts";
+import { type TlsMode } from "../../contracts/connection.ts";
+import { connectionLabel, resolveConnection } from "../connection.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Environment, Runtime } from "../../core/runtime.ts";
 import { readOptionFiles } from "./option-file.ts";

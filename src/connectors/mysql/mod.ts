@@ -1,7 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
-import { declaredServer } from "../../contracts/connection.ts";
+import { declaredServer } from "../connection.ts";
 import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";

@@ -1,12 +1,7 @@
 import { existsSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import {
-  type Connection,
-  connectionLabel,
-  resolveConnection,
-  type TlsMode,
-  tlsModes,
-} from "../../contracts/connection.ts";
+import { type Connection, type TlsMode, tlsModes } from "../../contracts/connection.ts";
+import { connectionLabel, resolveConnection } from "../connection.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Environment, Runtime } from "../../core/runtime.ts";
 import { suggestion } from "../../core/text.ts";

@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../../core/errors.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
-import { declaredServer } from "../../contracts/connection.ts";
+import { declaredServer } from "../connection.ts";
 import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";

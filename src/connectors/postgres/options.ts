@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { parseServerUrl, serverOptionShape } from "../../contracts/connection.ts";
+import { serverOptionShape } from "../../contracts/connection.ts";
+import { parseServerUrl } from "../connection.ts";
 
 /** Options of a PostgreSQL server. */
 export const postgresOptions = z.strictObject({

@@ -5,8 +5,8 @@ import {
   connectionLabel,
   parseServerUrl,
   resolveConnection,
-  safeUrl,
-} from "../../src/contracts/connection.ts";
+} from "../../src/connectors/connection.ts";
+import { safeUrl } from "../../src/core/url.ts";
 import { BackupError } from "../../src/core/errors.ts";
 import { env, known } from "../../src/core/secret.ts";
 import { testRuntime } from "../support/runtime.ts";
