@@ -44,7 +44,18 @@ export function parseRecipients(content: string, name: string): string[] {
 export function badRecipient(text: string, where: string): BackupError {
   // What somebody took for the public half may be the secret one.
   const what = isSecretLooking(text) ? "a secret identity" : JSON.stringify(text);
-  return new BackupError("config/recipient", `${where} is no age recipient: ${what}`, { hint });
+  const kind = otherRecipient(text);
+  return new BackupError("config/recipient", `${where} is no age recipient: ${what}`, {
+    hint: kind === undefined ? hint : `${kind} ${hint}`,
+  });
+}
+
+/** What `age` itself takes, or another program, and this one does not. */
+function otherRecipient(text: string): string | undefined {
+  if (/^(ssh|ecdsa|sk-ssh|sk-ecdsa)-/.test(text)) return "SSH keys cannot be used.";
+  const plugin = /^age1([a-z0-9-]+)1[a-z0-9]+$/.exec(text)?.[1];
+  if (plugin !== undefined) return `Keys of plugins, such as age-plugin-${plugin}, cannot be used.`;
+  return undefined;
 }
 
 /** True for what must not be shown, even where it does not belong. */

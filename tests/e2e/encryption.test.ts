@@ -286,6 +286,37 @@ describe("a backup that is encrypted with a passphrase", () => {
   });
 });
 
+describe("a recipient that age takes and this program does not", () => {
+  const plugin = "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t";
+  for (
+    const [what, recipient, told] of [
+      [
+        "an SSH key",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL7y me@here",
+        /SSH keys cannot be used\./,
+      ],
+      [
+        "a key of a plugin",
+        plugin,
+        /Keys of plugins, such as age-plugin-yubikey, cannot be used\./,
+      ],
+    ] as const
+  ) {
+    test(`is refused as what it is, before anything is dumped: ${what}`, async () => {
+      const at = shop("other-recipient");
+      const { stderr } = await fails(
+        at,
+        [...backup, "--recipient", recipient],
+        "config/recipient",
+        3,
+      );
+      assert.match(stderr, told);
+      assert.match(stderr, /`dbbackup key new` makes a pair/);
+      assert.ok(!existsSync(join(at.folder, "backups")));
+    });
+  }
+});
+
 describe("encryption in a config", () => {
   const config = (recipient: string) =>
     `import { defineConfig, env, file, local, sqlite } from "dbbackup";
