@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import process from "node:process";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { commands } from "../../src/cli/cli.ts";
 import { jobSchema } from "../../src/config/schema.ts";
 import { exitStatuses } from "../../src/core/errors.ts";
+import { binary } from "../e2e/support/cli.ts";
+import { tempDir } from "../support/workspace.ts";
 
 const readme = readFileSync(fileURLToPath(import.meta.resolve("../../README.md")), "utf8");
 
@@ -18,6 +22,13 @@ function firstColumn(header: string): string[] {
   return lines.slice(at + 2, at + length).map((line) =>
     line.replaceAll("\\|", "¦").split("|")[1]!.trim()
   );
+}
+
+/** The lines of its blocks for a shell that begin with `dbbackup`. */
+function commandLines(): string[] {
+  return [...readme.matchAll(/^```sh\n([^]*?)^```$/gm)]
+    .flatMap(([, block]) => block!.split("\n"))
+    .filter((line) => line.startsWith("dbbackup "));
 }
 
 describe("the README", () => {
@@ -42,6 +53,56 @@ describe("the README", () => {
       assert.ok(isNamed, path.join(" "));
     }
   });
+
+  for (const shell of ["bash", "zsh"]) {
+    const isHere = spawnSync("sh", ["-c", `command -v ${shell}`]).status === 0;
+    test(`has commands that ${shell} passes on as they stand`, {
+      skip: isHere ? false : `needs ${shell}`,
+    }, () => {
+      const lines = commandLines();
+      assert.ok(lines.length > 15, lines.join("\n"));
+      const folder = tempDir("readme");
+      for (const line of lines) {
+        // Its words, one a line; no file here fits a pattern that was left without quotes.
+        const script = `dbbackup() { printf '%s\\n' "$@"; }\n${line}`;
+        const args = shell === "zsh" ? ["-f", "-c"] : ["-c"];
+        const { status, stdout, stderr } = spawnSync(shell, [...args, script], {
+          cwd: folder,
+          encoding: "utf8",
+        });
+        assert.equal(stderr, "", line);
+        assert.equal(status, 0, line);
+        assert.doesNotMatch(line, / #/, "a zsh that is typed into takes no remarks");
+        const quoted = line.replace(/^dbbackup\s+/, "").split(/\s+/);
+        const words = quoted.map((word) => word.replace(/^'(.*)'$/, "$1"));
+        if (!line.includes(">")) assert.deepEqual(stdout.trimEnd().split("\n"), words, line);
+      }
+    });
+
+    test(`has commands that dbbackup understands, typed into ${shell}`, {
+      skip: isHere ? false : `needs ${shell}`,
+    }, () => {
+      for (const line of commandLines()) {
+        const folder = tempDir("readme-typed");
+        const script = line.replace(/^dbbackup/, `"$BINARY"`);
+        const { stderr } = spawnSync(shell, [...shell === "zsh" ? ["-f"] : [], "-c", script], {
+          cwd: folder,
+          encoding: "utf8",
+          env: {
+            PATH: process.env["PATH"],
+            HOME: folder,
+            XDG_STATE_HOME: folder,
+            AWS_EC2_METADATA_DISABLED: "true",
+            BINARY: binary,
+          },
+          timeout: 60_000,
+        });
+        // There is no server, config or backup here; the line itself is right.
+        const wrong = /usage\/(?:unknown-\w+|bad-\w+|unexpected-\w+|missing-(?:value|command))/;
+        assert.doesNotMatch(stderr, wrong, line);
+      }
+    });
+  }
 
   test("names each exit status in the order of what is worst", () => {
     const statuses = firstColumn("status").map(Number);
