@@ -68,7 +68,7 @@ function logResult(result: RunResult, log: Runtime["log"]): void {
   const { code, message, hint } = result.error;
   // A destination that failed has said the same a line before.
   const isTold = result.destinations.some((one) =>
-    one.status === "failed" && one.error.message === message
+    one.status === "failed" && message.includes(one.error.message)
   );
   const how = result.status === "partial" ? "was only partly successful" : "failed";
   log.error(`Run {run} of job {job} ${how}${isTold ? " ({code})" : ": {message} ({code})"}`, {
