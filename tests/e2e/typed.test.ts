@@ -42,6 +42,18 @@ describe("what is typed", () => {
   });
 });
 
+describe("a run in a pipe", () => {
+  test("says twice at most why its one destination failed: in the log, and as the error", async () => {
+    const at = place("typed-once");
+    makeSqlite(join(at.folder, "shop.db"), 1);
+    const args = ["backup", "--from", "sqlite:shop.db", "--to", "./no/such"];
+    const { stdout, stderr } = await fails(at, args, "storage/not-found", 6);
+    assert.equal(`${stdout}${stderr}`.split("does not exist").length - 1, 2, stderr);
+    assert.match(stderr, /failed and was excluded from this run: .* \(storage\/not-found\)/);
+    assert.match(stderr, /Run \w+ of job shop failed \(storage\/not-found\)/);
+  });
+});
+
 describe("a config", () => {
   test("of another ending is no TypeScript", async () => {
     const at = place("typed-conf");

@@ -95,6 +95,7 @@ export async function openDatabase(
       try {
         // It stops within a step, and is waited for, so that no lock outlives the abort.
         await caller(worker, undefined)({ operation: "backup", path, pagesPerStep, state });
+        tell();
       } catch (error) {
         signal.throwIfAborted();
         throw error;

@@ -31,6 +31,25 @@ const codeOf = (code: string) => (error: unknown) =>
   error instanceof BackupError && error.code === code && (error.hint ?? "") !== "";
 
 describe("sqlite dump", () => {
+  test("tells how far the copy is, before its bytes are emitted", async () => {
+    const source = join(tempDir(), "large.db");
+    const database = new DatabaseSync(source);
+    database.exec("CREATE TABLE t (b BLOB)");
+    const insert = database.prepare("INSERT INTO t VALUES (zeroblob(1000000))");
+    database.exec("BEGIN");
+    for (let row = 0; row < 40; row++) insert.run();
+    database.exec("COMMIT");
+    database.close();
+    const told: number[] = [];
+    await backUp(sqlite, await connectorOf(source), {
+      onPrepared: (bytes) => told.push(bytes),
+    });
+    const { size } = statSync(source);
+    assert.deepEqual(told, [...told].sort((a, b) => a - b));
+    assert.ok(told.every((bytes) => bytes >= 0 && bytes <= size), String(told));
+    assert.ok(told.at(-1)! > size / 2, "and at its end, however fast it was");
+  });
+
   for (const mode of ["delete", "wal", "truncate", "persist"]) {
     test(`a database in ${mode} mode comes back with every row and its whole schema`, async () => {
       const folder = tempDir();
