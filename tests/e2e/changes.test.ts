@@ -37,6 +37,7 @@ export default defineConfig({
 
 // No data of a backup is older than its run.
 const startMs = Math.ceil(Date.now() / 60_000 + 5) * 60_000;
+const idIn = (stdout: string) => / as (\w{8}),/.exec(stdout)![1]!;
 const timeOf = (minutes: number) => new Date(startMs + minutes * 60_000).toISOString();
 
 describe("a chain in the compiled binary", () => {
@@ -45,19 +46,22 @@ describe("a chain in the compiled binary", () => {
     at.write(startMs);
     const first = await succeeds(at, ["backup", "shop"]);
     assert.match(first.stdout, /full: there is no full backup to build on yet/);
+    let newest = "";
     for (let minute = 1; minute <= 2; minute++) {
       at.write(startMs + minute * 60_000);
       const { stdout } = await succeeds(at, ["backup", "shop"]);
       assert.match(stdout, /incremental: the changes since the last backup, \w{8}/);
+      newest = idIn(stdout);
     }
     const job = join(at.folder, "b", "shop");
-    const folders = readdirSync(job).filter((name) => name.includes("_incr_")).sort();
-    rmSync(join(job, folders[1]!), { recursive: true });
+    const folderOf = (id: string) =>
+      readdirSync(job).find((name) => name.includes(`_incr_${id}_`))!;
+    rmSync(join(job, folderOf(newest)), { recursive: true });
     const dry = await succeeds(at, ["backup", "shop", "--dry-run"]);
     assert.match(dry.stdout, /^would back up {2}shop, incremental on \w{8}$/m);
     assert.match(dry.stdout, /^ {2}"b" would first be given what it lacks: \w{8}$/m);
     at.write(startMs + 3 * 60_000);
-    await succeeds(at, ["backup", "shop"]);
+    newest = idIn((await succeeds(at, ["backup", "shop"])).stdout);
     rmSync(join(at.folder, "a"), { recursive: true });
     await succeeds(at, ["verify", "--deep", "--from", "b"]);
 
@@ -75,7 +79,7 @@ describe("a chain in the compiled binary", () => {
     const { stderr } = await fails(at, late, "usage/no-such-moment", 2);
     assert.ok(stderr.includes(`The nearest moment before it is ${timeOf(3)} (`), stderr);
 
-    const last = join(job, readdirSync(job).filter((name) => /_incr_/.test(name)).sort().at(-1)!);
+    const last = join(job, folderOf(newest));
     await promisify(execFile)("sh", ["RESTORE.txt"], { cwd: last });
     assert.equal(readFileSync(join(last, "restored.lines"), "utf8"), at.lines());
   });
@@ -92,7 +96,7 @@ describe("a chain in the compiled binary", () => {
     assert.match(stdout, /^ {2}full instead of incremental: the file has 1 lines/m);
     const listed = await succeeds(at, ["list"]);
     assert.match(listed.stdout, /full .* new chain$/m);
-    const id = /as (\w{8}),/.exec(stdout)![1]!;
+    const id = idIn(stdout);
     const shown = await succeeds(at, ["show", id]);
     assert.match(shown.stdout, /^strategy +incremental; full because the file has 1 lines/m);
     assert.match(shown.stdout, why);
