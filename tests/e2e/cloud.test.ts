@@ -34,7 +34,7 @@ needs("versitygw")("doctor says what a bucket can do, and what is wrong with it"
   const url = `s3://${bucket}/shop?endpoint=${server.endpoint}`;
   const { stdout } = await succeeds(at, ["doctor", "--to", url]);
   assert.match(stdout, /of two writers, one wins/);
-  assert.match(stdout, /large objects go up in parts of 11\.0 MiB/);
+  assert.match(stdout, /large objects are uploaded in parts of 11\.0 MiB/);
   assert.match(stdout, /keeps versions/);
   assert.deepEqual(await server.versions(bucket), []);
   const missing = `s3://no-such-bucket/shop?endpoint=${server.endpoint}`;

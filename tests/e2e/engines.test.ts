@@ -126,7 +126,7 @@ for (const engine of engines) {
         const { stderr } = await succeeds(at, ["backup", ...from, "--job", database]);
         assert.doesNotMatch(stderr, /command line/, "nothing was shown to other users");
         const typed = await succeeds(at, ["backup", "--from", url, "--to", "./backups"]);
-        assert.match(typed.stderr, /other users of this machine can see it/);
+        assert.match(typed.stderr, /a password visible to other users/);
         assertNoCanary("the warning", typed.stdout + typed.stderr);
       });
 

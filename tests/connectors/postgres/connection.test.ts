@@ -164,7 +164,11 @@ needs("postgres15").describe("a PostgreSQL server that cannot be used", () => {
     const server = await postgres(15);
     const toolsDir = server.binDir;
     const cases: [PostgresOptions["url"] & string, string, RegExp][] = [
-      [server.url("postgres", { password: "wrong" }), "connection/authentication", /refused/],
+      [
+        server.url("postgres", { password: "wrong" }),
+        "connection/authentication",
+        /"postgres" failed/,
+      ],
       [server.url("postgres", { user: "nobody" }), "connection/authentication", /"nobody"/],
       [server.url("no such"), "connection/no-database", /"no such"/],
       [`postgres://u@127.0.0.1:${deadPort}/x`, "connection/unreachable", /reach/],
