@@ -1,6 +1,5 @@
 import { Buffer } from "node:buffer";
 import { access, constants, mkdir, statfs } from "node:fs/promises";
-import { settingsOf } from "../config/build.ts";
 import {
   type DatabaseDefinition,
   defaultStallTimeoutMs,
@@ -55,7 +54,7 @@ export async function examineDatabase(
     const connector = await openWithLimits(database, { answerMs: defaultStallTimeoutMs }, o);
     try {
       const [job] = jobs;
-      const settings = job === undefined ? {} : settingsOf(job.settings, database.kind);
+      const settings = job === undefined ? {} : job.settings;
       const info = await connector.inspect({ ...o, settings });
       const names = await connector.databases(o);
       const accepted = new Set(jobs.flatMap(({ accept }) => accept));

@@ -1,26 +1,21 @@
 import { resolve } from "node:path";
-import { systemTimeZone } from "../catalog/periods.ts";
-import type { ConnectorKind, DumpSettings } from "../contracts/connector.ts";
+import type { ConnectorKind } from "../contracts/connector.ts";
 import { safeUrl } from "../core/url.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import { BackupError } from "../core/errors.ts";
-import { defaultRetryMs } from "../core/retry.ts";
 import type { Environment } from "../core/runtime.ts";
 import { command, env, file, type Secret, type Secrets } from "../core/secret.ts";
 import { nearest } from "../core/text.ts";
-import { kindOfUrl, schemeOf, strategies } from "../registry.ts";
-import { settingsOf } from "./build.ts";
+import { kindOfUrl, schemeOf } from "../registry.ts";
 import {
-  type Compression,
-  type DatabaseDefinition,
-  defaultAbandonedAfterMs,
-  defaultStallTimeoutMs,
-  defaultVolumeBytes,
-  type DestinationDefinition,
-  destinationStallMs,
-  type EncryptionSettings,
-  type JobDefinition,
-} from "./model.ts";
+  changedJob,
+  flagOf,
+  type JobChanges,
+  kindSettings,
+  type ParsedJob,
+  readJob,
+} from "./job.ts";
+import type { DatabaseDefinition, DestinationDefinition, JobDefinition } from "./model.ts";
 
 /** A URL of the command line, looked up. */
 export interface GivenUrl {
@@ -133,55 +128,33 @@ export function destinationFromUrl(
   return { name: safeUrl(url), kind, options: kind.fromUrl(whole) };
 }
 
-/** What the flags of `backup --from` say about the job. */
-export interface AdHocFlags extends DumpSettings {
-  readonly name?: string;
-  readonly compression: Compression;
-  readonly encryption?: EncryptionSettings | undefined;
-  readonly timeoutMs?: number;
-  readonly stallTimeoutMs?: number;
-  readonly retryTimeoutMs?: number;
-  readonly accept: readonly string[];
-  readonly volumeBytes?: number;
-}
-
 /**
  * The job of the ad-hoc form.
  *
- * @throws BackupError `usage/unknown-omission`, `usage/setting-unsupported`
+ * @throws BackupError `usage/unknown-omission`
  */
 export function adHocJob(
   database: DatabaseDefinition,
   destinations: readonly DestinationDefinition[],
-  flags: AdHocFlags,
+  { name = database.name, ...changes }: JobChanges & { readonly name?: string | undefined },
 ): JobDefinition {
-  const { kind } = database;
-  for (const name of flags.accept) assertOmission(name, kind);
-  for (const [setting, flag] of settingFlags) {
-    if (flags[setting] === undefined || kind.settings.includes(setting)) continue;
+  for (const omission of changes.accept ?? []) assertOmission(omission, database.kind);
+  return changedJob(readJob(name, {}, { database, destinations, base: "." }), changes);
+}
+
+/**
+ * Checks that a kind of database has the settings that flags give it.
+ *
+ * @throws BackupError `usage/setting-unsupported`
+ */
+export function assertSettings(written: Partial<ParsedJob>, kind: ConnectorKind): void {
+  for (const setting of kindSettings) {
+    if (written[setting] === undefined || kind.settings.includes(setting)) continue;
+    const flag = flagOf(setting) ?? setting;
     throw new BackupError("usage/setting-unsupported", `${kind.title} has no ${flag}`, {
       hint: `Leave ${flag} out.`,
     });
   }
-  const retryTimeoutMs = flags.retryTimeoutMs ?? defaultRetryMs;
-  return {
-    name: flags.name ?? database.name,
-    database,
-    destinations,
-    compression: flags.compression,
-    encryption: flags.encryption,
-    timeoutMs: flags.timeoutMs,
-    stallTimeoutMs: flags.stallTimeoutMs ?? defaultStallTimeoutMs,
-    destinationStallTimeoutMs: destinationStallMs(undefined, retryTimeoutMs),
-    retryTimeoutMs,
-    accept: flags.accept,
-    settings: settingsOf(flags, kind),
-    strategy: strategies.full(),
-    volumeBytes: flags.volumeBytes ?? defaultVolumeBytes,
-    retention: undefined,
-    timezone: systemTimeZone(),
-    abandonedAfterMs: defaultAbandonedAfterMs,
-  };
 }
 
 /**
@@ -199,15 +172,6 @@ export function assertOmission(name: string, kind: ConnectorKind): void {
     { hint: `${best === undefined ? "" : `Did you mean "${best}"? `}It can leave out: ${names}.` },
   );
 }
-
-/** The flags of the settings that only some kinds have. */
-export const settingFlags = [
-  ["exclude", "--exclude"],
-  ["excludeData", "--exclude-data"],
-  ["schemaOnly", "--schema-only"],
-  ["dumpArgs", "--dump-arg"],
-  ["restoreArgs", "--restore-arg"],
-] as const satisfies readonly (readonly [keyof DumpSettings, string])[];
 
 /** The password inside a URL, as it is written there. */
 function passwordIn(url: string): string | undefined {

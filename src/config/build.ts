@@ -1,28 +1,18 @@
 import { resolve } from "node:path";
 import { isRecipient, isSecretLooking } from "../codecs/age-keys.ts";
-import { systemTimeZone } from "../catalog/periods.ts";
-import type { RetentionPolicy } from "../catalog/retention.ts";
 import { findCodec } from "../codecs/mod.ts";
-import type { DumpSettings } from "../contracts/connector.ts";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
-import type { Strategy } from "../contracts/strategy.ts";
 import { hasCode } from "../core/errors.ts";
-import { defaultRetryMs } from "../core/retry.ts";
 import type { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
-import {
-  type Compression,
-  type Config,
-  type DatabaseDefinition,
-  defaultAbandonedAfterMs,
-  defaultStallTimeoutMs,
-  defaultVolumeBytes,
-  type DestinationDefinition,
-  destinationStallMs,
-  type EncryptionSettings,
-  type JobDefinition,
-  type JobRetention,
-  type LogSettings,
+import { kindSettings, type ParsedJob, readJob } from "./job.ts";
+import { strategyOf } from "./job-keys.ts";
+import type {
+  Config,
+  DatabaseDefinition,
+  DestinationDefinition,
+  JobDefinition,
+  LogSettings,
 } from "./model.ts";
 import {
   type ConfigPath,
@@ -32,14 +22,8 @@ import {
   unknownName,
 } from "./problems.ts";
 import { besideConfig, isPlainObject, withFilesIn } from "./references.ts";
-import {
-  configSchema,
-  type ParsedConfig,
-  type ParsedJob,
-  type ParsedRetentionPolicy,
-} from "./schema.ts";
-import { strategies } from "../registry.ts";
-import { parseDuration, parseRate, parseSize } from "./units.ts";
+import { configSchema, type ParsedConfig } from "./schema.ts";
+import { parseRate, parseSize } from "./units.ts";
 
 /** What a config is built on. */
 export interface BuildOptions {
@@ -52,15 +36,6 @@ export interface BuildOptions {
   /** Where temporary files go when the config does not say. */
   readonly tempDir: string;
 }
-
-/** The settings of a dump that only some kinds of database have. */
-export const kindSettings = [
-  "exclude",
-  "excludeData",
-  "schemaOnly",
-  "dumpArgs",
-  "restoreArgs",
-] as const satisfies readonly (keyof DumpSettings)[];
 
 /**
  * Checks what a config exports, looks up its names and fills in its defaults. Every problem is
@@ -202,30 +177,7 @@ function buildJob(
   checkEncryption(written.encryption, [...path, "encryption"], problems);
   checkRetention(written, path, destinations, problems);
   checkStrategy(job, path, database.kind, problems);
-  const { kind } = database;
-  const retryTimeoutMs = parseDuration(job.retryTimeout ?? "") ?? defaultRetryMs;
-  return {
-    name,
-    database,
-    destinations,
-    compression: compressionOf(job.compression),
-    encryption: encryptionOf(job.encryption, known.base),
-    timeoutMs: job.timeout === undefined ? undefined : parseDuration(job.timeout),
-    stallTimeoutMs: parseDuration(job.stallTimeout ?? "") ?? defaultStallTimeoutMs,
-    destinationStallTimeoutMs: destinationStallMs(
-      parseDuration(job.destinationStallTimeout ?? ""),
-      retryTimeoutMs,
-    ),
-    retryTimeoutMs,
-    // A default that this kind does not know is meant for the jobs of another kind.
-    accept: (job.accept ?? []).filter((one) => kind.omissions.includes(one)),
-    settings: settingsOf(job, kind),
-    strategy: strategyOf(job.strategy),
-    volumeBytes: parseSize(job.volumeSize ?? "") ?? defaultVolumeBytes,
-    retention: retentionOf(job.retention),
-    timezone: job.timezone ?? systemTimeZone(),
-    abandonedAfterMs: parseDuration(job.abandonedAfter ?? "") ?? defaultAbandonedAfterMs,
-  };
+  return readJob(name, job, { database, destinations, base: known.base });
 }
 
 /** Every kind of backup that a strategy takes is one that the kind of database has. */
@@ -253,14 +205,6 @@ function checkStrategy(
   });
 }
 
-function strategyOf(strategy: ParsedJob["strategy"]): Strategy {
-  const { type = "full", fullEvery } = typeof strategy === "string"
-    ? { type: strategy }
-    : strategy ?? {};
-  const fullEveryMs = parseDuration(fullEvery ?? "");
-  return strategies[type](fullEveryMs === undefined ? {} : { fullEveryMs });
-}
-
 /** A destination with rules of its own must be one of the job's. */
 function checkRetention(
   { retention }: ParsedJob,
@@ -274,22 +218,6 @@ function checkRetention(
     const here = [...path, "retention", "destinations", name];
     problems.push(unknownName(here, name, "a destination of this job", names));
   }
-}
-
-function retentionOf(retention: ParsedJob["retention"]): JobRetention | undefined {
-  if (retention === undefined) return undefined;
-  const { destinations = {}, ...rules } = retention;
-  return {
-    policy: policyOf(rules),
-    destinations: new Map(
-      Object.entries(destinations).map(([name, own]) => [name, policyOf(own)]),
-    ),
-  };
-}
-
-/** Rules with their durations read. */
-export function policyOf({ maxAge, ...counts }: ParsedRetentionPolicy): RetentionPolicy {
-  return maxAge === undefined ? counts : { ...counts, maxAgeMs: parseDuration(maxAge) };
 }
 
 function findDestinations(
@@ -421,38 +349,6 @@ function checkDefaults(
       expected: "no such setting",
     });
   }
-}
-
-/** The settings of a job that its kind of database has. */
-export function settingsOf(job: DumpSettings, kind: ConnectorKind): DumpSettings {
-  const { exclude, excludeData, schemaOnly, dumpArgs, restoreArgs } = job;
-  const has = (name: keyof DumpSettings) => job[name] !== undefined && kind.settings.includes(name);
-  return {
-    ...(has("exclude") ? { exclude } : {}),
-    ...(has("excludeData") ? { excludeData } : {}),
-    ...(has("schemaOnly") ? { schemaOnly } : {}),
-    ...(has("dumpArgs") ? { dumpArgs } : {}),
-    ...(has("restoreArgs") ? { restoreArgs } : {}),
-  };
-}
-
-/** The compression of a job; gzip where it says nothing, since every machine can read it. */
-export function compressionOf(compression: ParsedJob["compression"]): Compression {
-  if (compression === undefined) return { codec: "gzip" };
-  if (typeof compression === "string") return { codec: compression };
-  const { codec, level } = compression;
-  return level === undefined ? { codec } : { codec, level };
-}
-
-/** The encryption of a job, which {@link checkEncryption} has checked. */
-function encryptionOf(
-  encryption: ParsedJob["encryption"],
-  base: string,
-): EncryptionSettings | undefined {
-  if (encryption === undefined || encryption === "none") return undefined;
-  const { recipients = [], passphrase } = encryption;
-  if (passphrase !== undefined) return { passphrase: besideConfig(passphrase, base) };
-  return { recipients: [...new Set(recipients)] };
 }
 
 function logSettings(log: ParsedConfig["log"], base: string): LogSettings {

@@ -1,8 +1,9 @@
-import type { RetentionPolicy } from "../catalog/retention.ts";
 import { safeUrl } from "../core/url.ts";
 import { Secret } from "../core/secret.ts";
-import type { Config, JobRetention } from "./model.ts";
+import { shownJob } from "./job.ts";
+import type { Config } from "./model.ts";
 import { formatReferences, isPlainObject } from "./references.ts";
+import { formatSize } from "./units.ts";
 
 /**
  * A config as it will be used, with its defaults filled in, as plain values for JSON or YAML.
@@ -25,28 +26,12 @@ export function showConfig(config: Config): Record<string, unknown> {
           ...asRecord(shown(options, "")),
           ...uploadBytesPerSecond === undefined
             ? {}
-            : { uploadLimit: `${size(uploadBytesPerSecond)}/s` },
+            : { uploadLimit: `${formatSize(uploadBytesPerSecond)}/s` },
         },
       ]),
     ),
     jobs: Object.fromEntries(
-      [...config.jobs.values()].map((job) => [job.name, {
-        database: job.database.name,
-        destinations: job.destinations.map(({ name }) => name),
-        compression: job.compression.level === undefined ? job.compression.codec : job.compression,
-        encryption: job.encryption === undefined ? "none" : shown(job.encryption, ""),
-        ...(job.timeoutMs === undefined ? {} : { timeout: duration(job.timeoutMs) }),
-        stallTimeout: duration(job.stallTimeoutMs),
-        destinationStallTimeout: duration(job.destinationStallTimeoutMs),
-        retryTimeout: duration(job.retryTimeoutMs),
-        accept: job.accept,
-        ...asRecord(shown(job.settings, "")),
-        strategy: job.strategy.id,
-        volumeSize: size(job.volumeBytes),
-        ...(job.retention === undefined ? {} : { retention: retention(job.retention) }),
-        timezone: job.timezone,
-        abandonedAfter: duration(job.abandonedAfterMs),
-      }]),
+      [...config.jobs.values()].map((job) => [job.name, asRecord(shown(shownJob(job), ""))]),
     ),
     ...(config.identities.length === 0
       ? {}
@@ -59,7 +44,7 @@ export function showConfig(config: Config): Record<string, unknown> {
       ...(config.log.file === undefined ? {} : {
         file: {
           path: config.log.file.path,
-          maxSize: size(config.log.file.maxBytes),
+          maxSize: formatSize(config.log.file.maxBytes),
           keep: config.log.file.keep,
         },
       }),
@@ -129,38 +114,4 @@ function shownReference(secret: Secret, key: string): string {
 
 function asRecord(value: unknown): Record<string, unknown> {
   return isPlainObject(value) ? value : { options: value };
-}
-
-function retention({ policy, destinations }: JobRetention): Record<string, unknown> {
-  if (destinations.size === 0) return rules(policy);
-  const own = [...destinations].map(([name, one]) => [name, rules(one)]);
-  return { ...rules(policy), destinations: Object.fromEntries(own) };
-}
-
-function rules({ maxAgeMs, ...counts }: RetentionPolicy): Record<string, unknown> {
-  return maxAgeMs === undefined ? counts : { ...counts, maxAge: duration(maxAgeMs) };
-}
-
-function duration(ms: number): string {
-  return ms % 1000 === 0 ? formatExact(ms) : `${ms}ms`;
-}
-
-/** In units that the config takes back: `1h30m`. */
-function formatExact(ms: number): string {
-  const seconds = ms / 1000;
-  const parts = [
-    [Math.floor(seconds / 3600), "h"],
-    [Math.floor(seconds / 60) % 60, "m"],
-    [seconds % 60, "s"],
-  ] as const;
-  return parts.filter(([count]) => count > 0).map(([count, unit]) => `${count}${unit}`).join("");
-}
-
-function size(bytes: number): string {
-  const units = ["TiB", "GiB", "MiB", "KiB"];
-  for (const [index, unit] of units.entries()) {
-    const factor = 1024 ** (units.length - index);
-    if (bytes % factor === 0) return `${bytes / factor}${unit}`;
-  }
-  return `${bytes}B`;
 }

@@ -56,3 +56,25 @@ export function parseSize(text: string): number | undefined {
   const bytes = Math.round(Number(match[1]) * sizeUnits[match[2] === "" ? "B" : match[2]!]!);
   return bytes > 0 && Number.isSafeInteger(bytes) ? bytes : undefined;
 }
+
+/** A duration in units that {@link parseDuration} takes back: `1h30m`. */
+export function formatDuration(ms: number): string {
+  if (ms % 1000 !== 0) return `${ms}ms`;
+  const seconds = ms / 1000;
+  const parts = [
+    [Math.floor(seconds / 3600), "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ] as const;
+  return parts.filter(([count]) => count > 0).map(([count, unit]) => `${count}${unit}`).join("");
+}
+
+/** A size in the largest unit that says it exactly: `100GiB`. */
+export function formatSize(bytes: number): string {
+  const units = ["TiB", "GiB", "MiB", "KiB"];
+  for (const [index, unit] of units.entries()) {
+    const factor = 1024 ** (units.length - index);
+    if (bytes % factor === 0) return `${bytes / factor}${unit}`;
+  }
+  return `${bytes}B`;
+}

@@ -5,7 +5,7 @@ import process from "node:process";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { commands } from "../../src/cli/cli.ts";
-import { jobSchema } from "../../src/config/schema.ts";
+import { jobSchema } from "../../src/config/job.ts";
 import { exitStatuses } from "../../src/core/errors.ts";
 import { binary } from "../e2e/support/cli.ts";
 import { tempDir } from "../support/workspace.ts";

@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { backup } from "../../src/cli/commands/backup.ts";
+import { adHocJob, databaseFromUrl, destinationFromUrl } from "../../src/config/adhoc.ts";
+import { declarationFile } from "../../src/config/declaration.ts";
+import { jobFlags, jobSchema, shownJob, writtenByFlags } from "../../src/config/job.ts";
+import { jobKeys } from "../../src/config/job-keys.ts";
+import { configJsonSchema } from "../../src/config/json-schema.ts";
+import { connectorKinds, storageKinds } from "../../src/registry.ts";
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const readme = readFileSync(join(root, "README.md"), "utf8");
+const schema = JSON.stringify(
+  configJsonSchema({ connectors: connectorKinds, storages: storageKinds }),
+);
+const database = databaseFromUrl("sqlite:shop.db", connectorKinds);
+const job = adHocJob(database, [destinationFromUrl("/b", storageKinds, "/")], {});
+
+describe("every key of a job", () => {
+  for (const [name, key] of Object.entries(jobKeys)) {
+    test(`${name} is checked, shown, documented and offered by editors`, () => {
+      assert.ok(name in jobSchema.shape);
+      assert.ok(name in shownJob(job));
+      assert.ok(schema.includes(`"${name}":{`), "JSON Schema");
+      assert.match(declarationFile, new RegExp(`readonly ${name}\\??: `), "dbbackup.d.ts");
+      assert.ok(readme.includes(`\`${name}\``), "README");
+      assert.ok(key.schema.description, "a description");
+    });
+  }
+});
+
+test("every flag of a key is an option of backup", () => {
+  const usage = JSON.stringify(backup.parser.usage);
+  assert.ok(jobFlags().length > 10);
+  for (const [, { flag }] of jobFlags()) assert.ok(usage.includes(`"${flag}"`), flag);
+});
+
+test("flags write what a config would, and say which of them the key does not take", () => {
+  const never = () => assert.fail();
+  assert.deepEqual(
+    writtenByFlags(
+      { timeout: "2h", exclude: ["a"], schemaOnly: false, accept: [], level: 3 },
+      never,
+    ),
+    { timeout: "2h", exclude: ["a"], compression: { codec: "gzip", level: 3 } },
+  );
+  assert.throws(
+    () => {
+      writtenByFlags({ volumeSize: "big" }, ({ flag }) => {
+        throw new Error(flag);
+      });
+    },
+    /--volume-size/,
+  );
+});
