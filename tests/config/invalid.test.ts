@@ -286,7 +286,7 @@ jobs: {}
 `,
     problems: [
       "line 4: databases.app.path: found the reference ${APP-DB}, expected ${NAME}, " +
-      "${NAME:-default} or ${file:PATH}; $${ stands for a plain ${",
+      "${NAME:-default}, ${file:PATH} or ${command:LINE}; $${ stands for a plain ${",
     ],
   },
   {
