@@ -3,7 +3,7 @@ import type { Parser } from "@optique/core/parser";
 import { option } from "@optique/core/primitives";
 import { choice } from "@optique/core/valueparser";
 import { assertOmission, assertSettings } from "../config/adhoc.ts";
-import type { JobFlag } from "../config/job-keys.ts";
+import type { FlaggedJob, JobFlag } from "../config/job-keys.ts";
 import { type JobChanges, jobFlags, readChanges, writtenByFlags } from "../config/job.ts";
 import type { EncryptionSettings, JobDefinition } from "../config/model.ts";
 import { parseSize } from "../config/units.ts";
@@ -42,11 +42,12 @@ function optionOf(flag: JobFlag): Parser<"sync", unknown, unknown> {
  * @throws BackupError `usage/bad-value`, `usage/unknown-omission`, `usage/setting-unsupported`
  */
 export function changesFor(
-  { database, destinations }: Pick<JobDefinition, "database" | "destinations">,
+  job: Pick<JobDefinition, "database" | "destinations"> & FlaggedJob,
   values: JobOptions,
   encryption: EncryptionSettings | undefined,
 ): JobChanges {
-  const written = writtenByFlags(values, badValue);
+  const { database, destinations } = job;
+  const written = writtenByFlags(values, job, badValue);
   for (const name of written.accept ?? []) assertOmission(name, database.kind);
   assertSettings(written, database.kind);
   const changes = readChanges(written, { database, destinations, base: "." });

@@ -3,6 +3,7 @@ import { systemTimeZone } from "../catalog/periods.ts";
 import type { RetentionPolicy } from "../catalog/retention.ts";
 import type { DumpSettings } from "../contracts/connector.ts";
 import type { Strategy } from "../contracts/strategy.ts";
+import { BackupError } from "../core/errors.ts";
 import { defaultRetryMs } from "../core/retry.ts";
 import { strategies, type StrategyName, strategyNames } from "../registry.ts";
 import {
@@ -58,6 +59,11 @@ export type JobFlag =
     | { readonly form: "toggle" }
   );
 
+/** What a flag may add to of the job that it changes; an ad-hoc job has nothing of it yet. */
+export interface FlaggedJob {
+  readonly compression?: Compression;
+}
+
 /** All there is to know about a key of a job: everything else about it is made from this. */
 export interface JobKey<
   S extends z.ZodType = z.ZodType,
@@ -76,8 +82,12 @@ export interface JobKey<
   readonly isSetting?: boolean;
   /** Its flags, by the names of their values. */
   readonly flags?: Readonly<Record<string, JobFlag>>;
-  /** What its flags write, where that is not the value of the one named like the key. */
-  fromFlags?(values: Readonly<Record<string, unknown>>): unknown;
+  /**
+   * What its flags write, where that is not the value of the one named like the key.
+   *
+   * @throws BackupError `usage/bad-value` for flags that do not go together, or with the job
+   */
+  fromFlags?(values: Readonly<Record<string, unknown>>, job: FlaggedJob): unknown;
 }
 
 /** The codecs that a job can name; `none` stores the dump as it is. */
@@ -161,10 +171,13 @@ export const jobKeys = {
         description: "The codec's level.",
       },
     },
-    fromFlags({ compression, level }) {
-      if (compression === undefined && level === undefined) return undefined;
-      const codec = compression ?? "gzip";
-      return level === undefined ? codec : { codec, level };
+    fromFlags({ compression, level }, job) {
+      if (level === undefined) return compression;
+      const codec = compression ?? job.compression?.codec ?? "gzip";
+      if (codec !== "none") return { codec, level };
+      throw new BackupError("usage/bad-value", "--compression-level needs a compression", {
+        hint: "The compression is none: name a codec, --compression zstd, or leave the level out.",
+      });
     },
   }),
   encryption: key({

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { DumpSettings } from "../contracts/connector.ts";
 import {
+  type FlaggedJob,
   type JobFlag,
   type JobKey,
   type JobKeyName,
@@ -89,14 +90,16 @@ export function flagOf(name: JobKeyName): string | undefined {
  * What flags write of a job, as a config would.
  *
  * @param onWrong is called for a value that the key does not take
+ * @throws BackupError `usage/bad-value` for flags that do not go together, or with the job
  */
 export function writtenByFlags(
   values: Readonly<Record<string, unknown>>,
+  job: FlaggedJob,
   onWrong: (flag: JobFlag, value: unknown) => never,
 ): Partial<ParsedJob> {
   return Object.fromEntries(entries.flatMap(([name, { schema, flags, fromFlags }]) => {
     if (flags === undefined) return [];
-    const given = fromFlags === undefined ? values[name] : fromFlags(values);
+    const given = fromFlags === undefined ? values[name] : fromFlags(values, job);
     const isGiven = given !== undefined && given !== false &&
       !(Array.isArray(given) && given.length === 0);
     if (!isGiven) return [];

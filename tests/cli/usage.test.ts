@@ -53,6 +53,11 @@ const wrong: readonly [args: string[], code: string, told: RegExp][] = [
     "usage/bad-value",
     /"zstd"/,
   ],
+  [
+    ["backup", "--from", "sqlite:a", "--to", "b", "--compression=none", "--compression-level=9"],
+    "usage/bad-value",
+    /--compression-level needs a compression.*\s+hint: The compression is none/,
+  ],
   [["backup", "--from", "sqlite:a", "--to", "b", "--timeout", "10"], "usage/bad-value", /10m/],
   ...["--timeout", "--stall-timeout", "--retry-timeout"].map((
     flag,

@@ -43,16 +43,34 @@ test("flags write what a config would, and say which of them the key does not ta
   assert.deepEqual(
     writtenByFlags(
       { timeout: "2h", exclude: ["a"], schemaOnly: false, accept: [], level: 3 },
+      {},
       never,
     ),
     { timeout: "2h", exclude: ["a"], compression: { codec: "gzip", level: 3 } },
   );
   assert.throws(
     () => {
-      writtenByFlags({ volumeSize: "big" }, ({ flag }) => {
+      writtenByFlags({ volumeSize: "big" }, {}, ({ flag }) => {
         throw new Error(flag);
       });
     },
     /--volume-size/,
   );
+});
+
+test("a level alone is one of the job's own codec, and of none it is refused", () => {
+  const never = () => assert.fail();
+  const zstd = { ...job, compression: { codec: "zstd", level: 3 } };
+  assert.deepEqual(writtenByFlags({ level: 9 }, zstd, never), {
+    compression: { codec: "zstd", level: 9 },
+  });
+  assert.deepEqual(writtenByFlags({ compression: "gzip", level: 9 }, zstd, never), {
+    compression: { codec: "gzip", level: 9 },
+  });
+  const none = { ...job, compression: { codec: "none" } };
+  assert.throws(() => writtenByFlags({ level: 9 }, none, never), { code: "usage/bad-value" });
+  assert.throws(() => writtenByFlags({ compression: "none", level: 9 }, zstd, never), {
+    code: "usage/bad-value",
+    message: "--compression-level needs a compression",
+  });
 });
