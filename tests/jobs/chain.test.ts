@@ -21,6 +21,7 @@ import {
   destinationOf,
   jobOf,
   marksIn,
+  restoreRequest,
   unreachable,
   writeManifest,
 } from "./support.ts";
@@ -79,18 +80,8 @@ function requestOf(
   storages: Readonly<Record<string, MemoryStorage>>,
   path: string,
 ): RestoreRequest {
-  return {
-    destinations: named(storages),
-    backup: childId,
-    target: takingChains(databaseFromUrl(`sqlite:${path}`, connectorKinds)),
-    only: [],
-    isOverwrite: false,
-    isWithAccounts: false,
-    isDifferenceAccepted: false,
-    isKeepGoing: false,
-    jobs: 1,
-    restoreArgs: [],
-  };
+  const target = takingChains(databaseFromUrl(`sqlite:${path}`, connectorKinds));
+  return restoreRequest(named(storages), target, { backup: childId });
 }
 
 async function verify(destinations: ReturnType<typeof named>, o: JobContext) {

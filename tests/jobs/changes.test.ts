@@ -26,7 +26,7 @@ import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";
 import { linesKind, type LinesState, linesState } from "../support/numberedLines.ts";
 import { never } from "../support/runtime.ts";
 import { tempDir } from "../support/workspace.ts";
-import { contextOf, destinationOf, flipBit, writeManifest } from "./support.ts";
+import { contextOf, destinationOf, flipBit, restoreRequest, writeManifest } from "./support.ts";
 
 const startMs = Date.parse("2026-11-23T12:00:00Z");
 const minuteMs = 60_000;
@@ -109,18 +109,8 @@ async function taken(one: World, count: number): Promise<Manifest[]> {
 
 function request(one: World, over: Partial<RestoreRequest> = {}): RestoreRequest {
   const path = join(tempDir("target"), "back.lines");
-  return {
-    destinations: one.job.destinations,
-    target: { ...one.job.database, options: { path } },
-    only: [],
-    isOverwrite: false,
-    isWithAccounts: false,
-    isDifferenceAccepted: false,
-    isKeepGoing: false,
-    jobs: 1,
-    restoreArgs: [],
-    ...over,
-  };
+  const target = { ...one.job.database, options: { path } };
+  return restoreRequest(one.job.destinations, target, over);
 }
 
 /** What is at the target after a restore, and how many backups it took. */

@@ -30,7 +30,7 @@ import { never, testRuntime } from "../support/runtime.ts";
 import { type BucketKind, s3Server } from "../support/s3.ts";
 import { tempDir } from "../support/workspace.ts";
 import { ordersOf } from "../e2e/support/sqlite.ts";
-import { backUp, contextOf, destinationOf, jobOf } from "./support.ts";
+import { backUp, contextOf, destinationOf, jobOf, restoreRequest } from "./support.ts";
 
 const o = { signal: never };
 
@@ -230,17 +230,8 @@ needs("versitygw")(
     await server.client.send(new PutObjectCommand({ Bucket: bucket, Key, Body }));
 
     const path = join(tempDir("target"), "back.db");
-    const prepared = await prepareRestore({
-      destinations: job.destinations,
-      target: databaseFromUrl(`sqlite:${path}`, connectorKinds),
-      only: [],
-      isOverwrite: false,
-      isWithAccounts: false,
-      isDifferenceAccepted: false,
-      isKeepGoing: false,
-      jobs: 1,
-      restoreArgs: [],
-    }, context);
+    const target = databaseFromUrl(`sqlite:${path}`, connectorKinds);
+    const prepared = await prepareRestore(restoreRequest(job.destinations, target), context);
     try {
       assert.equal(prepared.from, "storage");
       const { warnings } = await prepared.run();

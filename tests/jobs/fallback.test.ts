@@ -27,6 +27,7 @@ import {
   flipBit,
   jobOf,
   marksIn,
+  restoreRequest,
   store,
   unreachable,
   writeManifest,
@@ -51,18 +52,7 @@ function request(
   path: string,
   over: Partial<RestoreRequest> = {},
 ): RestoreRequest {
-  return {
-    destinations,
-    target: databaseFromUrl(`sqlite:${path}`, connectorKinds),
-    only: [],
-    isOverwrite: false,
-    isWithAccounts: false,
-    isDifferenceAccepted: false,
-    isKeepGoing: false,
-    jobs: 1,
-    restoreArgs: [],
-    ...over,
-  };
+  return restoreRequest(destinations, databaseFromUrl(`sqlite:${path}`, connectorKinds), over);
 }
 
 async function restore(wanted: RestoreRequest, o: JobContext) {

@@ -16,7 +16,7 @@ import { withStallLimit } from "../../src/storage/stall-limit.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
 import { never } from "../support/runtime.ts";
 import { tempDir } from "../support/workspace.ts";
-import { backUp, contextOf, destinationOf, jobOf } from "./support.ts";
+import { backUp, contextOf, destinationOf, jobOf, restoreRequest } from "./support.ts";
 
 const forEver = () => new Promise<never>(() => {});
 
@@ -231,12 +231,7 @@ describe("a connector with limits", () => {
 describe("a restore", () => {
   function requestOf(job: JobDefinition, destinations = job.destinations): RestoreRequest {
     const path = join(tempDir("restored"), "shop.db");
-    return {
-      destinations,
-      target: { ...job.database, options: { path } },
-      ...{ only: [], isOverwrite: false, isWithAccounts: false, jobs: 1, restoreArgs: [] },
-      ...{ isDifferenceAccepted: false, isKeepGoing: false },
-    };
+    return restoreRequest(destinations, { ...job.database, options: { path } });
   }
 
   for (const call of ["planRestore", "restore", "close"] as const) {

@@ -17,7 +17,7 @@ import type { RestoreRequest } from "../../src/jobs/restore/types.ts";
 import { makeSqlite } from "../e2e/support/sqlite.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
 import { tempDir } from "../support/workspace.ts";
-import { backUp, contextOf, jobOf } from "./support.ts";
+import { backUp, contextOf, jobOf, restoreRequest } from "./support.ts";
 
 const never = { work: () => assert.fail("both have the database") };
 const locked = { code: "locked/database" };
@@ -85,12 +85,8 @@ describe("runs of one database", () => {
 });
 
 function requestOf(job: JobDefinition, path: string, over: Partial<RestoreRequest> = {}) {
-  return {
-    ...{ destinations: job.destinations, target: { ...job.database, options: { path } } },
-    ...{ only: [], isOverwrite: true, isWithAccounts: false, jobs: 1, restoreArgs: [] },
-    ...{ isDifferenceAccepted: false, isKeepGoing: false },
-    ...over,
-  };
+  const target = { ...job.database, options: { path } };
+  return restoreRequest(job.destinations, target, { isOverwrite: true, ...over });
 }
 
 describe("a restore whose plan was shown", () => {

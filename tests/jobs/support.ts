@@ -7,10 +7,15 @@ import { parseSealName } from "../../src/catalog/seal.ts";
 import { sealNameFor } from "../support/seals.ts";
 import { backupPrefix } from "../../src/catalog/names.ts";
 import { adHocJob, databaseFromUrl } from "../../src/config/adhoc.ts";
-import type { DestinationDefinition, JobDefinition } from "../../src/config/model.ts";
+import type {
+  DatabaseDefinition,
+  DestinationDefinition,
+  JobDefinition,
+} from "../../src/config/model.ts";
 import type { Storage } from "../../src/contracts/storage.ts";
 import type { BackupRef } from "../../src/contracts/strategy.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
+import type { RestoreRequest } from "../../src/jobs/restore/types.ts";
 import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { connectorKinds } from "../../src/registry.ts";
 import { makeSqlite } from "../e2e/support/sqlite.ts";
@@ -70,6 +75,26 @@ export function jobOf(
   return {
     ...adHocJob(database, destinations, { name: "shop", compression, accept: [] }),
     volumeBytes: 300_000,
+    ...over,
+  };
+}
+
+/** A restore into this target with nothing that widens it. */
+export function restoreRequest(
+  destinations: readonly DestinationDefinition[],
+  target: DatabaseDefinition,
+  over: Partial<RestoreRequest> = {},
+): RestoreRequest {
+  return {
+    destinations,
+    target,
+    only: [],
+    isOverwrite: false,
+    isWithAccounts: false,
+    isDifferenceAccepted: false,
+    isKeepGoing: false,
+    jobs: 1,
+    restoreArgs: [],
     ...over,
   };
 }
