@@ -1,11 +1,11 @@
-import { chainOf, surveyCatalog, type SurveyedBackup } from "../../catalog/catalog.ts";
+import { chainOf } from "../../catalog/catalog.ts";
 import { goodBackups } from "../../catalog/choose.ts";
 import { isAhead } from "../../catalog/moment.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
-import { hasCode, toBackupError } from "../../core/errors.ts";
+import { toBackupError } from "../../core/errors.ts";
 import type { FailedDestination, OpenDestination } from "../shared/destinations.ts";
 import type { JobContext } from "../shared/context.ts";
-import type { FoundBackup } from "../shared/find.ts";
+import { backupsAt, type FoundBackup, joinCopies } from "../shared/find.ts";
 
 /** What destinations have of one job and source. */
 export interface HistorySurvey {
@@ -24,7 +24,7 @@ export interface HistorySurvey {
   lacking(destination: OpenDestination, ref: BackupRef): FoundBackup[];
 }
 
-type There = Map<string, SurveyedBackup>;
+type There = Map<string, BackupRef>;
 
 /** Looks at what destinations have of a job and source. One LIST each. */
 export async function surveyHistory(
@@ -36,7 +36,7 @@ export async function surveyHistory(
   const unlisted: FailedDestination[] = [];
   for (const destination of open) {
     try {
-      const refs = await backupsAt(destination, job, o);
+      const refs = await backupsAt(destination, o, job);
       const own = refs.filter((ref) => ref.sourceTag === sourceTag);
       listed.push({ destination, there: new Map(own.map((ref) => [ref.prefix, ref])) });
     } catch (error) {
@@ -49,7 +49,10 @@ export async function surveyHistory(
     const refs = [...there.values()].filter((ref) => !isAhead(ref, now));
     return [destination.name, new Map(goodBackups(refs).map((ref) => [ref.prefix, ref]))];
   }));
-  const found = joined(listed);
+  const found = joinCopies(
+    listed.map(({ destination, there }) => ({ destination, refs: there.values() })),
+  );
+  const byPrefix = new Map(found.map((one) => [one.ref.prefix, one]));
   const history = found.map(({ ref }) => ref)
     .filter(({ prefix }) => [...good.values()].some((one) => one.has(prefix)));
   return {
@@ -58,44 +61,9 @@ export async function surveyHistory(
     listed,
     unlisted,
     lacking({ name }, ref) {
-      const links = chainOf(history, ref);
-      return found.filter((one) =>
-        links.some(({ prefix }) => prefix === one.ref.prefix) &&
-        good.get(name)?.has(one.ref.prefix) !== true
-      ).sort((a, b) => depth(links, a.ref) - depth(links, b.ref));
+      return chainOf(history, ref)
+        .filter(({ prefix }) => good.get(name)?.has(prefix) !== true)
+        .map(({ prefix }) => byPrefix.get(prefix)!);
     },
   };
-}
-
-/** A folder that is not there yet is made with the first backup. */
-async function backupsAt(
-  { storage }: OpenDestination,
-  job: string,
-  o: JobContext,
-): Promise<readonly SurveyedBackup[]> {
-  try {
-    return (await surveyCatalog(storage, { ...o, job })).backups;
-  } catch (error) {
-    if (hasCode(error, "storage/not-found")) return [];
-    throw error;
-  }
-}
-
-function joined(
-  listed: readonly { readonly destination: OpenDestination; readonly there: There }[],
-): FoundBackup[] {
-  const byPrefix = new Map<string, { destination: OpenDestination; ref: BackupRef }[]>();
-  for (const { destination, there } of listed) {
-    for (const ref of there.values()) {
-      const copies = byPrefix.get(ref.prefix);
-      if (copies === undefined) byPrefix.set(ref.prefix, [{ destination, ref }]);
-      else copies.push({ destination, ref });
-    }
-  }
-  return [...byPrefix.values()].map((copies) => ({ ref: copies[0]!.ref, copies }))
-    .sort((a, b) => a.ref.createdAt.getTime() - b.ref.createdAt.getTime());
-}
-
-function depth(links: readonly BackupRef[], { prefix }: BackupRef): number {
-  return links.findIndex((link) => link.prefix === prefix);
 }

@@ -1,4 +1,4 @@
-import { resolveBackup, surveyCatalog, type SurveyedBackup } from "../../catalog/catalog.ts";
+import { resolveBackup } from "../../catalog/catalog.ts";
 import { parseMarkName } from "../../catalog/mark-names.ts";
 import { addMark } from "../../catalog/marks.ts";
 import { standingOf } from "../../catalog/standing.ts";
@@ -9,7 +9,7 @@ import { cleanUpAfterCrash, cleanUpRun } from "../shared/clean-up.ts";
 import { SourceFailure, transfer } from "./copy-folder.ts";
 import { isSamePlace, type OpenDestination, withDestinations } from "../shared/destinations.ts";
 import { type History, openHistory } from "../shared/history.ts";
-import { findBackups, type FoundBackup } from "../shared/find.ts";
+import { backupsAt, findBackups, type FoundBackup } from "../shared/find.ts";
 import { withBackupsKept } from "../shared/lock.ts";
 import {
   type Copy,
@@ -41,8 +41,7 @@ export const copyBackups: CopyBackups = (request, o) =>
           error: error.message,
         });
       }
-      const there = new Map<string, SurveyedBackup>();
-      for (const ref of await backupsAt(target, o)) there.set(ref.prefix, ref);
+      const there = new Map((await backupsAt(target, o)).map((ref) => [ref.prefix, ref]));
       const names = new Set(request.sources.map(({ name }) => name));
       return await copyAll(choose(found, names, request.wanted), target, there, o);
     });
@@ -59,7 +58,7 @@ function samePlace({ name, storage }: OpenDestination): BackupError {
 async function copyAll(
   chosen: readonly FoundBackup[],
   target: OpenDestination,
-  there: Map<string, SurveyedBackup>,
+  there: Map<string, BackupRef>,
   o: CopyContext,
 ): Promise<CopyResult[]> {
   const history = await openHistory(o);
@@ -87,21 +86,8 @@ type CopyContext = Parameters<CopyBackups>[1];
 export interface Scene {
   readonly target: OpenDestination;
   /** By prefix; what is copied is added. */
-  readonly there: Map<string, SurveyedBackup>;
+  readonly there: Map<string, BackupRef>;
   readonly history: History;
-}
-
-/** A folder that is not there yet is made with the first backup. */
-async function backupsAt(
-  { storage }: OpenDestination,
-  o: JobContext,
-): Promise<readonly SurveyedBackup[]> {
-  try {
-    return (await surveyCatalog(storage, o)).backups;
-  } catch (error) {
-    if (hasCode(error, "storage/not-found")) return [];
-    throw error;
-  }
 }
 
 /** What the sources have and is wanted, and all that it builds on, parents before children. */
@@ -173,7 +159,7 @@ export async function copyOne(
           () => fromAny(copies, target, meter, o),
         );
         if (isHeld) await addMark(target.storage, ref, { type: "hold" }, o);
-        there.set(ref.prefix, { ...ref, marks: [], objects: new Map() });
+        there.set(ref.prefix, { ...ref, marks: [] });
         const status = before === undefined ? "copied" as const : "healed" as const;
         return { ...base, status, from, bytes };
       },
@@ -212,7 +198,7 @@ async function recorded<T>(
 }
 
 /** As far as a LIST tells: nothing said against it, and with the files of a copy elsewhere. */
-function isWhole(there: SurveyedBackup, copies: FoundBackup["copies"]): boolean {
+function isWhole(there: BackupRef, copies: FoundBackup["copies"]): boolean {
   const standing = standingOf(there.marks);
   if (standing === "damaged" || standing === "suspect") return false;
   return copies.some(({ ref }) =>

@@ -1,6 +1,6 @@
-import { scanCatalog } from "../../catalog/catalog.ts";
+import { readCatalog, scanCatalog } from "../../catalog/catalog.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
-import { toBackupError } from "../../core/errors.ts";
+import { hasCode, toBackupError } from "../../core/errors.ts";
 import type { JobContext } from "./context.ts";
 import type { FailedDestination, OpenDestination } from "./destinations.ts";
 
@@ -25,7 +25,7 @@ export async function findBackups(
     strays: { readonly destination: OpenDestination; readonly prefix: string }[];
   }
 > {
-  const byPrefix = new Map<string, { destination: OpenDestination; ref: BackupRef }[]>();
+  const places: Place[] = [];
   const warnings: string[] = [];
   const failed: FailedDestination[] = [];
   const strays: { destination: OpenDestination; prefix: string }[] = [];
@@ -33,11 +33,7 @@ export async function findBackups(
     try {
       const survey = await scanCatalog(destination.storage, { ...o, job });
       strays.push(...survey.strays.map((prefix) => ({ destination, prefix })));
-      for (const ref of survey.backups) {
-        const copies = byPrefix.get(ref.prefix) ?? [];
-        copies.push({ destination, ref });
-        byPrefix.set(ref.prefix, copies);
-      }
+      places.push({ destination, refs: survey.backups });
     } catch (reason) {
       o.signal.throwIfAborted();
       const error = toBackupError(reason);
@@ -45,7 +41,38 @@ export async function findBackups(
       warnings.push(`Destination "${destination.name}" is left out: ${error.message}`);
     }
   }
-  const found = [...byPrefix.values()].map((copies) => ({ ref: copies[0]!.ref, copies }));
-  found.sort((a, b) => a.ref.createdAt.getTime() - b.ref.createdAt.getTime());
-  return { found, warnings, failed, strays };
+  return { found: joinCopies(places), warnings, failed, strays };
+}
+
+interface Place {
+  readonly destination: OpenDestination;
+  readonly refs: Iterable<BackupRef>;
+}
+
+/** Joins the copies of each backup, oldest first. */
+export function joinCopies(places: readonly Place[]): FoundBackup[] {
+  const byPrefix = new Map<string, { destination: OpenDestination; ref: BackupRef }[]>();
+  for (const { destination, refs } of places) {
+    for (const ref of refs) {
+      const copies = byPrefix.get(ref.prefix) ?? [];
+      copies.push({ destination, ref });
+      byPrefix.set(ref.prefix, copies);
+    }
+  }
+  return [...byPrefix.values()].map((copies) => ({ ref: copies[0]!.ref, copies }))
+    .sort((a, b) => a.ref.createdAt.getTime() - b.ref.createdAt.getTime());
+}
+
+/** The backups where a next one goes; a folder that is not there yet is made with the first. */
+export async function backupsAt(
+  { storage }: OpenDestination,
+  o: JobContext,
+  job?: string,
+): Promise<BackupRef[]> {
+  try {
+    return await readCatalog(storage, { ...o, job });
+  } catch (error) {
+    if (hasCode(error, "storage/not-found")) return [];
+    throw error;
+  }
 }
