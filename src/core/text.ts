@@ -30,14 +30,12 @@ export function counted(count: number, thing: string, things: string = `${thing}
   return `${count} ${count === 1 ? thing : things}`;
 }
 
-/** A list for a sentence: `a, b, c`, and of a long one the first ten `… and 1990 more`. */
-export function listed(words: readonly string[]): string {
-  const first = words.slice(0, mostListed);
+/** A list for a sentence: `a, b, c`, and of a long one the first `most`, `… and 1990 more`. */
+export function listed(words: readonly string[], most = 10): string {
+  const first = words.slice(0, most);
   const rest = words.length - first.length;
   return rest === 0 ? first.join(", ") : `${first.join(", ")} and ${rest} more`;
 }
-
-const mostListed = 10;
 
 /** The name nearest to `wrong`, for "did you mean": at most two edits away, or undefined. */
 export function nearest(wrong: string, names: Iterable<string>): string | undefined {

@@ -33,6 +33,7 @@ test("a long list ends with how many more there are", () => {
   assert.equal(listed(words.slice(0, 2)), "b0, b1");
   assert.equal(listed(words.slice(0, 10)), words.slice(0, 10).join(", "));
   assert.equal(listed(words), `${words.slice(0, 10).join(", ")} and 2 more`);
+  assert.equal(listed(words, 2), "b0, b1 and 10 more");
 });
 
 test("one thing is no plural", () => {

@@ -1,7 +1,7 @@
 import type { MongoClient } from "mongodb";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
-import { counted } from "../../core/text.ts";
+import { counted, listed } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type {
   RestorableChain,
@@ -189,10 +189,9 @@ function expiryWarnings({ databases }: Selection): string[] {
     objects.filter(({ expires }) => expires === true).map(({ name }) => `${database}.${name}`)
   );
   if (names.length === 0) return [];
-  const shown = names.slice(0, 5).map((name) => JSON.stringify(name)).join(", ");
-  const more = names.length > 5 ? ` and ${names.length - 5} more` : "";
+  const shown = listed(names.map((name) => JSON.stringify(name)), 5);
   return [
-    `The server removes documents of ${shown}${more} when their time has passed (TTL), those of ` +
+    `The server removes documents of ${shown} when their time has passed (TTL), those of ` +
     "the backup, too: their counts are not compared. To keep them, restore without indexes " +
     "(--restore-arg=--noIndexRestore --accept-differences)",
   ];

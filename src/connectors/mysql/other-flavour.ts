@@ -1,6 +1,6 @@
 import { BackupError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/bytes.ts";
-import { counted } from "../../core/text.ts";
+import { counted, listed } from "../../core/text.ts";
 import type { RestoreOptions } from "../../contracts/connector.ts";
 import type { Client } from "./client.ts";
 import { listCollations } from "./collations.ts";
@@ -48,7 +48,7 @@ export function judgeAbroad(
     });
   }
   const { changes, refusals } = fatesOf(selection, abroad);
-  const refused = refusals.map(({ need, objects }) => `${need} (${shown(objects)})`).join(", ");
+  const refused = refusals.map(({ need, objects }) => `${need} (${listed(objects, 5)})`).join(", ");
   if (refusals.length > 0 && !options.isKeepGoing) {
     throw new BackupError(
       "restore/other-flavour",
@@ -64,7 +64,7 @@ export function judgeAbroad(
     ...refusals.length === 0 ? [] : [`These will not be made: ${refused}`],
     ...changes.map(({ need, says, objects }) =>
       `On ${server.flavour}, ${need} ${says}, in ${counted(objects.length, "object")}: ` +
-      shown(objects)
+      listed(objects, 5)
     ),
     ...changes.some(({ need }) => need.startsWith("collation "))
       ? [
@@ -106,9 +106,4 @@ function fatesOf({ databases }: Selection, abroad: Abroad) {
     }
   }
   return { changes: [...changes.values()], refusals: [...refusals.values()] };
-}
-
-function shown(objects: readonly string[]): string {
-  const named = objects.slice(0, 5).join(", ");
-  return objects.length > 5 ? `${named} and ${objects.length - 5} more` : named;
 }

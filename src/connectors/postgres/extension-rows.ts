@@ -1,4 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
+import { listed } from "../../core/text.ts";
 import type { Client, Row } from "./client.ts";
 import { sqlState } from "./failure.ts";
 
@@ -47,8 +48,7 @@ export async function extensionRowWarnings(
     if (row !== undefined) found.set(extension, [...found.get(extension) ?? [], table]);
   }
   return [...found].map(([extension, tables]) => {
-    const more = tables.length > mostShown ? ` and ${tables.length - mostShown} more` : "";
-    return `In "${database}", rows of ${tables.slice(0, mostShown).join(", ")}${more} came or ` +
+    return `In "${database}", rows of ${listed(tables, mostShown)} came or ` +
       `changed since the extension ${extension} was made, which does not count them as data: no ` +
       "dump holds them, and a restore has what the extension makes. Keep them in a table of your own";
   });

@@ -1,4 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
+import { listed } from "../../core/text.ts";
 import type { Client } from "./client.ts";
 import { quoteName } from "./names.ts";
 
@@ -53,6 +54,5 @@ export async function lostRoleWarnings(
 }
 
 function shown(objects: readonly string[]): string {
-  const some = objects.slice(0, mostShown).join(", ");
-  return objects.length > mostShown ? `${some} and ${objects.length - mostShown} more` : some;
+  return listed(objects, mostShown);
 }

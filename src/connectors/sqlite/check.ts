@@ -1,5 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
-import { counted } from "../../core/text.ts";
+import { counted, listed } from "../../core/text.ts";
 import { type Database, openDatabase, sqliteCodes, SqliteError } from "./database.ts";
 import { quoted } from "./inventory.ts";
 import { pageProblems } from "./pages.ts";
@@ -76,9 +76,7 @@ async function attempt(
 }
 
 function uncheckedWarning(names: readonly string[], reasons: readonly string[]): string {
-  const shown = names.slice(0, 5).map((name) => `"${name}"`).join(", ");
-  const more = names.length > 5 ? ` and ${names.length - 5} more` : "";
-  const whose = names.length === 0 ? "some tables" : `${shown}${more}`;
+  const whose = names.length === 0 ? "some tables" : listed(names.map((name) => `"${name}"`), 5);
   return `Everything is copied, but rows and indexes of ${whose} were not checked, only their ` +
     `pages: ${reasons.slice(0, 3).join("; ")}. Only the database's own program has that`;
 }
