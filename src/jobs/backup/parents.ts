@@ -6,14 +6,10 @@ import type { Manifest } from "../../contracts/manifest.ts";
 import type { Storage } from "../../contracts/storage.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { mapSome } from "../../core/map-some.ts";
-import { undamagedFirst } from "../shared/damaged-copy.ts";
+import { readAny } from "../shared/damaged-copy.ts";
 import type { JobContext } from "../shared/context.ts";
 import type { FoundBackup } from "../shared/find.ts";
-import {
-  type ManifestCache,
-  manifestsAtOnce,
-  openManifestCache,
-} from "../shared/manifest-cache.ts";
+import { manifestsAtOnce, openManifestCache } from "../shared/manifest-cache.ts";
 
 /** What a backup builds on, as it is stored. */
 export interface StoredParent {
@@ -48,8 +44,12 @@ export async function readParent(
     const refs = chainOf(found.map((one) => one.ref), parent);
     links = await mapSome(refs, manifestsAtOnce, (ref) => {
       // The parent itself is read as it is now: the backup names its digest.
-      const manifests = ref.prefix === parent.prefix ? undefined : cache;
-      return readLink(byPrefix.get(ref.prefix)!.copies, manifests, o);
+      const read = ref.prefix === parent.prefix ? readManifestFile : cache.read;
+      const { copies } = byPrefix.get(ref.prefix)!;
+      return readAny(copies, o, async ({ destination: { storage }, ref }) => {
+        const { manifest, sha256 } = await read(storage, ref, o);
+        return { ref, storage, manifest, sha256 };
+      });
     });
   } finally {
     cache.close();
@@ -58,24 +58,4 @@ export async function readParent(
     if (index > 0) assertFollows(link.manifest, links[index - 1]!, joins);
   }
   return { ...links.at(-1)!, chain: links.map(({ manifest }) => manifest) };
-}
-
-async function readLink(
-  copies: FoundBackup["copies"],
-  cache: ManifestCache | undefined,
-  o: JobContext,
-): Promise<Omit<StoredParent, "chain">> {
-  let failure: unknown;
-  for (const { destination: { storage }, ref } of undamagedFirst(copies)) {
-    try {
-      const { manifest, sha256 } = cache === undefined
-        ? await readManifestFile(storage, ref, o)
-        : await cache.read(storage, ref, o);
-      return { ref, storage, manifest, sha256 };
-    } catch (error) {
-      o.signal.throwIfAborted();
-      failure ??= error;
-    }
-  }
-  throw failure;
 }

@@ -8,10 +8,11 @@ import type { RestorableBackup, RestorableChain } from "../../contracts/connecto
 import { type Artifact, isKnownKind, type Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { type Abortable, type Bytes, drain, tapped } from "../../core/bytes.ts";
-import { BackupError, hasCode } from "../../core/errors.ts";
+import { BackupError } from "../../core/errors.ts";
 import {
   type Copy,
   isDamage,
+  isOfReading,
   markSuspect,
   readOnceMore,
   undamagedFirst,
@@ -197,11 +198,6 @@ export function chainSource(
       return link.copies.length === 0 ? undefined : message;
     },
   };
-}
-
-/** True for errors of what is stored, not of the target or of what was asked for. */
-function isOfReading(error: unknown): error is BackupError {
-  return hasCode(error, "verification/") || hasCode(error, "storage/");
 }
 
 function assertUsable(manifest: Manifest, { target }: RestoreRequest): void {

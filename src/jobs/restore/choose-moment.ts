@@ -7,7 +7,7 @@ import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import { canonicalJson } from "../../core/json.ts";
 import { mapSome } from "../../core/map-some.ts";
 import type { JobContext } from "../shared/context.ts";
-import { undamagedFirst } from "../shared/damaged-copy.ts";
+import { readAny } from "../shared/damaged-copy.ts";
 import type { FoundBackup } from "../shared/find.ts";
 import { manifestsAtOnce } from "../shared/manifest-cache.ts";
 import type { RestoreRequest } from "./types.ts";
@@ -146,15 +146,6 @@ function familiesOf(candidates: readonly FoundBackup[]): FoundBackup[][] {
 }
 
 /** The manifest, from the first destination where it can be read. */
-export async function anyManifest({ copies }: FoundBackup, o: JobContext): Promise<Manifest> {
-  let failure: unknown;
-  for (const { destination, ref } of undamagedFirst(copies)) {
-    try {
-      return await readManifest(destination.storage, ref, o);
-    } catch (error) {
-      o.signal.throwIfAborted();
-      failure ??= error;
-    }
-  }
-  throw failure;
+export function anyManifest({ copies }: FoundBackup, o: JobContext): Promise<Manifest> {
+  return readAny(copies, o, ({ destination, ref }) => readManifest(destination.storage, ref, o));
 }

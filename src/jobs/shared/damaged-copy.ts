@@ -15,6 +15,33 @@ export function undamagedFirst(copies: readonly Copy[]): Copy[] {
 
 const ranks = { verified: 0, unknown: 0, suspect: 1, damaged: 2 } as const;
 
+/**
+ * What is read of the first copy where it can be, those that nothing is said against first.
+ *
+ * @throws what the first one failed with, where none can be read
+ */
+export async function readAny<T>(
+  copies: readonly Copy[],
+  o: JobContext,
+  read: (copy: Copy) => Promise<T>,
+): Promise<T> {
+  let failure: unknown;
+  for (const copy of undamagedFirst(copies)) {
+    try {
+      return await read(copy);
+    } catch (error) {
+      o.signal.throwIfAborted();
+      failure ??= error;
+    }
+  }
+  throw failure;
+}
+
+/** True for errors of what is stored, not of the target or of what was asked for. */
+export function isOfReading(error: unknown): error is BackupError {
+  return hasCode(error, "verification/") || hasCode(error, "storage/");
+}
+
 /** True where reading a copy showed that it is not what was stored. */
 export function isDamage(error: unknown): error is BackupError {
   return hasCode(error, "verification/") && !noDamage.has(error.code);

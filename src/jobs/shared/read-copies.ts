@@ -1,9 +1,9 @@
 import type { DestinationDefinition } from "../../config/model.ts";
 import { volumeFaults } from "../../catalog/folder-faults.ts";
 import { readManifestFile } from "../../catalog/manifest.ts";
-import { type BackupError, toBackupError } from "../../core/errors.ts";
+import type { BackupError } from "../../core/errors.ts";
 import type { JobContext } from "./context.ts";
-import { type Copy, undamagedFirst } from "./damaged-copy.ts";
+import { type Copy, isOfReading, undamagedFirst } from "./damaged-copy.ts";
 import { withDestinations } from "./destinations.ts";
 import { findBackups } from "./find.ts";
 import { withBackupsKept } from "./lock.ts";
@@ -45,10 +45,9 @@ export function readCopies<T>(
       try {
         const scope = { job: ref.job, locations: [destination.storage.location] };
         return await withBackupsKept(scope, o, async () => await read(await openCopy(copy, o)));
-      } catch (reason) {
+      } catch (error) {
         o.signal.throwIfAborted();
-        const error = toBackupError(reason);
-        if (isFinal() || !/^(verification|storage)\//.test(error.code)) throw reason;
+        if (isFinal() || !isOfReading(error)) throw error;
         failure ??= error;
         if (left.length === 0) continue;
         o.runtime.log.warn("The copy of {id} at {destination} cannot be read: {error}", {
