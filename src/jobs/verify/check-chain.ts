@@ -1,6 +1,6 @@
 import { chainOf } from "../../catalog/catalog.ts";
 import { assertContinuous, assertFollows, joinsOf } from "../../catalog/continuity.ts";
-import { type ManifestFile, readManifest, readManifestFile } from "../../catalog/manifest.ts";
+import { type ManifestFile, readManifest } from "../../catalog/manifest.ts";
 import type { ConnectorKind } from "../../contracts/connector.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
@@ -17,8 +17,8 @@ export interface Everything {
   readonly isWhole: boolean;
   /** The kinds of database that are known here. */
   readonly kinds: readonly ConnectorKind[];
-  /** Remembers manifests for checks of sizes; absent, each is read. */
-  readonly manifests?: ManifestCache | undefined;
+  /** Reads manifests: those that are remembered will do for checks of sizes, and not for deep ones. */
+  readonly read: ManifestCache["read"];
 }
 
 /**
@@ -32,7 +32,7 @@ export interface Everything {
 export async function checkChain(
   { destination, ref }: Copy,
   manifest: Manifest,
-  { found, isWhole, kinds, manifests }: Everything,
+  { found, isWhole, kinds, read }: Everything,
   o: JobContext,
 ): Promise<string[]> {
   const joins = joinsOf(kinds.find(({ kind }) => kind === manifest.source.kind)?.positions);
@@ -48,7 +48,7 @@ export async function checkChain(
   const { copies } = links.at(-1)!;
   const isHere = (copy: Copy) => copy.destination === destination;
   for (const copy of [...copies].sort((a, b) => Number(isHere(b)) - Number(isHere(a)))) {
-    const there = await manifestAt(copy, manifests, o);
+    const there = await manifestAt(copy, read, o);
     if (there?.sha256 === parent.manifestSha256) {
       assertFollows(manifest, there, joins);
       return notes;
@@ -154,11 +154,11 @@ function nameOf({ job, sourceTag }: BackupRef, id: string): string {
 
 async function manifestAt(
   { destination: { storage }, ref }: Copy,
-  manifests: ManifestCache | undefined,
+  read: ManifestCache["read"],
   o: JobContext,
 ) {
   try {
-    return await (manifests?.read(storage, ref, o) ?? readManifestFile(storage, ref, o));
+    return await read(storage, ref, o);
   } catch (error) {
     if (hasCode(error, "verification/")) return undefined;
     throw error;

@@ -1,7 +1,6 @@
 import { readAgain } from "../../catalog/catalog.ts";
 import { type FolderFaults, folderFaults } from "../../catalog/folder-faults.ts";
 import { type ManifestFile, readManifestFile } from "../../catalog/manifest.ts";
-import type { ConnectorKind } from "../../contracts/connector.ts";
 import { isKnownKind, manifestName } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { hasCode } from "../../core/errors.ts";
@@ -23,33 +22,26 @@ export interface CheckedCopy {
   readonly findings: Findings;
 }
 
-/** How a copy is checked. */
-export interface CheckOptions {
-  /** Every byte, not only sizes. */
-  readonly isDeep: boolean;
-  readonly kinds: readonly ConnectorKind[];
-  /** Remembers manifests for checks of sizes; a deep one reads them all. */
-  readonly manifests: ManifestCache;
-}
-
 /**
  * Checks one copy of a backup. What is wrong counts only when a second, fresh look finds it, too: a
  * cable or memory that fails once is no damage.
  *
+ * @param isDeep every byte, not only sizes
  * @returns undefined when it was pruned since it was listed
  */
 export async function checkCopy(
   copy: Copy,
   everything: Everything,
-  { isDeep, kinds, manifests }: CheckOptions,
+  isDeep: boolean,
   o: MeteredContext,
 ): Promise<CheckedCopy | undefined> {
   const { destination } = copy;
+  const { kinds, read } = everything;
   const findings = noFindings();
   let { ref } = copy;
   let { job } = ref;
   try {
-    const folder = await openFolder(copy, isDeep ? undefined : manifests, findings, o);
+    const folder = await openFolder(copy, read, findings, o);
     ref = folder.ref;
     findings.problems.push(...folder.damage);
     findings.flaws.push(...folder.flaws);
@@ -94,15 +86,13 @@ interface Folder extends FolderFaults {
 /** The manifest, and what the folder holds. */
 async function openFolder(
   { destination: { storage }, ref }: Copy,
-  manifests: ManifestCache | undefined,
+  read: ManifestCache["read"],
   findings: Findings,
   o: JobContext,
 ): Promise<Folder> {
-  const look = async (ref: BackupRef, manifests?: ManifestCache): Promise<Folder> => {
+  const look = async (ref: BackupRef, read: ManifestCache["read"]): Promise<Folder> => {
     try {
-      const file = manifests === undefined
-        ? await readManifestFile(storage, ref, o)
-        : await manifests.read(storage, ref, o);
+      const file = await read(storage, ref, o);
       return { ref, file, ...folderFaults(file, ref) };
     } catch (error) {
       if (!isDamage(error)) throw error;
@@ -110,10 +100,10 @@ async function openFolder(
     }
   };
   const faultsOf = ({ damage, flaws }: Folder) => [...damage, ...flaws];
-  const first = await look(ref, manifests);
+  const first = await look(ref, read);
   const [fault] = faultsOf(first);
   if (fault === undefined) return first;
-  const second = await look(await readAgain(storage, ref, o));
+  const second = await look(await readAgain(storage, ref, o), readManifestFile);
   if (faultsOf(second).length === 0) noteOnce(fault, findings);
   return second;
 }

@@ -1,4 +1,4 @@
-import { homeOf } from "../../catalog/manifest.ts";
+import { homeOf, readManifestFile } from "../../catalog/manifest.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { markName } from "../../catalog/mark-names.ts";
 import { addMark, removeMark } from "../../catalog/marks.ts";
@@ -7,7 +7,7 @@ import type { Mark } from "../../contracts/strategy.ts";
 import { toBackupError } from "../../core/errors.ts";
 import { mapSome } from "../../core/map-some.ts";
 import type { Everything } from "./check-chain.ts";
-import { checkCopy, type CheckOptions } from "./check-copy.ts";
+import { checkCopy } from "./check-copy.ts";
 import { withoutAhead } from "../shared/clock.ts";
 import { type Copy, isDamage } from "../shared/damaged-copy.ts";
 import { type FailedDestination, withDestinations } from "../shared/destinations.ts";
@@ -33,17 +33,16 @@ export const verifyBackups: VerifyBackups = (request, o) =>
     }
     const chosen = choose(found, unreached, request, o);
     const metered = { ...o, meter: createMeter(o) };
-    const { kinds } = request;
+    const { isDeep, kinds } = request;
     const copies = chosen.flatMap((one) => one.copies);
-    const manifests = await openManifestCache(o);
+    const cache = isDeep ? undefined : await openManifestCache(o);
     try {
-      const options = { ...request, manifests };
       const isWhole = unreached.length === 0;
-      const everything = { found, isWhole, kinds, ...request.isDeep ? {} : { manifests } };
-      const verify = (copy: Copy) => verifyCopy(copy, everything, options, metered);
-      return request.isDeep ? await eachKept(copies, verify, o) : await allKept(copies, verify, o);
+      const everything = { found, isWhole, kinds, read: cache?.read ?? readManifestFile };
+      const verify = (copy: Copy) => verifyCopy(copy, everything, isDeep, metered);
+      return isDeep ? await eachKept(copies, verify, o) : await allKept(copies, verify, o);
     } finally {
-      manifests.close();
+      cache?.close();
     }
   });
 
@@ -113,17 +112,17 @@ function choose(
 async function verifyCopy(
   copy: Copy,
   everything: Everything,
-  request: CheckOptions,
+  isDeep: boolean,
   o: MeteredContext,
 ): Promise<VerifyResult | undefined> {
-  const checked = await checkCopy(copy, everything, request, o);
+  const checked = await checkCopy(copy, everything, isDeep, o);
   if (checked === undefined) return undefined;
   const { ref, job, findings } = checked;
   const status = statusOf(findings);
   const mark = await leaveMark(
     { destination: copy.destination, ref },
     status,
-    request.isDeep,
+    isDeep,
     findings,
     o,
   );
