@@ -13,20 +13,20 @@ export function uploadLimitOption() {
 }
 
 /**
- * Destinations with the limit of `--upload-limit`, where it is given.
+ * A destination with the limit of `--upload-limit`, where it is given.
  *
  * @throws BackupError `usage/bad-value`
  */
 export function withGivenLimit(
-  destinations: readonly DestinationDefinition[],
+  destination: DestinationDefinition,
   text: string | undefined,
-): readonly DestinationDefinition[] {
-  if (text === undefined) return destinations;
+): DestinationDefinition {
+  if (text === undefined) return destination;
   const uploadBytesPerSecond = parseRate(text);
   if (uploadBytesPerSecond === undefined) {
     throw new BackupError("usage/bad-value", `Cannot read --upload-limit "${text}"`, {
       hint: "Write it like 512KiB/s or 20MiB/s.",
     });
   }
-  return destinations.map((one) => ({ ...one, uploadBytesPerSecond }));
+  return { ...destination, uploadBytesPerSecond };
 }

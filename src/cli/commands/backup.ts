@@ -99,10 +99,8 @@ export const backup = defineCommand({
     const config = await session.namedConfig();
     const given = await givenDatabase(values.from, values.passwordFile, config, session);
     const database = values.source === undefined ? given : databaseWithSource(given, values.source);
-    const destinations = withGivenLimit(
-      await adHocDestinations(values.to, session),
-      values.uploadLimit,
-    );
+    const destinations = (await adHocDestinations(values.to, session))
+      .map((one) => withGivenLimit(one, values.uploadLimit));
     const encryption = await givenEncryption(values, session);
     const name = values.job;
     const changes = changesFor({ database, destinations }, values, encryption);
@@ -144,7 +142,8 @@ async function configJobs(
   return jobs.map((job) => {
     const target = {
       ...job,
-      destinations: withGivenLimit(to ?? job.destinations, values.uploadLimit),
+      destinations: (to ?? job.destinations)
+        .map((one) => withGivenLimit(one, values.uploadLimit)),
     };
     const changes = changesFor(target, values, encryption);
     const accept = [...new Set([...job.accept, ...changes.accept ?? []])];

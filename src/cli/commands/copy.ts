@@ -52,8 +52,7 @@ export const copy = defineCommand({
         hint: "Name the destination to bring up to date: --to offsite.",
       });
     }
-    const [to] = withGivenLimit([await destination(toText, session)], uploadLimit);
-    if (to === undefined) throw new TypeError("no destination");
+    const to = withGivenLimit(await destination(toText, session), uploadLimit);
     const named: DestinationDefinition[] = [];
     for (const text of from) named.push(await destination(text, session));
     const others = await othersOf([to, ...named], session);
