@@ -16,8 +16,10 @@ import { folderOf, manifestText, sha256Of } from "../src/catalog/manifest.ts";
 import { newBackupId } from "../src/catalog/names.ts";
 import { parseSealName, sealName, sealText } from "../src/catalog/seal.ts";
 import type { Manifest } from "../src/contracts/manifest.ts";
+import { shellQuote } from "../src/core/text.ts";
 import { s3Server } from "../tests/support/s3.ts";
 import { tempDir } from "../tests/support/workspace.ts";
+import { measure, type Measured } from "./bench/measure.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dbbackup = join(root, "dist", "dbbackup");
@@ -30,30 +32,30 @@ const server = await s3Server();
 const bucket = await server.bucket();
 const place = join(server.dataFolder, bucket);
 const s3 = `s3://${bucket}?endpoint=${server.endpoint}`;
-makeBackups();
+await makeBackups();
 
 console.log(`${backups} backups\n\n| | wall | CPU | peak memory |\n|---|---|---|---|`);
 for (const [name, from] of [["local", place], ["S3", s3]] as const) {
   rmSync(state, { recursive: true, force: true });
-  row(`list, ${name}, cold`, ["list", "--from", from]);
-  row(`list, ${name}, warm`, ["list", "--from", from]);
+  await row(`list, ${name}, cold`, ["list", "--from", from]);
+  await row(`list, ${name}, warm`, ["list", "--from", from]);
   rmSync(state, { recursive: true, force: true });
-  row(`list --json, ${name}, cold`, ["list", "--json", "--from", from]);
-  row(`list --json, ${name}, warm`, ["list", "--json", "--from", from]);
+  await row(`list --json, ${name}, cold`, ["list", "--json", "--from", from]);
+  await row(`list --json, ${name}, warm`, ["list", "--json", "--from", from]);
   rmSync(state, { recursive: true, force: true });
-  row(`verify, ${name}, cold`, ["verify", "--from", from]);
-  row(`verify, ${name}, warm`, ["verify", "--from", from]);
+  await row(`verify, ${name}, cold`, ["verify", "--from", from]);
+  await row(`verify, ${name}, warm`, ["verify", "--from", from]);
 }
 process.exit(0);
 
 /** One real backup, and as many more as were asked for: an hour apart, the last one now. */
-function makeBackups(): void {
+async function makeBackups(): Promise<void> {
   const database = new Database(join(folder, "app.db"));
   for (let table = 0; table < 12; table++) {
     database.exec(`CREATE TABLE t${table}(id INTEGER PRIMARY KEY, name TEXT)`);
   }
   database.close();
-  run(["backup", "--from", `sqlite:${join(folder, "app.db")}`, "--to", s3]);
+  await run(["backup", "--from", `sqlite:${join(folder, "app.db")}`, "--to", s3]);
   const job = "app";
   const first = readdirSync(join(place, job))[0]!;
   const names = readdirSync(join(place, job, first));
@@ -83,36 +85,18 @@ function makeBackups(): void {
   }
 }
 
-function row(name: string, args: readonly string[]): void {
-  const { seconds, cpuSeconds, peakMib } = run(args);
+async function row(name: string, args: readonly string[]): Promise<void> {
+  const { wallSeconds, cpuSeconds, peakMib } = await run(args);
   console.log(
-    `| ${name} | ${seconds.toFixed(1)} s | ${cpuSeconds.toFixed(1)} s | ${peakMib} MiB |`,
+    `| ${name} | ${wallSeconds.toFixed(1)} s | ${cpuSeconds.toFixed(1)} s | ${
+      peakMib?.toFixed(0)
+    } MiB |`,
   );
 }
 
-function run(args: readonly string[]) {
-  const report = join(folder, "time");
-  const startedMs = performance.now();
-  const { status, stderr } = spawnSync("/usr/bin/time", [
-    "-f",
-    "%e %U %S %M",
-    "-o",
-    report,
-    dbbackup,
-    ...args,
-  ], {
-    cwd: folder,
-    env: { ...process.env, ...server.env, XDG_STATE_HOME: state },
-    stdio: ["ignore", "ignore", "pipe"],
-    maxBuffer: 1 << 30,
-  });
-  if (status !== 0) throw new Error(`${args[0]} ended with ${status}: ${stderr}`);
-  const [, user, system, kib] = readFileSync(report, "utf8").trim().split(" ").map(Number);
-  return {
-    seconds: (performance.now() - startedMs) / 1000,
-    cpuSeconds: user! + system!,
-    peakMib: Math.round(kib! / 1024),
-  };
+function run(args: readonly string[]): Promise<Measured> {
+  const command = [dbbackup, ...args, "--log-level", "error"].map(shellQuote).join(" ");
+  return measure(command, { ...process.env, ...server.env, XDG_STATE_HOME: state });
 }
 
 function numberArgument(name: string, otherwise: number): number {
