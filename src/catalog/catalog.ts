@@ -17,7 +17,7 @@ import {
   unescapeName,
 } from "./names.ts";
 
-export { chainOf, goodBackups, latest, resolveBackup } from "./choose.ts";
+export { buildsOn, chainOf, goodBackups, latest, parentOf, resolveBackup } from "./choose.ts";
 
 /** Options of {@link readCatalog}. */
 export type CatalogOptions = Abortable & {

@@ -82,6 +82,17 @@ export function goodBackups<R extends BackupRef>(refs: readonly R[]): R[] {
   return refs.filter(judge);
 }
 
+/** True where a backup builds on the other one, which is of its own job and source. */
+export function buildsOn(child: BackupRef, parent: BackupRef): boolean {
+  return child.parentId === parent.id && child.job === parent.job &&
+    child.sourceTag === parent.sourceTag;
+}
+
+/** What a backup builds on; undefined for a full one, and where it is not among these. */
+export function parentOf(child: BackupRef, refs: readonly BackupRef[]): BackupRef | undefined {
+  return refs.find((other) => buildsOn(child, other));
+}
+
 /**
  * What restores a backup: the full one first, the backup itself last.
  *
@@ -90,9 +101,7 @@ export function goodBackups<R extends BackupRef>(refs: readonly R[]): R[] {
 export function chainOf(refs: readonly BackupRef[], ref: BackupRef): BackupRef[] {
   const chain = [ref];
   for (let child = ref; child.parentId !== undefined;) {
-    const parent = refs.find((other) =>
-      other.id === child.parentId && other.job === child.job && other.sourceTag === child.sourceTag
-    );
+    const parent = parentOf(child, refs);
     if (parent === undefined || chain.includes(parent)) {
       throw new BackupError(
         "verification/broken-chain",

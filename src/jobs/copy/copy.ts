@@ -1,4 +1,4 @@
-import { resolveBackup } from "../../catalog/catalog.ts";
+import { buildsOn, parentOf, resolveBackup } from "../../catalog/catalog.ts";
 import { parseMarkName } from "../../catalog/mark-names.ts";
 import { addMark } from "../../catalog/marks.ts";
 import { standingOf } from "../../catalog/standing.ts";
@@ -99,13 +99,11 @@ function choose(
   const offered = found.filter(({ copies }) =>
     copies.some(({ destination }) => sources.has(destination.name))
   );
-  const parentOf = ({ parentId, job, sourceTag }: BackupRef) =>
-    found.find(({ ref }) => ref.id === parentId && ref.job === job && ref.sourceTag === sourceTag);
   const chosen = new Set<FoundBackup>();
   const add = (one: FoundBackup) => {
     if (chosen.has(one)) return;
     chosen.add(one);
-    const parent = one.ref.parentId === undefined ? undefined : parentOf(one.ref);
+    const parent = found.find(({ ref }) => buildsOn(one.ref, ref));
     if (parent === undefined) return;
     add(parent);
     // A set keeps the order of adding, and the parent must come first.
@@ -210,15 +208,14 @@ function isWhole(there: BackupRef, copies: FoundBackup["copies"]): boolean {
 
 /** A backup without what it builds on cannot be restored, so it is no backup there. */
 async function assertParent(
-  { id, parentId, job, sourceTag }: BackupRef,
+  ref: BackupRef,
   there: ReadonlyMap<string, BackupRef>,
   { storage }: OpenDestination,
   o: JobContext,
 ): Promise<void> {
+  const { id, parentId } = ref;
   if (parentId === undefined) return;
-  const parent = [...there.values()].find((ref) =>
-    ref.id === parentId && ref.job === job && ref.sourceTag === sourceTag
-  );
+  const parent = parentOf(ref, [...there.values()]);
   // Asked again, because it may have been pruned since it was listed.
   const manifest = parent && await storage.stat(parent.prefix + manifestName, o);
   if (manifest !== undefined) return;

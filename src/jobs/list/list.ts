@@ -1,6 +1,7 @@
 import type { DestinationDefinition } from "../../config/model.ts";
 import { manifestName } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
+import { parentOf } from "../../catalog/catalog.ts";
 import { sealOf } from "../../catalog/seal.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { toBackupError } from "../../core/errors.ts";
@@ -61,10 +62,7 @@ export const showBackup: ShowBackup = (definitions, id, o) =>
 function linksOf(ref: BackupRef, all: readonly BackupRef[]): BackupRef[] {
   const chain = [ref];
   while (chain[0]!.parentId !== undefined && chain.length <= all.length) {
-    const { parentId, job, sourceTag } = chain[0]!;
-    const parent = all.find((one) =>
-      one.id === parentId && one.job === job && one.sourceTag === sourceTag
-    );
+    const parent = parentOf(chain[0]!, all);
     if (parent === undefined) break;
     chain.unshift(parent);
   }

@@ -1,4 +1,9 @@
-import { goodBackups, surveyCatalog, type SurveyedBackup } from "../../catalog/catalog.ts";
+import {
+  buildsOn,
+  goodBackups,
+  surveyCatalog,
+  type SurveyedBackup,
+} from "../../catalog/catalog.ts";
 import { markName } from "../../catalog/mark-names.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
@@ -71,14 +76,11 @@ async function surveyAll(open: readonly OpenDestination[], o: JobContext) {
 
 /** The backup and all that builds on it, at one destination, children first. */
 function withDependents(refs: readonly SurveyedBackup[], root: BackupRef): SurveyedBackup[] {
-  const isOf = (child: BackupRef, parent: BackupRef) =>
-    child.parentId === parent.id && child.job === parent.job &&
-    child.sourceTag === parent.sourceTag;
   const chosen: SurveyedBackup[] = refs.filter(({ prefix }) => prefix === root.prefix);
   const parents: BackupRef[] = [root];
   for (const parent of parents) {
     for (const child of refs) {
-      if (!isOf(child, parent) || parents.includes(child)) continue;
+      if (!buildsOn(child, parent) || parents.includes(child)) continue;
       parents.push(child);
       chosen.push(child);
     }
