@@ -56,19 +56,10 @@ function holdsSecret({ password, parameters }: ServerUrl): boolean {
     Object.keys(parameters).some((name) => /pass|secret|token|key|propert/i.test(name));
 }
 
-/** A server URL taken apart; every part percent-decoded. */
-export interface ServerUrl {
-  readonly scheme: string;
-  /** As written, for URLs of several hosts; without port when there is one host. */
-  readonly host: string | undefined;
-  readonly port: number | undefined;
-  readonly socket: string | undefined;
-  readonly user: string | undefined;
-  readonly password: string | undefined;
-  readonly database: string | undefined;
-  readonly tls: Tls;
+/** A server URL taken apart; every part percent-decoded. Without a port where it names several hosts. */
+export interface ServerUrl
+  extends Omit<Connection, "databases" | "connectTimeoutMs" | "answerTimeoutMs"> {
   readonly connectTimeoutMs: number | undefined;
-  readonly parameters: Readonly<Record<string, string>>;
 }
 
 // scheme :// [user[:password]@] hosts [/database] [?parameters]; the last @ before the path ends

@@ -36,8 +36,8 @@ export const mongodb: ConnectorKind<MongodbOptions> = {
       dump: (plan, emit, { signal }) => dump(client, address, plan, emit, { signal, runtime }),
       planRestore: (chain, restoreOptions, { signal }) =>
         planRestore(client, address, chain, restoreOptions, { signal, runtime }),
-      restore: (chain, plan, restoreOptions, { signal }) =>
-        restore(client, address, chain, plan, restoreOptions, { signal, runtime }),
+      restore: (chain, plan, options, { signal }) =>
+        restore({ client, address, chain, plan, options }, { signal, runtime }),
       inventory: (database, { signal }) =>
         client.ask((driver) => readInventory(driver.db(database)), { signal }),
       close: () => client.close(),

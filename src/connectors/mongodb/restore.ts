@@ -29,6 +29,15 @@ import { collectionNames } from "./target.ts";
 import { requireTool } from "./tools.ts";
 import type { MongoAddress } from "./uri.ts";
 
+/** A plan, and what it was made from. */
+export interface RestoreRequest {
+  readonly client: Client;
+  readonly address: MongoAddress;
+  readonly chain: RestorableChain;
+  readonly plan: RestorePlan;
+  readonly options: RestoreOptions;
+}
+
 /**
  * Restores with mongorestore and compares with the inventory. Which databases and collections, and
  * under which names, is decided by rewriting the archive on its way, so that the oplog in it is
@@ -37,11 +46,7 @@ import type { MongoAddress } from "./uri.ts";
  * @throws BackupError `restore/failed`, `restore/incomplete`, `dump/tool-missing`
  */
 export async function restore(
-  client: Client,
-  address: MongoAddress,
-  chain: RestorableChain,
-  plan: RestorePlan,
-  options: RestoreOptions,
+  { client, address, chain, plan, options }: RestoreRequest,
   o: Abortable & { readonly runtime: Runtime },
 ): Promise<RestoreResult> {
   const tool = await requireTool("mongorestore", address, o);
