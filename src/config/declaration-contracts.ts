@@ -491,6 +491,8 @@ export const contracts = `
     readonly isBase?: boolean;
     /** What it builds on, for kinds that do; its artifacts can be read. */
     readonly parent?: OpenableBackup;
+    /** The parent after all that it builds on, the full backup first; there whenever \`parent\` is. */
+    readonly chain?: readonly OpenableBackup[];
     readonly settings: DumpSettings;
     /** Milliseconds of silence from the tool after which the dump fails. */
     readonly stallMs: number;
@@ -508,6 +510,11 @@ export const contracts = `
     readonly format: string;
     /** A readable part of the file name; escaped and shortened by the catalog. */
     readonly slug: string;
+    /**
+     * Never encrypted, so that the next run can read it on a machine that has no key: digests of what
+     * the backup holds, and nothing of the content itself. Default false.
+     */
+    readonly isPublic?: boolean;
     /** Where a piece of the change log starts and ends; asked once its bytes are over. */
     readonly span?: () => { readonly from: Position; readonly to: Position };
   }

@@ -27,6 +27,8 @@ export interface ChangesSetup<O> {
 /** One backup, as far as a next one builds on it. */
 interface Taken extends OpenableBackup {
   readonly result: DumpResult;
+  /** With all that it builds on, the full backup first. */
+  readonly chain: readonly OpenableBackup[];
 }
 
 /**
@@ -185,7 +187,7 @@ async function take(
     kind: plan.kind,
     isBase: plan.isBase ?? false,
     job,
-    ...parent === undefined ? {} : { parent },
+    ...parent === undefined ? {} : { parent, chain: parent.chain },
     settings: {},
     stallMs: 60_000,
   }, async (head, bytes) => {
@@ -235,7 +237,7 @@ async function take(
       await Promise.resolve();
     },
   }));
-  return { manifest, artifacts, result };
+  return { manifest, artifacts, result, chain: [...parent?.chain ?? [], { manifest, artifacts }] };
 }
 
 let count = 0;

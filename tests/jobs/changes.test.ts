@@ -173,11 +173,15 @@ describe("a chain of increments", () => {
     assert.equal(one.state.plans.filter(({ isBase }) => isBase === true).length, 51);
   });
 
-  test("gives a dump its parent with artifacts that can be read", async () => {
+  test("gives a dump its chain with artifacts that can be read", async () => {
     const one = world();
     const [full] = await taken(one, 2);
-    const { parent } = one.state.plans.at(-1)!;
+    await taken(one, 1);
+    const { chain } = one.state.plans.at(-1)!;
+    assert.deepEqual(kindsOf(chain!.map(({ manifest }) => manifest)), ["full", "incremental"]);
+    const [parent] = chain!;
     assert.equal(parent!.manifest.id, full!.id);
+    assert.equal(one.state.plans.at(-1)!.parent, chain![1]);
     const bytes: string[] = [];
     for await (const chunk of parent!.artifacts[0]!.open({ signal: never })) {
       bytes.push(new TextDecoder().decode(chunk));

@@ -11,16 +11,20 @@ import type { JobContext } from "../shared/context.ts";
 import type { FoundBackup } from "../shared/find.ts";
 import { manifestsAtOnce, openManifestCache } from "../shared/manifest-cache.ts";
 
-/** What a backup builds on, as it is stored. */
-export interface StoredParent {
+/** One backup of a chain, as it is stored. */
+export interface StoredLink {
   readonly ref: BackupRef;
   /** Where its artifacts can be read. */
   readonly storage: Storage;
   readonly manifest: Manifest;
   /** Of its `manifest.json`, byte by byte. */
   readonly sha256: string;
-  /** The manifests from the full backup to this one. */
-  readonly chain: readonly Manifest[];
+}
+
+/** What a backup builds on. */
+export interface StoredParent extends StoredLink {
+  /** From the full backup to this one. */
+  readonly chain: readonly StoredLink[];
 }
 
 /**
@@ -39,7 +43,7 @@ export async function readParent(
   const joins = joinsOf(kind.positions);
   const byPrefix = new Map(found.map((one) => [one.ref.prefix, one]));
   const cache = await openManifestCache(o);
-  let links: Omit<StoredParent, "chain">[];
+  let links: StoredLink[];
   try {
     const refs = chainOf(found.map((one) => one.ref), parent);
     links = await mapSome(refs, manifestsAtOnce, (ref) => {
@@ -57,5 +61,5 @@ export async function readParent(
   for (const [index, link] of links.entries()) {
     if (index > 0) assertFollows(link.manifest, links[index - 1]!, joins);
   }
-  return { ...links.at(-1)!, chain: links.map(({ manifest }) => manifest) };
+  return { ...links.at(-1)!, chain: links };
 }

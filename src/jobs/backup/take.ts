@@ -18,6 +18,7 @@ import { describe } from "./manifest.ts";
 import type { Writer } from "./one-writer.ts";
 import type { BackupPlan } from "./plan.ts";
 import { committedResult } from "./run-result.ts";
+import type { StoredParent } from "./parents.ts";
 import type { Tell } from "./tell.ts";
 import { openBackupWriter } from "./writer.ts";
 
@@ -116,9 +117,7 @@ async function write(
         kind,
         job: job.name,
         isBase: plan.isBase,
-        ...stored === undefined
-          ? {}
-          : { parent: openableBackup(stored, job.database.kind.formats, o) },
+        ...stored === undefined ? {} : openedChain(stored, job, o),
         settings: job.settings,
         stallMs: job.stallTimeoutMs,
         onPrepared: meter.prepared,
@@ -145,6 +144,12 @@ async function write(
     await writer.abandon(error);
     throw error;
   }
+}
+
+/** What a dump reads of what it builds on. */
+function openedChain({ chain }: StoredParent, { database }: JobDefinition, o: JobContext) {
+  const opened = chain.map((link) => openableBackup(link, database.kind.formats, o));
+  return { parent: opened.at(-1)!, chain: opened };
 }
 
 /**

@@ -125,12 +125,13 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
   ) {
     assertLive();
     const number = ++numbers;
-    const suffixes = [format.suffix, ...codecs.map(({ codec }) => codec.suffix)];
+    const own = head.isPublic === true ? codecs.filter(({ codec }) => codec !== age) : codecs;
+    const suffixes = [format.suffix, ...own.map(({ codec }) => codec.suffix)];
     const targets = live;
     const result = await writeArtifact({
       bytes: tapped(bytes, (chunk) => meter.raw(chunk.byteLength)),
       walker: format.walk(),
-      codecs: codecs.map(({ codec, open }) => ({ id: codec.id, open })),
+      codecs: own.map(({ codec, open }) => ({ id: codec.id, open })),
       prefix,
       name: artifactName({ role: head.role, number, slug: head.slug, suffixes }),
       volumeBytes: job.volumeBytes,
@@ -176,7 +177,8 @@ export function openBackupWriter(order: BackupOrder, o: JobContext): BackupWrite
       await put(head, inventoryFormat, inventoryBytes(inventory, manifest));
     },
     async commit(manifest, assertWhole) {
-      const chain = [...order.parent?.chain ?? [], manifest];
+      const before = order.parent?.chain.map((link) => link.manifest) ?? [];
+      const chain = [...before, manifest];
       const recipe = recipeOf(chain, job.database.kind);
       const text = new TextEncoder().encode(restoreText(chain, recipe));
       const sealed = {
