@@ -71,16 +71,17 @@ function isOwnSetting(statement: string): boolean {
 
 /**
  * Creates a database for an archive, and tries all that {@link finishDatabase} will do to it: what is
- * not allowed shows before hours of loading.
+ * not allowed shows before hours of loading. The mark is that of {@link markDatabase}.
  *
- * @param mark see {@link markDatabase}
  * @throws BackupError `restore/failed`
  */
 export async function createDatabase(
   client: Client,
-  place: string,
-  name: string,
-  mark: RestoreMark,
+  { place, name, mark }: {
+    readonly place: string;
+    readonly name: string;
+    readonly mark: RestoreMark;
+  },
   { create, before, after, comment }: DatabaseStatements,
   o: Abortable,
 ): Promise<void> {

@@ -46,7 +46,11 @@ export async function dump(
   );
   const omitted: Omission[] = serverOmissions(server, address, list);
   // First, as they are restored first: the owners of what follows.
-  const warnings = await emitAccounts(tools, server, address, place, plan, emit, o);
+  const warnings = await emitAccounts(
+    { tools, server, address, place, stallMs: plan.stallMs },
+    emit,
+    o,
+  );
   const inventories: DatabaseInventory[] = [];
   const positions: Position[] = [];
   let consistentAt = o.runtime.now();
@@ -103,14 +107,17 @@ export async function dump(
 
 /** @returns warnings */
 async function emitAccounts(
-  tools: ToolSet,
-  server: Server,
-  address: Address,
-  place: string,
-  plan: DumpPlan,
+  order: {
+    readonly tools: ToolSet;
+    readonly server: Server;
+    readonly address: Address;
+    readonly place: string;
+    readonly stallMs: number;
+  },
   emit: Emit,
   o: Context,
 ): Promise<string[]> {
+  const { tools, server, address, place, stallMs } = order;
   const isOneAsked = address.selected !== undefined;
   const head = {
     role: "accounts",
@@ -120,7 +127,7 @@ async function emitAccounts(
   } as const;
   let accounts: string;
   try {
-    accounts = await readAccounts(tools, server, address, place, { ...o, stallMs: plan.stallMs });
+    accounts = await readAccounts(tools, server, address, place, { ...o, stallMs });
   } catch (error) {
     // A database of one's own is complete without the server's roles.
     if (!isOneAsked || !hasCode(error, "dump/")) throw error;

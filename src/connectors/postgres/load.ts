@@ -1,30 +1,19 @@
-import { type Abortable, bytesOf } from "../../core/bytes.ts";
-import { BackupError } from "../../core/errors.ts";
-import type { Runtime } from "../../core/runtime.ts";
-import type { RestoreFailure, RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import { bytesOf } from "../../core/bytes.ts";
+import type { RestoreFailure } from "../../contracts/connector.ts";
 import { type Absence, absenceOf } from "./absence.ts";
-import type { Address } from "./address.ts";
-import { majorOf, readHeadBytes } from "./archive/head.ts";
-import { statementsOf } from "./archive/sql.ts";
+import { readHeadBytes } from "./archive/head.ts";
 import { searchPathsOf, withSearchPath } from "./archive/search-path.ts";
-import type { ArchiveHead } from "./archive/toc.ts";
-import type { Client } from "./client.ts";
+import { statementsOf } from "./archive/sql.ts";
 import { runInside } from "./create.ts";
 import { sqlState } from "./failure.ts";
+import { loadFailure } from "./load-failure.ts";
+import { type LoadOrder, toolOrder } from "./load-order.ts";
+import { mend, pathWarning } from "./mend.ts";
 import { quoteName } from "./names.ts";
 import { isLeftOut } from "./owners.ts";
-import { runPgRestore, type ToolOrder } from "./pg-restore.ts";
+import { runPgRestore } from "./pg-restore.ts";
 import { type PhasedRun, reasonOf, runInPhases } from "./phases.ts";
-import type { SelectedDatabase } from "./selection.ts";
-import {
-  isOfContention,
-  isOfLostConnection,
-  lostConnectionHint,
-  objectOf,
-  restoreFailure,
-  type ToolFailure,
-} from "./tool-failure.ts";
-import type { ToolSet } from "./tools.ts";
+import type { RestoreContext } from "./scene.ts";
 import { giveSchemas, readSchemaNeeds } from "./schemas.ts";
 import {
   missingSequences,
@@ -33,33 +22,12 @@ import {
   settleSequences,
   unvaluedSequences,
 } from "./sequences.ts";
+import { objectOf, restoreFailure } from "./tool-failure.ts";
+import type { ToolSet } from "./tools.ts";
 import { noteObjects } from "./undo.ts";
-import { isMadeAlone, judging, kindReader, type Verdict } from "./verdict.ts";
+import { judging, type Verdict } from "./verdict.ts";
 
 const undoLimitMs = 60_000;
-
-/** What is loaded, and where to. */
-export interface LoadOrder {
-  readonly client: Client;
-  readonly address: Address;
-  readonly tools: ToolSet;
-  readonly serverMajor: number;
-  readonly source: SelectedDatabase;
-  readonly head: ArchiveHead;
-  /** The part of the archive, as dump ids; undefined for all of it. */
-  readonly ids: ReadonlySet<number> | undefined;
-  readonly database: string;
-  /** The name that it is to have in the end. */
-  readonly to: string;
-  readonly mode: RestoreStep["mode"];
-  readonly options: RestoreOptions;
-  /** Tables, dotted, that the job accepted to be lost with their rows. */
-  readonly unrestorable: ReadonlySet<string>;
-  /** Whether the backup lacks something that its constraints may look at. */
-  readonly isPartial: boolean;
-  /** Makes a database that this restore made as new as it was. */
-  renew(): Promise<void>;
-}
 
 /** What came of it. */
 export interface Loaded {
@@ -71,8 +39,6 @@ export interface Loaded {
   /** What was made in the place of something that is not in the archive. */
   readonly made: readonly SequenceName[];
 }
-
-type Context = Abortable & { readonly runtime: Runtime };
 
 /**
  * Loads an archive with pg_restore.
@@ -89,7 +55,7 @@ type Context = Abortable & { readonly runtime: Runtime };
  *
  * @throws BackupError `restore/failed`
  */
-export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded> {
+export async function loadArchive(order: LoadOrder, o: RestoreContext): Promise<Loaded> {
   // First the archive's own.
   const paths = [undefined, ...searchPathsOf(order.head)];
   const warnings: string[] = [];
@@ -112,14 +78,21 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
     const isOneTransaction = jobs === 1 && isInOneTransaction(order, isAgain || before.length > 0);
     const loaded = await orAsBefore(order, isOneTransaction, async () => {
       if (before.length > 0) await runInside(client, database, before, o);
-      const run = await loadOnce(order, absence, paths[turn], verdict, isOneTransaction, o);
+      verdict.isOneTransaction = isOneTransaction;
+      const run = await loadOnce(order, { absence, path: paths[turn], verdict }, o);
       if (verdict.again !== undefined) return undefined;
-      if (run.isStopped) throw failed(run.failures.at(-1)!, order);
+      if (run.isStopped) throw loadFailure(run.failures.at(-1)!, order);
       warnings.push(...run.warnings);
       const own = run.failures.filter((failure) => !absence.explains(failure));
-      const mended = await mend(order, own, paths.slice(turn), warnings, o);
-      const rest = mended.filter((failure) => !absence.explains(failure));
+      const mended = await mend(
+        order,
+        { failures: own, isRaced: verdict.isRaced },
+        paths.slice(turn),
+        o,
+      );
+      const rest = mended.rest.filter((failure) => !absence.explains(failure));
       warnings.push(
+        ...mended.warnings,
         ...await makeUnchecked(order, absence, o),
         ...await settleSequences(
           client,
@@ -131,7 +104,7 @@ export async function loadArchive(order: LoadOrder, o: Context): Promise<Loaded>
           ? []
           : await giveSchemas(client, database, owners, o),
       );
-      if (rest.length > 0 && !order.options.isKeepGoing) throw failed(rest[0]!, order);
+      if (rest.length > 0 && !order.options.isKeepGoing) throw loadFailure(rest[0]!, order);
       if (!order.options.isKeepGoing) {
         warnings.push(...run.relaxed.map(relaxedWarning));
         return [];
@@ -177,14 +150,14 @@ export function areOneTransaction(tools: ToolSet, serverMajor: number): boolean 
 
 async function loadOnce(
   order: LoadOrder,
-  absence: Absence,
-  path: string | undefined,
-  verdict: Verdict,
-  isOneTransaction: boolean,
-  o: Context,
+  { absence, path, verdict }: {
+    readonly absence: Absence;
+    readonly path: string | undefined;
+    readonly verdict: Verdict;
+  },
+  o: RestoreContext,
 ): Promise<PhasedRun> {
   const { options, source } = order;
-  verdict.isOneTransaction = isOneTransaction;
   const part = async (ids: LoadOrder["ids"], what: "first" | "rows" | "rest" = "first") => {
     // What stands on rows has none of its own.
     const bytes = what === "rest" ? await readHeadBytes(source.artifact, o) : undefined;
@@ -195,7 +168,7 @@ async function loadOnce(
       archiveBytes: bytes?.byteLength ?? source.artifact.rawBytes,
       ids,
       jobs: what === "rows" ? 1 : verdict.jobs,
-      isOneTransaction,
+      isOneTransaction: verdict.isOneTransaction,
     }, o);
   };
   const ids = absence.without(order.ids);
@@ -214,7 +187,7 @@ async function orAsBefore<T>(
   order: LoadOrder,
   isOneTransaction: boolean,
   use: () => Promise<T | undefined>,
-  o: Context,
+  o: RestoreContext,
 ): Promise<T | undefined> {
   const { client, database, mode } = order;
   if (mode === "create" || mode === "swap") {
@@ -250,7 +223,7 @@ async function orAsBefore<T>(
 async function makeUnchecked(
   { client, database }: LoadOrder,
   { unchecked }: Absence,
-  o: Context,
+  o: RestoreContext,
 ): Promise<string[]> {
   const warnings: string[] = [];
   for (const entry of unchecked) {
@@ -272,60 +245,6 @@ async function makeUnchecked(
   return warnings;
 }
 
-/** Makes again what failed and needs no rows of the archive: as it was, then with other paths. */
-async function mend(
-  order: LoadOrder,
-  failures: readonly ToolFailure[],
-  paths: readonly (string | undefined)[],
-  warnings: string[],
-  o: Context,
-): Promise<readonly ToolFailure[]> {
-  let rest = failures;
-  for (const path of paths) {
-    const kindOf = kindReader(order.head);
-    const isCurable = rest.map((failure) => kindOf(failure) === "curable");
-    const again = rest.filter((failure, at) =>
-      isMadeAlone(failure.entry) &&
-      (isCurable[at] || path === paths[0] && (isOfContention(failure) || order.options.jobs > 1))
-    );
-    if (again.length === 0) return rest;
-    const bytes = await readHeadBytes(order.source.artifact, o);
-    const archive = bytesOf(bytes);
-    const run = await runPgRestore({
-      ...toolOrder(order, () => "go on"),
-      archive: path === undefined ? archive : withSearchPath(archive, path),
-      archiveBytes: bytes.byteLength,
-      ids: new Set(again.map(({ entry }) => entry!.dumpId)),
-      jobs: 1,
-      isOneTransaction: false,
-    }, o);
-    const failing = new Set(run.failures.map(({ entry }) => entry?.dumpId));
-    const mended = again.filter(({ entry }) => !failing.has(entry!.dumpId));
-    // What comes good by itself only came too early: pg_dump's order is not always right.
-    if (path !== undefined && mended.length > 0) warnings.push(pathWarning(mended, path));
-    rest = [...rest.filter((failure) => !again.includes(failure)), ...run.failures];
-  }
-  return rest;
-}
-
-function toolOrder(
-  { tools, address, database, head, options }: LoadOrder,
-  judge: ToolOrder["judge"],
-): Omit<
-  ToolOrder,
-  "archive" | "archiveBytes" | "ids" | "jobs" | "isOneTransaction"
-> {
-  return { tools, address, database, head, restoreArgs: options.restoreArgs, judge };
-}
-
-function pathWarning(failures: readonly ToolFailure[], path: string): string {
-  const objects = [...new Set(failures.flatMap(({ entry }) => entry ? objectOf(entry) : []))];
-  const shown = objects.length > 5 ? [...objects.slice(0, 5), "…"] : objects;
-  return `${shown.join(", ")} cannot be made with the empty search_path of archives ` +
-    `(${failures[0]!.message}); it was made with the database's own, ${path}. ` +
-    "ALTER FUNCTION … SET search_path makes such functions safe";
-}
-
 function relaxedWarning({ object, message, leaves }: RestoreFailure): string {
   return `The ${object} refuses rows, as what it looks at may not be in the backup (${
     reasonOf({ message })
@@ -340,50 +259,4 @@ function firstOfEach(failures: readonly RestoreFailure[]): RestoreFailure[] {
     seen.add(object);
     return isNew;
   });
-}
-
-function failed({ entry, message }: ToolFailure, order: LoadOrder): BackupError {
-  const what = entry === undefined ? "" : `${objectOf(entry)}: `;
-  return new BackupError("restore/failed", `pg_restore failed: ${what}${message}`, {
-    hint: hintFor(message, order),
-    ...entry === undefined ? {} : { details: { object: objectOf(entry) } },
-  });
-}
-
-function hintFor(message: string, { serverMajor, mode, ids, head }: LoadOrder): string {
-  const sourceMajor = majorOf(head.header.serverVersion);
-  if (isOfLostConnection({ message })) return lostConnectionHint;
-  if (/No space left on device|Disk quota exceeded/i.test(message)) {
-    return "The server's disk is full: free space on it, and run the same restore again. What was " +
-      "there before still is.";
-  }
-  if (/must be (owner|member|able to SET ROLE)|permission denied to set role/i.test(message)) {
-    return "Restore as a superuser, or make all objects your own: --restore-arg=--no-owner.";
-  }
-  if (mode === "replace" || mode === "fill" && ids !== undefined) {
-    return "Nothing was changed. What is there already may be of another form than in the backup: " +
-      "restore to another database, and compare the two" +
-      (mode === "fill" ? "; or replace what does not fit, too: --only NAME --overwrite." : ".");
-  }
-  if (/syntax error at or near/.test(message) && serverMajor > sourceMajor) {
-    return `PostgreSQL ${serverMajor} reserves a word that ${sourceMajor} did not: back up with the ` +
-      `client tools of ${serverMajor}, which quote it, or restore everything else with --keep-going.`;
-  }
-  if (/ does not exist; .*SQL function/.test(message) && serverMajor >= 17) {
-    return "PostgreSQL 17 and newer make indexes and materialized views with an empty search_path, " +
-      "whatever is set. Restore everything else with --keep-going, then ALTER FUNCTION … " +
-      "SET search_path and make by hand what failed.";
-  }
-  if (/out of shared memory|max_locks_per_transaction/i.test(message)) {
-    return "Raise max_locks_per_transaction on the target, or restore with --jobs 2.";
-  }
-  if (
-    /extension .* is not available|could not (open extension control|access|load library)/i
-      .test(message)
-  ) {
-    return "Install the extension on the target's machine first, or restore all but what needs it: " +
-      "--keep-going.";
-  }
-  return "What was there before still is. --keep-going restores everything else and lists what " +
-    "failed.";
 }

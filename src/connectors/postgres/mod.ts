@@ -55,7 +55,7 @@ export const postgres: ConnectorKind<PostgresOptions> = {
       restore: (chain, plan, restoreOptions, { signal }) =>
         told(
           "restore/failed",
-          restore(client, address, chain, plan, restoreOptions, { signal, runtime }),
+          restore(client, address, { chain, plan, options: restoreOptions }, { signal, runtime }),
         ),
       inventory: (database, { signal }) =>
         told("restore/failed", readInventory(client, database, { signal })),

@@ -26,10 +26,12 @@ export function isLeftOut(what: "owner" | "privileges" | "tablespaces", args: re
  */
 export async function assertOwners(
   client: Client,
-  place: string,
-  server: Server,
+  { place, server, heads }: {
+    readonly place: string;
+    readonly server: Server;
+    readonly heads: readonly ArchiveHead[];
+  },
   backup: RestorableBackup,
-  heads: readonly ArchiveHead[],
   options: RestoreOptions,
   o: Abortable,
 ): Promise<string[]> {

@@ -29,9 +29,11 @@ export interface SettledPart {
 export async function settlePart(
   client: Client,
   database: string,
-  head: ArchiveHead,
-  only: readonly string[],
-  mode: RestoreStep["mode"],
+  { head, only, mode }: {
+    readonly head: ArchiveHead;
+    readonly only: readonly string[];
+    readonly mode: RestoreStep["mode"];
+  },
   o: Abortable,
 ): Promise<SettledPart> {
   const part = choosePart(head, only, await readPresent(client, database, o));

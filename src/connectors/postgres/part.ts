@@ -1,15 +1,9 @@
-import { BackupError } from "../../core/errors.ts";
 import { typeOf } from "./archive/inventory.ts";
-import {
-  isIdentity,
-  nameOfIndex,
-  type Ownership,
-  ownershipOf,
-  relationKinds,
-} from "./archive/ownership.ts";
+import { nameOfIndex, ownershipOf, relationKinds } from "./archive/ownership.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
-import { dictionaryOf, namedInBody, namedInTrigger } from "./bodies.ts";
-import { assertNames, listed, matchName, sayableName } from "./part-names.ts";
+import { assertNames, matchName, sayableName } from "./part-names.ts";
+import { group, type Groups, notesOf } from "./part-notes.ts";
+import { isOfTwo, nameable, reachOf, routineKinds, sidesOf } from "./part-reach.ts";
 import type { Present } from "./present.ts";
 import { objectOf } from "./tool-failure.ts";
 
@@ -29,24 +23,6 @@ export interface Part {
   readonly attachments: readonly TocEntry[];
   /** What is left out, or comes otherwise than in the backup, as sentences. */
   readonly notes: readonly string[];
-}
-
-/** What asks for a routine without running it while rows are loaded. */
-const callingLater = ["TRIGGER", "POLICY", "DEFAULT", "RULE"];
-
-const routineKinds = ["FUNCTION", "PROCEDURE", "AGGREGATE"];
-
-/** What can be asked for by name: relations, and rows in tables that extensions make. */
-function nameable({ entries }: ArchiveHead, ownership: Ownership): TocEntry[] {
-  return entries.filter((entry) =>
-    relationKinds.includes(entry.description) || isOfExtension(entry, ownership)
-  );
-}
-
-/** Rows that an extension has dumped: nothing in the archive says whose they are. */
-function isOfExtension(entry: TocEntry, { ownerOf, byId }: Ownership): boolean {
-  return entry.description === "TABLE DATA" && ownerOf(entry) === entry &&
-    [...byId.values()].some(({ description }) => description === "EXTENSION");
 }
 
 /**
@@ -80,149 +56,13 @@ export function isAnyIn(head: ArchiveHead, only: readonly string[]): boolean {
  * @throws BackupError `restore/only-unsupported`
  */
 export function choosePart(head: ArchiveHead, only: readonly string[], present: Present): Part {
-  const { entries } = head;
   const ownership = ownershipOf(head);
-  const { byId, ownerOf, partsOf, childrenOf, parentsOf, attachmentOf, sequencesOf } = ownership;
-  const known = dictionaryOf(entries);
-  const schemas = new Map(
-    entries.filter(({ description }) => description === "SCHEMA").map((one) => [one.tag, one]),
-  );
-  const asked = new Set<TocEntry>();
-  const along = new Map<TocEntry, TocEntry>();
-  const used = new Set<TocEntry>();
-  const running = new Set<TocEntry>();
-  const notes = new Set<string>();
+  const { partsOf } = ownership;
+  const reach = reachOf(head, ownership, only, present);
+  const { asked, along, used } = reach;
+  const notes = new Set(reach.notes);
   const isChosen = (entry: TocEntry) => asked.has(entry) || along.has(entry);
-
-  function ask(entry: TocEntry): void {
-    if (asked.has(entry)) return;
-    along.delete(entry);
-    asked.add(entry);
-    for (const child of childrenOf(entry)) ask(child);
-    for (const sequence of sequencesOf(entry)) ask(sequence);
-    follow(entry);
-  }
-
-  /** @param isRun whether a routine is called while rows are loaded */
-  function need(entry: TocEntry, by: TocEntry, isRun: boolean, hasChildren: boolean): void {
-    if (isIdentity(entry)) {
-      const table = tableOf(entry);
-      if (table !== undefined && table !== by) return need(table, by, isRun, hasChildren);
-    }
-    if (!isChosen(entry)) {
-      if (present.has(entry)) {
-        used.add(entry);
-        return;
-      }
-      along.set(entry, by);
-      for (const sequence of sequencesOf(entry)) along.set(sequence, by);
-      follow(entry);
-    }
-    if (hasChildren) { for (const child of childrenOf(entry)) need(child, by, isRun, true); }
-    read(entry, isRun);
-  }
-
-  /** Goes after what an object and its parts depend on. */
-  function follow(owner: TocEntry): void {
-    const schema = owner.schema === undefined ? undefined : schemas.get(owner.schema);
-    if (schema !== undefined) need(schema, owner, false, false);
-    const parents = parentsOf(owner);
-    const isPartition = attachmentOf(owner) !== undefined;
-    const own = owner.description === "SEQUENCE" && !isIdentity(owner) ? tableOf(owner) : undefined;
-    for (const part of partsOf(owner)) {
-      if (isOfTwo(part)) continue;
-      const isRun = !callingLater.includes(part.description);
-      for (const one of namedInTrigger(part, known)) need(one, owner, false, false);
-      for (const id of part.dependencies) {
-        const dependency = byId.get(id);
-        if (dependency === undefined) continue;
-        const other = ownerOf(dependency);
-        // A sequence is one without the table that owns it, a partition without its parent.
-        if (other === owner || other === own) continue;
-        const isParent = parents.includes(other);
-        if (isParent && isPartition) continue;
-        if (isOfOwn(owner, other)) continue;
-        need(other, owner, isRun, !isParent);
-      }
-    }
-    for (const sequence of sequencesOf(owner)) follow(sequence);
-  }
-
-  function isOfOwn(owner: TocEntry, other: TocEntry): boolean {
-    return owner.description === "SEQUENCE" && isIdentity(owner) && tableOf(owner) === other &&
-      isChosen(other);
-  }
-
-  function tableOf(sequence: TocEntry): TocEntry | undefined {
-    return sequence.dependencies.flatMap((id) => byId.get(id) ?? [])
-      .find((one) => sequencesOf(one).includes(sequence));
-  }
-
-  /** Goes after what a routine's text names. */
-  function read(routine: TocEntry, isRun: boolean): void {
-    if (!routineKinds.includes(routine.description) || running.has(routine)) return;
-    if (isRun) running.add(routine);
-    const { small, relations } = namedInBody(routine, known);
-    for (const one of small) {
-      if (one !== routine && !reading.has(one)) {
-        reading.add(routine);
-        need(one, routine, isRun, true);
-        reading.delete(routine);
-      }
-    }
-    for (const one of relations) {
-      if (isRun) need(one, routine, true, true);
-      else mentioned.push([routine, one]);
-    }
-  }
-  const reading = new Set<TocEntry>();
-  const mentioned: [TocEntry, TocEntry][] = [];
-
-  const relations = nameable(head, ownership);
-  const wanted = only.flatMap((name) => matchName(name, relations).entries);
-  const extensions = entries.filter(({ description }) => description === "EXTENSION");
-  for (const entry of wanted) {
-    const owner = ownerOf(entry);
-    if (isOfExtension(entry, ownership)) {
-      if (present.relationKind(entry.schema, entry.tag) !== undefined) {
-        throw new BackupError(
-          "restore/only-unsupported",
-          `An extension makes ${sayableName(entry)}, and it is there already`,
-          { hint: "Restore it to a new database, and copy the rows that are missing from there." },
-        );
-      }
-      extensions.forEach((one) => need(one, entry, false, false));
-    }
-    if (isIdentity(entry) && !wanted.includes(tableOf(entry)!)) {
-      const table = sayableName(tableOf(entry)!);
-      throw new BackupError(
-        "restore/only-unsupported",
-        `The sequence ${sayableName(entry)} is an identity column of ${table}`,
-        { hint: `Restore it with its table, --only ${table}, or set its value: ${valueOf(entry)}` },
-      );
-    }
-    ask(owner);
-  }
-
-  function valueOf(sequence: TocEntry): string {
-    const set = partsOf(sequence).find(({ description }) => description === "SEQUENCE SET");
-    return set?.definition.trim() ?? "ALTER SEQUENCE … RESTART";
-  }
-
-  const ofExtensions = relations.filter((entry) => isOfExtension(entry, ownership));
-  const made = extensions.filter((one) => along.has(one));
-  for (const entry of ofExtensions) {
-    if (asked.has(entry) || made.length === 0) continue;
-    if (made.length === extensions.length) along.set(entry, made[0]!);
-    else notes.add(`${objectOf(entry)}, which an extension makes, does not get the backup's rows`);
-  }
-
-  const lost = new Map<string, TocEntry[]>();
-  const readers = new Map<string, TocEntry[]>();
-  const group = (groups: Map<string, TocEntry[]>, key: string, entry: TocEntry) => {
-    groups.set(key, [...groups.get(key) ?? [], entry]);
-  };
-
+  const lost: Groups = new Map();
   const chosen = [...asked, ...along.keys()];
   const ids = new Set<number>();
   const late: TocEntry[] = [];
@@ -230,7 +70,7 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
   const isThere = (entry: TocEntry) => !isChosen(entry) && present.has(entry);
   for (const owner of chosen) {
     for (const part of partsOf(owner)) {
-      const others = sidesOf(part).filter((one) => one !== owner);
+      const others = sidesOf(part, ownership).filter((one) => one !== owner);
       if (!isOfTwo(part) || others.every(isChosen)) ids.add(part.dumpId);
       else if (part.description === "FK CONSTRAINT") {
         if (others.every((one) => isChosen(one) || isThere(one))) late.push(part);
@@ -259,70 +99,6 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
       }
     }
   }
-
-  /** What an entry that joins two objects is about. */
-  function sidesOf(part: TocEntry): TocEntry[] {
-    if (part.description === "SEQUENCE OWNED BY") return [tableOf(ownerOf(part)) ?? []].flat();
-    // Their dependencies go further up.
-    if (/^(TABLE|INDEX) ATTACH$/.test(part.description)) return [...parentsOf(ownerOf(part))];
-    const sides = part.dependencies.flatMap((id) => byId.get(id) ?? []).map(ownerOf);
-    return [...new Set(sides)].filter((one) =>
-      relationKinds.includes(one.description) || one.description === "PUBLICATION"
-    );
-  }
-
-  const absent = new Map<string, TocEntry[]>();
-  for (const [routine, one] of mentioned) {
-    if (isChosen(one) || present.has(one) || absent.get(objectOf(routine))?.includes(one)) continue;
-    group(absent, objectOf(routine), one);
-  }
-  for (const [routine, tables] of absent) {
-    notes.add(
-      `${routine} names ${listed(tables.map(sayableName))}, which ${
-        tables.length === 1 ? "does" : "do"
-      } not come along`,
-    );
-  }
-  const isFilled = ({ description }: TocEntry) => description === "MATERIALIZED VIEW DATA";
-  for (const view of chosen.filter(({ description }) => description === "MATERIALIZED VIEW")) {
-    if (!partsOf(view).some(isFilled)) continue;
-    const own = relationsUnder(view, ownership).filter((one) => used.has(one));
-    if (own.length === 0) continue;
-    notes.add(
-      `${objectOf(view)} is filled from ${own.map(sayableName).join(", ")} as it is there ` +
-        "now, not as in the backup",
-    );
-  }
-  for (const view of entries.filter(({ description }) => /VIEW$/.test(description))) {
-    if (isChosen(view) || present.has(view)) continue;
-    const read = relationsUnder(view, ownership).filter((one) => asked.has(one));
-    if (read.length === 0) continue;
-    group(readers, sayableName(read[0]!), view);
-  }
-  for (const [missing, keys] of lost) {
-    notes.add(
-      `${listed(keys.map(objectOf))} ${keys.length === 1 ? "is" : "are"} left out: ` +
-        `${missing} does not come along`,
-    );
-  }
-  for (const [table, views] of readers) {
-    const [read, are] = views.length === 1 ? ["reads", "is"] : ["read", "are"];
-    notes.add(`${listed(views.map(objectOf))} ${read} ${table}, and ${are} left out`);
-  }
-  for (const key of entries.filter(({ description }) => description === "FK CONSTRAINT")) {
-    const table = ownerOf(key);
-    if (isChosen(table) || !present.has(table) || present.has(key)) continue;
-    if (!sidesOf(key).some((one) => asked.has(one))) continue;
-    notes.add(`${objectOf(key)}, which the backup has, is not there, and is left out`);
-  }
-  if (entries.some(({ description }) => /^BLOB/.test(description))) {
-    for (const owner of chosen) {
-      if (owner.description !== "TABLE" || !/ (oid|(\S+\.)?lo)(,| |$)/m.test(owner.definition)) {
-        continue;
-      }
-      notes.add(`${objectOf(owner)} may point to large objects, which do not come along`);
-    }
-  }
   return {
     ids,
     asked: [...asked],
@@ -333,31 +109,8 @@ export function choosePart(head: ArchiveHead, only: readonly string[], present: 
     used: [...used].filter((one) => !isChosen(one)),
     late,
     attachments,
-    notes: [...notes],
+    notes: [...notes, ...notesOf(head, ownership, { ...reach, lost }, present)],
   };
-}
-
-/** Made only where all that they are about is. */
-function isOfTwo({ description }: TocEntry): boolean {
-  return [
-    ...["FK CONSTRAINT", "TABLE ATTACH", "INDEX ATTACH", "PUBLICATION TABLE", "SEQUENCE OWNED BY"],
-  ].includes(description);
-}
-
-/** The relations that a view reads, also through other views. */
-function relationsUnder(view: TocEntry, { byId, ownerOf, partsOf }: Ownership): TocEntry[] {
-  const seen = new Set<TocEntry>([view]);
-  for (const one of seen) {
-    const parts = /VIEW$/.test(one.description) ? partsOf(one) : [];
-    for (const id of parts.flatMap(({ dependencies }) => dependencies)) {
-      const dependency = byId.get(id);
-      if (dependency === undefined) continue;
-      const owner = ownerOf(dependency);
-      if (relationKinds.includes(owner.description)) seen.add(owner);
-    }
-  }
-  seen.delete(view);
-  return [...seen];
 }
 
 /** The names of relations and indexes that a part makes besides those that were asked for. */

@@ -54,7 +54,7 @@ export async function putInPlace(
     );
   } catch (error) {
     const again = { ...o, signal: AbortSignal.timeout(markLimitMs) };
-    const isDone = await hasMoved(client, place, name, to, error, again);
+    const isDone = await hasMoved(client, { place, name, to }, error, again);
     if (isDone === true) return followUps;
     if (isDone === undefined && error instanceof BackupError) {
       throw new BackupError(error.code, error.message, {
@@ -94,9 +94,7 @@ async function endSessions(client: Client, place: string, name: string, o: Abort
  */
 async function hasMoved(
   client: Client,
-  place: string,
-  name: string,
-  to: string,
+  { place, name, to }: { readonly place: string; readonly name: string; readonly to: string },
   failure: unknown,
   o: Abortable,
 ): Promise<boolean | undefined> {

@@ -51,7 +51,13 @@ export async function planRestore(
   }
   assertOnly(heads, options.only);
   const restored = heads.map((head) => restoredOf(head, options));
-  const warnings = await assertOwners(client, place, server, backup, restored, options, o);
+  const warnings = await assertOwners(
+    client,
+    { place, server, heads: restored },
+    backup,
+    options,
+    o,
+  );
   if (options.isWithAccounts && !backup.artifacts.some(({ role }) => role === "accounts")) {
     warnings.push("The backup holds no roles");
   }
@@ -76,8 +82,12 @@ export async function planRestore(
       ...leftovers.filter((one) => one.to === to && one !== left && one.name !== to)
         .map((one) => leftoverWarning(one, address, place)),
     );
-    const scene = { server, tools: tools[index]! };
-    const step = await planDatabase(client, { name, to, head }, scene, left, present, options, o);
+    const step = await planDatabase(
+      client,
+      { name, to, head, tools: tools[index]!, left },
+      { server, present, options },
+      o,
+    );
     if (step.mode === "create" || step.mode === "swap") assertMayCreate(server, address, step);
     if (step.mode === "swap") await assertFree(client, place, to, o);
     steps.push(step);
@@ -145,11 +155,18 @@ function restoredOf(head: ArchiveHead, { only }: RestoreOptions): ArchiveHead {
 
 async function planDatabase(
   client: Client,
-  { name: from, to, head }: { name: string; to: string; head: ArchiveHead },
-  scene: { readonly server: Server; readonly tools: ToolSet },
-  left: Leftover | undefined,
-  present: ReadonlySet<string>,
-  options: RestoreOptions,
+  { name: from, to, head, tools, left }: {
+    readonly name: string;
+    readonly to: string;
+    readonly head: ArchiveHead;
+    readonly tools: ToolSet;
+    readonly left: Leftover | undefined;
+  },
+  { server, present, options }: {
+    readonly server: Server;
+    readonly present: ReadonlySet<string>;
+    readonly options: RestoreOptions;
+  },
   o: Abortable,
 ): Promise<RestoreStep> {
   const adopts = left === undefined ? {} : { adopts: left.name };
@@ -160,7 +177,9 @@ async function planDatabase(
     return { from, to, mode: "create", ...adopts, ...part };
   }
   await assertValid(client, to, o);
-  if (options.only.length > 0) return await planInto(client, { from, to, head }, scene, options, o);
+  if (options.only.length > 0) {
+    return await planInto(client, { from, to, head }, { server, tools }, options, o);
+  }
   const isFillable = await isEmpty(client, to, o);
   if (isFillable && left === undefined) return { from, to, mode: "fill" };
   if (!isFillable && !options.isOverwrite) {

@@ -19,6 +19,11 @@ export interface Verdict extends Manner {
     readonly how: "other path" | "in phases" | "without it" | "one worker";
   };
   judge(failure: ToolFailure): "stop" | "go on";
+  /**
+   * Whether it may have failed only because others were at work, or because something failed before
+   * it that several workers go on after: it is made again when all are done.
+   */
+  isRaced(failure: ToolFailure): boolean;
 }
 
 /** How a run restores. */
@@ -42,6 +47,7 @@ export function judging(
   const verdict: Verdict = {
     ...manner,
     isOneTransaction: false,
+    isRaced: (failure) => manner.jobs > 1 || isOfContention(failure),
     judge(failure) {
       if (manner.jobs > 1 && isOfTooManyConnections(failure)) {
         verdict.again ??= { failure, how: "one worker" };
@@ -56,10 +62,7 @@ export function judging(
       }
       const isCurable = kindOf(failure) === "curable";
       const isAlone = isMadeAlone(failure.entry) && !verdict.isOneTransaction;
-      // What one of several workers could not make, for another lock or for what failed before it,
-      // is made again when all are done.
-      const isRaced = isOfContention(failure) || manner.jobs > 1;
-      if ((isCurable || isRaced) && isAlone) return "go on";
+      if ((isCurable || verdict.isRaced(failure)) && isAlone) return "go on";
       const isOfAbsent = absence.isOfAbsent(failure);
       if (isCurable && hasOtherPath && !isOfAbsent) {
         verdict.again ??= { failure, how: "other path" };

@@ -166,3 +166,12 @@ function isNamedIn(list: string, { schema, tag }: TocEntry): boolean {
 function keyOf(schema: string | undefined, tag: string): string {
   return JSON.stringify([schema ?? null, tag]);
 }
+
+/** The table that a sequence belongs to. */
+export function tableOf(
+  sequence: TocEntry,
+  { byId, sequencesOf }: Ownership,
+): TocEntry | undefined {
+  return sequence.dependencies.flatMap((id) => byId.get(id) ?? [])
+    .find((one) => sequencesOf(one).includes(sequence));
+}
