@@ -4,7 +4,8 @@ import { BackupError } from "../../core/errors.ts";
 import type { ArtifactFormat } from "../../contracts/format.ts";
 import { type Client, quoteName, quoteText } from "./client.ts";
 import { isDenied, serverCode } from "./refusals.ts";
-import { createScanner, structureError } from "./scanner.ts";
+import { createScanner } from "./scanner.ts";
+import { structureError } from "./structure-error.ts";
 import type { Server } from "./server.ts";
 import { tokenize } from "./tokens.ts";
 

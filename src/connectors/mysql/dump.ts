@@ -1,7 +1,5 @@
-import { Buffer } from "node:buffer";
 import { type Abortable, type Bytes, bytesOf } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
-import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { DumpPlan, DumpResult, DumpSettings, Emit } from "../../contracts/connector.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
@@ -9,8 +7,10 @@ import type { Omission } from "../../contracts/manifest.ts";
 import { accountsFormat, readAccounts } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
-import { askSchema, listDatabases, type Program, type Relation } from "./databases.ts";
-import { dumpArgs, emptied, hasIgnoreData, leftOut } from "./dump-args.ts";
+import { askSchema } from "./databases.ts";
+import { dumpArgs, emptied, hasIgnoreData } from "./dump-args.ts";
+import type { DumpContext } from "./dump-context.ts";
+import { createEnds } from "./dump-ends.ts";
 import { withDumpOutput } from "./dump-output.ts";
 import { addEvents, hasEndless, readEvents } from "./events.ts";
 import { createFloatReader, type FloatReader, listFloats } from "./floats.ts";
@@ -23,6 +23,7 @@ import { keepDates, keepOldKeys } from "./settings.ts";
 import { readServer, type Server } from "./server.ts";
 import { type ClientTool, requireTool } from "./tools.ts";
 import { dumpFormat } from "./walker.ts";
+import { assertWhole, newDatabases } from "./whole.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -82,8 +83,9 @@ export async function dump(
       );
     }, o);
     inventories.push(...seen);
-    omitted.push(...await lostDigits(client, sight, plan.settings, reader, seen, o));
-    await assertWhole(client, address, server, sight, omitted, plan.settings, seen, tool, o);
+    const d = { ...o, client, address, server, tool, sight, settings: plan.settings, omitted };
+    omitted.push(...await lostDigits(reader, seen, d));
+    await assertWhole(seen, d);
     warnings.push(...await newDatabases(client, address, databases, o));
   }
 
@@ -120,12 +122,9 @@ async function floatTables(client: Client, sight: Sight, settings: DumpSettings,
 
 /** What of FLOAT is in the dump as the tool itself writes it, with 6 digits. */
 async function lostDigits(
-  client: Client,
-  sight: Sight,
-  settings: DumpSettings,
   reader: FloatReader | undefined,
   dumped: readonly DatabaseInventory[],
-  o: Abortable,
+  { client, sight, settings, ...o }: DumpContext,
 ): Promise<Omission[]> {
   const filled = new Set(
     dumped.flatMap(({ database, objects }) =>
@@ -183,100 +182,4 @@ function withoutRows(bytes: Bytes, tool: ClientTool, sight: Sight, settings: Dum
     keepsRows: (database, table) => !names.has(JSON.stringify([database, table])),
     keepsServerLines: true,
   });
-}
-
-/**
- * The tools exit 0 after some of their errors, so what was there before and after must be inside.
- *
- * @throws BackupError `dump/failed`
- */
-async function assertWhole(
-  client: Client,
-  address: MysqlAddress,
-  server: Server,
-  before: Sight,
-  omitted: readonly Omission[],
-  settings: DumpSettings,
-  dumped: readonly DatabaseInventory[],
-  tool: ClientTool,
-  o: Abortable,
-): Promise<void> {
-  // Arguments of one's own may leave out anything.
-  if ((settings.dumpArgs ?? []).length > 0) return;
-  const after = objectsOf(await look(client, server, address, settings, o));
-  const inside = new Set(
-    dumped.flatMap(({ database, objects }) =>
-      objects.map(({ type, name }) => JSON.stringify([database, type, name]))
-    ),
-  );
-  const skipped = new Set(leftOut(server, before).map(keyOf));
-  // A table that is left out takes its triggers along, and they do not say whose they are here.
-  const hasTriggers = skipped.size === 0;
-  const isAccepted = (type: string) => omitted.some(({ name }) => name === `${type}s`);
-  const lost = [...objectsOf(before)].filter(([key, { type }]) =>
-    !inside.has(key) && !skipped.has(key) && after.has(key) && !isAccepted(type) &&
-    (type !== "trigger" || hasTriggers)
-  );
-  if (lost.length === 0) return;
-  const [, { type, database, name }] = lost[0]!;
-  throw new BackupError(
-    "dump/failed",
-    `${tool.name} left out ${counted(lost.length, "object")}, first ${type} "${database}.${name}"`,
-    {
-      details: { lost: lost.map(([key]) => key) },
-      hint: "Its whole output is in the log at --log-level debug.",
-    },
-  );
-}
-
-function objectsOf({ relations, programs }: Sight): Map<string, Relation | Program> {
-  return new Map([...relations, ...programs].map((object) => [keyOf(object), object]));
-}
-
-function keyOf({ database, type, name }: Relation | Program): string {
-  return JSON.stringify([database, type, name]);
-}
-
-/** A database made after the dump began is in the next backup, and worth a word in this one. */
-async function newDatabases(
-  client: Client,
-  address: MysqlAddress,
-  dumped: readonly string[],
-  o: Abortable,
-): Promise<string[]> {
-  if (address.selected !== undefined) return [];
-  const now = await listDatabases(client, address, o);
-  return now.filter((name) => !dumped.includes(name)).map((name) =>
-    `Database "${name}" was made while the dump ran and is not in it`
-  );
-}
-
-// GTID sets of MySQL grow long in the head; the tail holds a few lines.
-const keptBytes = 64 * 1024;
-const tailBytes = 8 * 1024;
-
-/** Keeps the beginning and the end of a stream, where a dump notes its position. */
-function createEnds() {
-  const head = Buffer.alloc(keptBytes);
-  let headLength = 0;
-  let tail = Buffer.alloc(0);
-  return {
-    async *watch(bytes: Bytes, onFirst: () => void): Bytes {
-      for await (const chunk of bytes) {
-        if (headLength === 0) onFirst();
-        if (headLength < keptBytes) {
-          const part = chunk.subarray(0, keptBytes - headLength);
-          head.set(part, headLength);
-          headLength += part.length;
-        }
-        const end = chunk.subarray(-tailBytes);
-        tail = Buffer.concat([tail, end]).subarray(-tailBytes);
-        yield chunk;
-      }
-    },
-    texts: (): [string, string] => [
-      head.toString("utf8", 0, headLength),
-      tail.toString("utf8"),
-    ],
-  };
 }

@@ -71,10 +71,10 @@ async function open(
         () => planRestore(client, address, chain, restoreOptions, { signal, runtime }),
       ),
     restore: (chain, plan, restoreOptions, { signal }) =>
-      asked(
-        "restore",
-        () => restore(client, address, chain, plan, restoreOptions, { signal, runtime }),
-      ),
+      asked("restore", () => {
+        const request = { client, address, chain, plan, options: restoreOptions };
+        return restore(request, { signal, runtime });
+      }),
     inventory: (database, o) => asked("restore", () => readInventory(client, database, o)),
     close: () => client.close(),
   };

@@ -51,17 +51,16 @@ export async function withRelay<T>(
     const open = new Set<Socket>();
     let isLoggedIn = false;
     const server = createServer((tool) => {
-      const close = relay(
-        tool,
+      const close = relay(tool, {
         address,
         isEncrypted,
         rewrite,
-        () => isLoggedIn = true,
-        (socket) => {
+        onLogin: () => isLoggedIn = true,
+        onOpen(socket) {
           open.add(socket);
           socket.on("close", () => open.delete(socket));
         },
-      );
+      });
       tool.on("error", close).on("close", close);
     });
     try {
@@ -102,11 +101,13 @@ const tlsRequestBytes = 32;
 /** Connects a tool with the server. @returns ends both */
 function relay(
   tool: Socket,
-  address: MysqlAddress,
-  isEncrypted: boolean,
-  rewrite: (query: RelayedQuery) => string,
-  onLogin: () => void,
-  onOpen: (socket: Socket) => void,
+  { address, isEncrypted, rewrite, onLogin, onOpen }: {
+    readonly address: MysqlAddress;
+    readonly isEncrypted: boolean;
+    readonly rewrite: (query: RelayedQuery) => string;
+    readonly onLogin: () => void;
+    readonly onOpen: (socket: Socket) => void;
+  },
 ): () => void {
   const fromTool = createPacketReader();
   const fromServer = createPacketReader();

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
-import { BackupError } from "../../core/errors.ts";
+import { createRowCounter } from "./row-counter.ts";
+import { structureError } from "./structure-error.ts";
 
 /**
  * One piece of a dump. Pieces follow each other without a gap, so a filter that passes on every
@@ -56,8 +57,6 @@ const enum At {
   InsertColumn,
   InsertKeyword,
   Rows,
-  Text,
-  TextEscape,
 }
 
 const newline = 0x0a;
@@ -66,8 +65,6 @@ const exclamation = 0x21;
 const doubleQuote = 0x22;
 const hash = 0x23;
 const quote = 0x27;
-const open = 0x28;
-const close = 0x29;
 const asterisk = 0x2a;
 const plus = 0x2b;
 const hyphen = 0x2d;
@@ -100,16 +97,16 @@ export function createScanner(listener: ScannerListener): Scanner {
   let hasBackslashEscapes = true;
   let keywordLength = 0;
   let isCounted = false;
-  let depth = 0;
-  let rows = 0;
+  const rows = createRowCounter();
 
   function push(chunk: Uint8Array): void {
     const length = chunk.length;
     let told = 0;
     let i = 0;
     while (i < length) {
-      if (at >= At.Rows) {
-        i = scanRows(chunk, i);
+      if (at === At.Rows) {
+        i = rows.push(chunk, i);
+        if (rows.isEnded()) at = At.Between;
       } else if (at === At.Between) {
         i = scanBlank(chunk, i);
         if (i === length) break;
@@ -159,7 +156,7 @@ export function createScanner(listener: ScannerListener): Scanner {
     if (!isKnown) listener.known(type, text, headLength < headBytes);
     if (type === "delimiter") delimiter = readDelimiter(text);
     else if (type === "statement") noteSqlMode(text);
-    listener.end(type === "insert" && isCounted ? rows : undefined);
+    listener.end(type === "insert" && isCounted ? rows.count() : undefined);
   }
 
   /** Takes one byte outside the rows of an INSERT: few of a dump's bytes, so it need not be fast. */
@@ -265,7 +262,7 @@ export function createScanner(listener: ScannerListener): Scanner {
       at = At.Insert;
       headLength = 0;
       isCounted = false;
-      rows = depth = 0;
+      rows.begin();
     }
   }
 
@@ -313,59 +310,6 @@ export function createScanner(listener: ScannerListener): Scanner {
     }
   }
 
-  /** The hot loop, which sees nearly every byte of a dump. Returns where it stopped. */
-  function scanRows(chunk: Uint8Array, from: number): number {
-    const length = chunk.length;
-    let i = from;
-    let [openRows, count] = [depth, rows];
-    let isText = at !== At.Rows;
-    if (at === At.TextEscape) i++;
-    at = At.Rows;
-    // The next quote and backslash that a search found; what lies before `i` is out of date.
-    let [quoteAt, escapeAt] = [-1, -1];
-    scan: while (true) {
-      while (isText) {
-        // A search is faster than reading byte by byte, but not for short ways.
-        let near = Math.min(i + nearBytes, length);
-        while (i < near) {
-          const byte = chunk[i++]!;
-          if (byte === quote) {
-            isText = false;
-            break;
-          }
-          if (byte === backslash) near = Math.min(++i + nearBytes, length);
-        }
-        if (!isText) break;
-        if (i >= length) {
-          // An escape at the very end has moved past it.
-          at = i > length ? At.TextEscape : At.Text;
-          break scan;
-        }
-        if (quoteAt < i) quoteAt = placeOf(quote, chunk, i);
-        if (escapeAt < i) escapeAt = placeOf(backslash, chunk, i);
-        i = Math.min(quoteAt, escapeAt);
-      }
-      if (i >= length) break;
-      const byte = chunk[i++]!;
-      // Digits, letters, commas and all else that a value is made of.
-      if (byte > close && byte !== semicolon) continue;
-      if (byte === quote) {
-        isText = true;
-      } else if (byte === open) {
-        if (openRows++ === 0) count++;
-      } else if (byte === close) {
-        if (--openRows < 0) throw structureError("closes a row that it did not open");
-      } else if (byte === semicolon) {
-        if (openRows !== 0) throw structureError("ends an INSERT inside a row");
-        at = At.Between;
-        break;
-      }
-    }
-    depth = openRows;
-    rows = count;
-    return Math.min(i, length);
-  }
-
   function noteSqlMode(text: string): void {
     const mode = /^(?:\/\*!\d+\s)?\s*SET\s+sql_mode\s*=\s*(?:'([^']*)'|@)/i.exec(text);
     if (mode !== null) hasBackslashEscapes = !/NO_BACKSLASH_ESCAPES/i.test(mode[1] ?? "");
@@ -376,24 +320,8 @@ export function createScanner(listener: ScannerListener): Scanner {
 
 const plainDelimiter = Buffer.from(";");
 
-/** How far a text is read byte by byte. */
-const nearBytes = 48;
-
-/** Where a byte is next; the chunk's end where it is not. */
-function placeOf(byte: number, chunk: Uint8Array, from: number): number {
-  const at = chunk.indexOf(byte, from);
-  return at < 0 ? chunk.length : at;
-}
-
 function readDelimiter(lineText: string): Buffer<ArrayBuffer> {
   const found = lineText.slice("DELIMITER ".length).trim();
   if (found === "") throw structureError("has a DELIMITER line without a delimiter");
   return Buffer.from(found);
-}
-
-/** The error of a dump that is none. */
-export function structureError(problem: string): BackupError {
-  return new BackupError("verification/structure", `The SQL dump ${problem}`, {
-    hint: "The bytes are not what was dumped; use another backup.",
-  });
 }

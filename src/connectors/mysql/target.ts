@@ -38,7 +38,7 @@ export async function planRestore(
     const wanted = targetName(database.database, selection, address);
     const to = server.foldsNames ? sameName(wanted, present) : wanted;
     assertMayBeMade(to);
-    steps.push(await planDatabase(client, database, to, present, selection, options, o));
+    steps.push(await planDatabase(database, to, { client, present, selection, options }, o));
   }
   const isReplacing = steps.some(({ mode }) => mode === "replace");
   const abroad = await lookAbroad(client, selection, server, o);
@@ -160,15 +160,17 @@ async function presentDatabases(client: Client, o: Abortable): Promise<Set<strin
 }
 
 async function planDatabase(
-  client: Client,
   { database: from, objects }: DatabaseInventory,
   to: string,
-  databases: ReadonlySet<string>,
-  selection: Selection,
-  options: RestoreOptions,
+  { client, present, selection, options }: {
+    readonly client: Client;
+    readonly present: ReadonlySet<string>;
+    readonly selection: Selection;
+    readonly options: RestoreOptions;
+  },
   o: Abortable,
 ): Promise<RestoreStep> {
-  if (!databases.has(to)) return { from, to, mode: "create" };
+  if (!present.has(to)) return { from, to, mode: "create" };
   const relations = await listRelations(client, [to], o);
   const programs = selection.isPartial ? [] : await listPrograms(client, [to], o);
   const wanted = new Set(objects.map(({ name }) => name));

@@ -8,19 +8,24 @@ import type { Selection } from "./selection.ts";
 // A server that hangs must not keep an interrupted restore from ending.
 const undoTimeoutMs = 60_000;
 
+/** A restore that failed. */
+export interface Attempt {
+  readonly client: Client;
+  readonly steps: readonly RestoreStep[];
+  /** Steps whose old content was, or may have been, dropped. */
+  readonly cleared: readonly RestoreStep[];
+  readonly selection: Selection;
+}
+
 /**
  * Removes what a failed or interrupted restore left in databases that were not there, or empty,
  * before. What was replaced is gone, so what there is of the new stays.
  *
- * @param cleared steps whose old content was, or may have been, dropped
  * @returns the error to throw: the same, with what is there now
  */
 export async function undo(
   error: unknown,
-  client: Client,
-  steps: readonly RestoreStep[],
-  cleared: readonly RestoreStep[],
-  { isPartial }: Selection,
+  { client, steps, cleared, selection: { isPartial } }: Attempt,
   o: Abortable & { readonly runtime: Runtime },
 ): Promise<unknown> {
   // An interruption must not keep us from cleaning up.

@@ -3,7 +3,8 @@ import type { ArtifactFormat, Walker } from "../../contracts/format.ts";
 import type { InventoryObject, ObjectType } from "../../contracts/inventory.ts";
 import { quoteName } from "./client.ts";
 import { needsOf } from "./foreign.ts";
-import { createScanner, type PieceType, structureError } from "./scanner.ts";
+import { createScanner, type PieceType } from "./scanner.ts";
+import { structureError } from "./structure-error.ts";
 import { type DumpedType, identify, type Statement } from "./statements.ts";
 
 /** The format of dumps: SQL as `mysqldump` and `mariadb-dump` write it. */

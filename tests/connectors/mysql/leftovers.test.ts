@@ -31,8 +31,7 @@ async function restored(
   server: MysqlServer,
   database: string | undefined,
   chain: ReturnType<typeof chainOf>,
-  changed: Partial<RestoreOptions> = {},
-  signal = never,
+  { signal = never, ...changed }: Partial<RestoreOptions> & { signal?: AbortSignal } = {},
 ) {
   const connector = await connect(flavour, server, { database });
   try {
@@ -181,7 +180,10 @@ for (const flavour of flavours) {
         yield bytes.subarray(bytes.length / 2);
       }
       const stopped = await caught(
-        restored(flavour, server, target, chain({ open: halfway }), overwriting, stopping.signal),
+        restored(flavour, server, target, chain({ open: halfway }), {
+          ...overwriting,
+          signal: stopping.signal,
+        }),
       );
       assert.ok(hasCode(stopped, "interrupted/signal"));
       assert.match(stopped.hint!, new RegExp(`"${target}" holds only a part .*Again\\.`));
