@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
-import { deserialize, type Document, serialize } from "bson";
+import { deserialize, type Document } from "bson";
 import { elements, find } from "../../../src/connectors/mongodb/archive/bson.ts";
 import {
   dataNamespaceOf,
@@ -10,6 +10,7 @@ import {
   readNamespace,
 } from "../../../src/connectors/mongodb/archive/namespace.ts";
 import { archiveParser } from "../../../src/connectors/mongodb/archive/parser.ts";
+import { operated } from "./operators.ts";
 
 /** What an archive holds, in memory. */
 export interface ArchiveContent {
@@ -71,7 +72,9 @@ export function replay({ collections, oplog }: ArchiveContent): Map<string, Uint
     else {
       const id = idOf(find(entry, "o2")!.value);
       const before = collection.get(id);
-      if (before !== undefined) collection.set(id, updated(before, o, raw));
+      if (before === undefined) return;
+      const isChange = "$set" in o || "$unset" in o;
+      collection.set(id, isChange ? operated(before, raw) : raw);
     }
   }
 
@@ -120,34 +123,4 @@ function plain(bytes: Uint8Array): Document {
 function idOf(document: Uint8Array): string {
   const { type, value } = find(document, "_id")!;
   return `${type} ${Buffer.from(value).toString("hex")}`;
-}
-
-function updated(before: Uint8Array, o: Document, raw: Uint8Array): Uint8Array {
-  if (!("$set" in o) && !("$unset" in o)) return raw;
-  const document = plain(before);
-  for (const [path, value] of Object.entries(o["$set"] ?? {}).sort(byName)) {
-    const { holder, key } = walkTo(document, path);
-    if (holder !== undefined) holder[key] = value;
-  }
-  for (const path of Object.keys(o["$unset"] ?? {})) {
-    const { holder, key } = walkTo(document, path);
-    if (holder !== undefined && Array.isArray(holder)) holder[Number(key)] = null;
-    else if (holder !== undefined) delete holder[key];
-  }
-  return serialize(document, { ignoreUndefined: false });
-}
-
-function byName([a]: [string, unknown], [b]: [string, unknown]): number {
-  return a < b ? -1 : 1;
-}
-
-function walkTo(document: Document, path: string): { holder: Document | undefined; key: string } {
-  const keys = path.split(".");
-  const key = keys.pop()!;
-  let holder: Document | undefined = document;
-  for (const one of keys) {
-    if (typeof holder !== "object" || holder === null) return { holder: undefined, key };
-    holder = (holder[one] ??= {}) as Document;
-  }
-  return { holder: typeof holder === "object" && holder !== null ? holder : undefined, key };
 }

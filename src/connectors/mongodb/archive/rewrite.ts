@@ -3,6 +3,7 @@ import { documentOf, elements, stringElement } from "./bson.ts";
 import { type Crc64, crc64 } from "./crc64.ts";
 import {
   assertChecksum,
+  type CollectionMetadata,
   isOplog,
   type NamespaceHeader,
   plainName,
@@ -36,6 +37,14 @@ export interface ArchiveRules extends NamespaceRules {
   readonly onBlock?: (db: string, collection: string) => void;
   /** Called with what each entry of the oplog that is kept changes, under the names of the backup. */
   readonly onChange?: (change: OplogChange) => void;
+  /** Called with each collection of the prelude that is kept, under the names of the backup. */
+  readonly onCollection?: (entry: CollectionMetadata) => void;
+  /**
+   * Takes what would be kept of the oplog, under the names of the backup: then none of it is passed
+   * on. Documents that go after a time stay until it is replayed: the collections' own such options
+   * are left out.
+   */
+  readonly onEntry?: (entry: Uint8Array) => void;
   /** Called at the end, with collections that the archive should hold and does not. */
   readonly onLost?: (lost: readonly { db: string; collection: string }[]) => void;
 }
@@ -69,9 +78,10 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
       if (entry === undefined) throw damaged("an entry of the prelude names no collection");
       if (isOplog(entry)) return void pieces.push(document);
       window.announce(entry);
-      if (rules.keep(entry.db, entry.collection)) {
-        pieces.push(withDatabase(document, rules.rename(entry.db)));
-      }
+      if (!rules.keep(entry.db, entry.collection)) return;
+      rules.onCollection?.(entry);
+      const lasting = rules.onEntry === undefined ? entry.metadata : withoutExpiry(entry.metadata);
+      pieces.push(described(document, rules.rename(entry.db), lasting));
     },
     preludeEnd() {
       pieces.push(terminator);
@@ -98,6 +108,7 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
       isFirstEntry = false;
       if (isSeen) return;
       const passed = window.pass(document);
+      if (rules.onEntry !== undefined) return void (passed && rules.onEntry(passed));
       const ruled = passed && ruledEntry(passed, rules);
       if (ruled === undefined || passed === undefined) return;
       if (rules.onChange !== undefined) {
@@ -143,7 +154,24 @@ function isUntil(time: OplogTime | undefined, moment: ArchiveRules["seenUntil"])
   return time.t < moment.t || (time.t === moment.t && time.i <= moment.i);
 }
 
-function withDatabase(document: Uint8Array, db: string): Uint8Array {
+function described(document: Uint8Array, db: string, metadata: string): Uint8Array {
   const parts = [...elements(document)];
-  return documentOf(parts.map((part) => part.name === "db" ? stringElement("db", db) : part.raw));
+  return documentOf(
+    parts.map(({ name, raw }) =>
+      name === "db"
+        ? stringElement("db", db)
+        : name === "metadata"
+        ? stringElement("metadata", metadata)
+        : raw
+    ),
+  );
+}
+
+/** The description of a collection without the time after which its documents go. */
+function withoutExpiry(metadata: string): string {
+  if (!metadata.includes('"expireAfterSeconds"')) return metadata;
+  const { options, ...rest } = JSON.parse(metadata) as { options?: Record<string, unknown> };
+  if (options?.["expireAfterSeconds"] === undefined) return metadata;
+  const { expireAfterSeconds: _, ...lasting } = options;
+  return JSON.stringify({ ...rest, options: lasting });
 }
