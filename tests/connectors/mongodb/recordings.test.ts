@@ -3,7 +3,6 @@ import { Buffer } from "node:buffer";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe } from "node:test";
-import { gunzipSync } from "node:zlib";
 import { deserialize, type Document, serialize } from "bson";
 import type { MongoClient } from "mongodb";
 import { find, text } from "../../../src/connectors/mongodb/archive/bson.ts";
@@ -20,10 +19,9 @@ import { onFixtures } from "../../support/mongoKinds.ts";
 import { testRuntime } from "../../support/runtime.ts";
 import { archiveOf, walk, whole } from "./archives.ts";
 import { contentOfArchive, digestOf, replay } from "./memoryReplay.ts";
+import { entriesOf, recorded } from "./recording.ts";
 
 const folder = path.join(import.meta.dirname!, "..", "..", "fixtures", "mongodb");
-const recorded = (name: string) =>
-  new Uint8Array(gunzipSync(readFileSync(path.join(folder, `${name}.gz`))));
 
 interface Recording {
   readonly replicaSetId: string;
@@ -41,15 +39,6 @@ const passedOn = (bytes: Uint8Array) =>
       db !== "config" && db !== "local" && (db !== "admin" || isOwn(collection)),
     rename: (db) => db,
   }));
-
-/** The entries of concatenated BSON. */
-function* entriesOf(bytes: Uint8Array): Generator<Uint8Array> {
-  for (let at = 0; at < bytes.byteLength;) {
-    const length = Buffer.from(bytes.buffer, bytes.byteOffset + at, 4).readInt32LE();
-    yield bytes.subarray(at, at + length);
-    at += length;
-  }
-}
 
 describe("a dump of a real server under writers", () => {
   onFixtures("replay")(

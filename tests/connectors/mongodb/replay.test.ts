@@ -328,13 +328,9 @@ describe("what an entry does", () => {
     await under.flush();
     for (const _id of [4, 5]) {
       const document = documentOf(_id);
-      const [id] = [
-        ...(await import("../../../src/connectors/mongodb/archive/bson.ts")).elements(document),
-      ];
-      await server.write(target, [{ type: "insert", id: id!, document }], {
-        isLenient: true,
-        isCapped: true,
-      });
+      const id = find(document, "_id")!;
+      const mode = { isLenient: true, isCapped: true };
+      await server.write(target, [{ type: "insert", id, document }], mode);
     }
     let t = 1;
     for (const _id of [3, 4, 5, 6]) {
