@@ -1,6 +1,6 @@
 import type { Artifact, Manifest } from "../contracts/manifest.ts";
 import type { RecipeArtifact, RecipeStep } from "../contracts/recipe.ts";
-import { formatBytes } from "../core/text.ts";
+import { briefWords, formatBytes } from "../core/text.ts";
 import { folderOf } from "./manifest.ts";
 
 /** The file that tells how to restore without dbbackup. */
@@ -113,8 +113,8 @@ function keys(artifacts: readonly Artifact[]): string[] {
   }
   return [
     "#    The files are encrypted. One of these public keys' secret halves opens them:",
-    ...recipients.map((recipient) => comment(`      ${recipient}`)),
-    "#    Name the file that has it (AGE-SECRET-KEY-1...), before or here:",
+    ...recipients.map((recipient) => comment(`      ${briefWords(recipient)}`)),
+    "#    Name the file that has it (AGE-SECRET-KEY-1..., or the secret SSH key), before or here:",
     "#      export AGE_IDENTITY=/path/to/key.txt",
     "",
     ': "${AGE_IDENTITY:?is not set: export AGE_IDENTITY=/path/to/key.txt}"',

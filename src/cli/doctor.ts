@@ -24,9 +24,9 @@ export interface Finding {
   readonly text: string;
 }
 
-/** What the doctor found out about one database, destination or folder. */
+/** What the doctor found out about one database, destination, job's encryption or folder. */
 export interface Examination {
-  readonly what: "database" | "destination" | "folder";
+  readonly what: "database" | "destination" | "encryption" | "folder";
   readonly name: string;
   readonly findings: readonly Finding[];
   readonly codes: readonly ErrorCode[];
@@ -194,11 +194,13 @@ function describeOffset(ms: number): string {
   return `${(Math.abs(ms) / 1000).toFixed(1)} s ${ms > 0 ? "ahead" : "behind"}`;
 }
 
-function ok(text: string): Finding {
+/** A finding that all is well. */
+export function ok(text: string): Finding {
   return { status: "ok", text };
 }
 
-function failed(
+/** What is told of something that could not be looked at. */
+export function failed(
   base: { readonly what: Examination["what"]; readonly name: string },
   reason: unknown,
   session: Session,

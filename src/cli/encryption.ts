@@ -1,10 +1,17 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { InferValue } from "@optique/core/parser";
-import { badRecipient, isRecipient, parseIdentities, parseRecipients } from "../codecs/age-keys.ts";
+import { openIdentity } from "../codecs/age-identities.ts";
+import {
+  badRecipient,
+  isRecipient,
+  parseIdentities,
+  parseRecipients,
+  withoutDoubles,
+} from "../codecs/age-keys.ts";
 import { givenSecret } from "../config/adhoc.ts";
 import type { EncryptionSettings } from "../config/model.ts";
-import type { Keyring } from "../contracts/codec.ts";
+import type { KeyAid, Keyring, OtherIdentity } from "../contracts/codec.ts";
 import { BackupError, toBackupError } from "../core/errors.ts";
 import { env, type Secret } from "../core/secret.ts";
 import { listOption, object, textOption } from "./command.ts";
@@ -29,10 +36,15 @@ const passphraseOptions = {
 export const encryptionFlags = object({
   recipients: listOption(
     "--recipient",
-    "AGE1…",
-    "Encrypt to this public key; several times for several. The passphrase's flags exclude it.",
+    "KEY",
+    "Encrypt to this public key, age1… or of SSH; several times for several. The passphrase's " +
+      "flags exclude it.",
   ),
-  recipientsFiles: listOption("--recipients-file", "PATH", "As --recipient, one a line."),
+  recipientsFiles: listOption(
+    "--recipients-file",
+    "PATH",
+    "As --recipient, one a line; authorized_keys is such a file.",
+  ),
   ...passphraseOptions,
 });
 
@@ -44,7 +56,7 @@ export const keyFlags = object({
   identities: listOption(
     "--identity",
     "PATH",
-    `A file with age identities, env:NAME or command:LINE; the one that fits is taken. Default: $${identityVariable}, then ` +
+    `A file with age identities or a secret SSH key, env:NAME or command:LINE; the one that fits is taken. Default: $${identityVariable}, then ` +
       "the identities of the config.",
   ),
   passphraseFile: textOption(
@@ -74,7 +86,7 @@ export async function givenEncryption(
     recipients.push(...parseRecipients(await readRecipients(path, session), path));
   }
   if (recipients.length === 0) return passphrase === undefined ? undefined : { passphrase };
-  if (passphrase === undefined) return { recipients: [...new Set(recipients)] };
+  if (passphrase === undefined) return { recipients: withoutDoubles(recipients) };
   throw new BackupError("usage/encryption", "Recipients and a passphrase exclude each other", {
     hint: "Encrypt to public keys, or with a passphrase.",
   });
@@ -85,7 +97,7 @@ export async function givenEncryption(
  * before something encrypted is met.
  */
 export function givenKeyring(flags: KeyFlags | undefined, session: Session): Keyring {
-  let identities: Promise<string[]> | undefined;
+  let identities: Promise<(string | OtherIdentity)[]> | undefined;
   let passphrases: Promise<string[]> | undefined;
   return {
     identities: () => identities ??= findIdentities(flags?.identities ?? [], session),
@@ -93,18 +105,43 @@ export function givenKeyring(flags: KeyFlags | undefined, session: Session): Key
   };
 }
 
-/** Every identity of the config; for checking it. @throws as {@link parseIdentities} */
-export async function resolveIdentities(secret: Secret, session: Session): Promise<string[]> {
-  const content = await session.secrets.resolve(secret);
-  return hidden(parseIdentities(content, secret.describe()), session);
+/** What keys with a passphrase and plugins of age need; nobody is asked with `--json`. */
+export function keyAidOf(session: Session): KeyAid {
+  const { ask, signal, stderr } = session.host;
+  const base = { signal, runtime: session.runtime() };
+  if (ask === undefined || session.flags.json) return { ...base, tell: session.warn };
+  return {
+    ...base,
+    async ask(question, o) {
+      session.clearProgress();
+      const answer = await ask(question, o);
+      if (o.isHidden) session.secrets.hide(answer);
+      return answer;
+    },
+    tell(text) {
+      session.clearProgress();
+      stderr.write(session.secrets.redact(`${text}\n`));
+    },
+  };
 }
 
-async function findIdentities(paths: readonly string[], session: Session): Promise<string[]> {
+/** Every identity of the config; for checking it. @throws as {@link parseIdentities} */
+export async function resolveIdentities(
+  secret: Secret,
+  session: Session,
+): Promise<(string | OtherIdentity)[]> {
+  return opened(await session.secrets.resolve(secret), secret.describe(), session);
+}
+
+async function findIdentities(
+  paths: readonly string[],
+  session: Session,
+): Promise<(string | OtherIdentity)[]> {
   const given = paths.map((path) => givenSecret(path, session.host.cwd));
   const named = session.host.env[identityVariable] ?? "";
-  if (given.length === 0 && named.trim().startsWith("AGE-SECRET-KEY-")) {
+  if (given.length === 0 && /^(AGE-(SECRET-KEY|PLUGIN)-|-----BEGIN )/.test(named.trim())) {
     session.secrets.hide(named);
-    return hidden(parseIdentities(named, identityVariable), session);
+    return opened(named, identityVariable, session);
   }
   if (given.length === 0 && named !== "") given.push(givenSecret(named, session.host.cwd));
   const found = given.length > 0
@@ -114,8 +151,8 @@ async function findIdentities(paths: readonly string[], session: Session): Promi
 }
 
 /** Those of the config that can be had here: a key may well be kept where this machine is not. */
-async function declaredIdentities(session: Session): Promise<string[]> {
-  const found: string[] = [];
+async function declaredIdentities(session: Session): Promise<(string | OtherIdentity)[]> {
+  const found: (string | OtherIdentity)[] = [];
   for (const secret of session.loadedConfig()?.identities ?? []) {
     try {
       found.push(...await resolveIdentities(secret, session));
@@ -182,7 +219,10 @@ async function readRecipients(path: string, session: Session): Promise<string> {
   }
 }
 
-function hidden(identities: string[], session: Session): string[] {
-  for (const identity of identities) session.secrets.hide(identity);
-  return identities;
+function opened(content: string, name: string, session: Session): (string | OtherIdentity)[] {
+  const aid = keyAidOf(session);
+  return parseIdentities(content, name).map((text) => {
+    session.secrets.hide(text);
+    return openIdentity(text, name, aid);
+  });
 }

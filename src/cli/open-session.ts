@@ -1,6 +1,6 @@
 import { getLogger } from "@logtape/logtape";
 import { adHocDestinations } from "./given.ts";
-import { givenKeyring } from "./encryption.ts";
+import { givenKeyring, keyAidOf } from "./encryption.ts";
 import { errorText } from "./errors.ts";
 import { type Host, isColourful } from "./host.ts";
 import { openLog } from "./log.ts";
@@ -125,6 +125,7 @@ export async function openSession(
         stateDir: loaded?.stateDir ?? defaultStateDir(host),
         ...(flags.config === undefined ? {} : { configFlags: ["--config", flags.config] }),
         keyring: givenKeyring(keys, session),
+        keyAid: keyAidOf(session),
         onEvent(event) {
           if (event.type === "stage" || event.type === "progress") line.update(event);
         },

@@ -1,8 +1,11 @@
+import type { Identity } from "age-encryption";
 import { Buffer } from "node:buffer";
-import type { CodecParameters, Encryption, Keyring } from "../contracts/codec.ts";
+import type { CodecParameters, Encryption, Keyring, OtherIdentity } from "../contracts/codec.ts";
 import { BackupError } from "../core/errors.ts";
-import { recipientsIn } from "./age-keys.ts";
+import { briefWords } from "../core/text.ts";
+import { recipientsIn, withoutComment } from "./age-keys.ts";
 import { passphraseIdentity, passphraseRecipient } from "./age-passphrase.ts";
+import { openRecipients } from "./age-recipients.ts";
 import { corrupt, truncated } from "./damage.ts";
 import type { Reader } from "./reader.ts";
 
@@ -10,10 +13,14 @@ import type { Reader } from "./reader.ts";
 // file's key, wrapped for each recipient, and end in a line with a MAC of them all.
 
 const firstLine = "age-encryption.org/v1\n";
-// A recipient takes about 150 bytes.
+// A recipient takes about 150 bytes, an RSA key of 4096 bits 750, a post-quantum one 1,600.
 const longestHeaderBytes = 256 * 1024;
 
-/** Makes a key for one file, and the header that keeps it. */
+/**
+ * Makes a key for one file, and the header that keeps it.
+ *
+ * @throws BackupError `config/recipient`, `config/plugin`, `config/plugin-missing`
+ */
 export async function sealHeader(
   encryption: Encryption,
 ): Promise<{ header: Uint8Array; fileKey: Uint8Array }> {
@@ -27,8 +34,10 @@ export async function sealHeader(
       return [];
     },
   });
-  if ("recipients" in encryption) encryption.recipients.forEach((r) => encrypter.addRecipient(r));
-  else encrypter.addRecipient(passphraseRecipient(encryption.passphrase));
+  const recipients = "recipients" in encryption
+    ? await openRecipients(encryption.recipients, encryption.aid)
+    : [passphraseRecipient(encryption.passphrase)];
+  for (const recipient of recipients) encrypter.addRecipient(recipient);
   // Of an empty file, what follows the header is a nonce and one sealed chunk without content.
   const file = await encrypter.encrypt(new Uint8Array(0));
   return { header: file.subarray(0, file.byteLength - 16 - 16), fileKey };
@@ -63,7 +72,8 @@ export async function readHeader(reader: Reader): Promise<string> {
  * Finds the file's key with one of the keys.
  *
  * @param parameters as the manifest has them: who should be able to read it
- * @throws BackupError `config/identity`, `config/passphrase` when no key fits; `verification/corrupt`
+ * @throws BackupError `config/identity`, `config/passphrase` when no key fits; those of
+ * {@link OtherIdentity} when one could not be tried; `verification/corrupt`
  */
 export async function openHeader(
   header: string,
@@ -73,8 +83,15 @@ export async function openHeader(
   const { Decrypter } = await import("age-encryption");
   const decrypter = new Decrypter();
   const isByPassphrase = /^-> scrypt /m.test(header);
-  const keys = isByPassphrase ? await keyring.passphrases() : await keyring.identities();
-  for (const key of keys) decrypter.addIdentity(isByPassphrase ? passphraseIdentity(key) : key);
+  const passphrases = isByPassphrase ? await keyring.passphrases() : [];
+  for (const passphrase of passphrases) decrypter.addIdentity(passphraseIdentity(passphrase));
+  const identities = isByPassphrase ? [] : await keyring.identities();
+  const untried: BackupError[] = [];
+  for (const identity of quietFirst(identities)) {
+    decrypter.addIdentity(
+      typeof identity === "string" ? identity : patient(identity, (error) => untried.push(error)),
+    );
+  }
   let hasTriedAll = false;
   decrypter.addIdentity({
     unwrapFileKey() {
@@ -88,8 +105,31 @@ export async function openHeader(
     if (cause instanceof BackupError) throw cause;
     if (!hasTriedAll) throw corrupt("its header is not valid", cause, "encrypted");
   }
-  if (isByPassphrase) throw noPassphraseFits(keys.length);
-  throw await noIdentityFits(keys, recipientsIn(parameters));
+  if (isByPassphrase) throw noPassphraseFits(passphrases.length);
+  throw untried[0] ?? await noIdentityFits(identities, recipientsIn(parameters));
+}
+
+/** A plugin or a question is for what nothing else opens. */
+function quietFirst(identities: readonly (string | OtherIdentity)[]) {
+  return [
+    ...identities.filter((one) => typeof one === "string"),
+    ...identities.filter((one) => typeof one !== "string"),
+  ];
+}
+
+/** Where one cannot be tried, another may open the file. */
+function patient(identity: OtherIdentity, onFailure: (error: BackupError) => void): Identity {
+  return {
+    async unwrapFileKey(stanzas) {
+      try {
+        return await identity.unwrapFileKey(stanzas);
+      } catch (error) {
+        if (!(error instanceof BackupError) || !error.code.startsWith("config/")) throw error;
+        onFailure(error);
+        return null;
+      }
+    },
+  };
 }
 
 function noPassphraseFits(count: number): BackupError {
@@ -105,24 +145,29 @@ function noPassphraseFits(count: number): BackupError {
 }
 
 async function noIdentityFits(
-  identities: readonly string[],
+  identities: readonly (string | OtherIdentity)[],
   recipients: readonly string[],
 ): Promise<BackupError> {
   const { identityToRecipient } = await import("age-encryption");
-  const own = await Promise.all(identities.map((identity) => identityToRecipient(identity)));
-  const fitting = own.find((one) => recipients.includes(one));
+  const own = await Promise.all(
+    identities.map((one) => typeof one === "string" ? identityToRecipient(one) : one.recipient),
+  );
+  const named = new Set(recipients.map(withoutComment));
+  const fitting = own.find((one) => named.has(withoutComment(one)));
   if (fitting !== undefined) {
-    return corrupt(`its header does not open for ${fitting}`, undefined, "encrypted");
+    return corrupt(`its header does not open for ${briefWords(fitting)}`, undefined, "encrypted");
   }
-  const whom = recipients.length === 0 ? "recipients unknown here" : recipients.join(", ");
+  const whom = recipients.length === 0
+    ? "recipients unknown here"
+    : recipients.map(briefWords).join(", ");
   const why = own.length === 0
     ? "and no identity is given"
     : `and the ${own.length === 1 ? "identity given is" : "identities given are"} of ${
-      own.join(", ")
+      own.map(briefWords).join(", ")
     }`;
   return new BackupError("config/identity", `The backup is encrypted to ${whom}, ${why}`, {
-    hint: "Give the file with the identity (AGE-SECRET-KEY-1…) of one of these recipients: " +
-      "--identity FILE, DBBACKUP_IDENTITY=FILE, or identities in the config.",
+    hint: "Give the file with the secret half of one of these: --identity FILE, " +
+      "DBBACKUP_IDENTITY=FILE, or identities in the config.",
     details: { recipients, identitiesOf: own },
   });
 }

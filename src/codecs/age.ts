@@ -7,7 +7,8 @@ import { truncated } from "./damage.ts";
 import { openReader } from "./reader.ts";
 
 /**
- * age (https://age-encryption.org/v1): for X25519 recipients, or for whoever knows a passphrase.
+ * age (https://age-encryption.org/v1): for recipients of age, of SSH and of age's plugins, or for
+ * whoever knows a passphrase.
  * Every file has a key of its own. The header is made by age-encryption; the payload, which is the
  * work, by the system's own cipher on other threads: see ./age-payload.ts.
  */

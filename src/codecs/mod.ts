@@ -1,5 +1,5 @@
 import type { Codec, Decoder, Keyring } from "../contracts/codec.ts";
-import { BackupError, hasCode } from "../core/errors.ts";
+import { BackupError } from "../core/errors.ts";
 import { suggestion } from "../core/text.ts";
 import { age } from "./age.ts";
 import { gzip } from "./gzip.ts";
@@ -30,7 +30,12 @@ export function decoderWith(keyring: Keyring | undefined): Decoder {
     });
 }
 
+const lackingKey = [
+  ...["config/identity", "config/passphrase", "config/identity-locked"],
+  ...["config/plugin", "config/plugin-missing"],
+];
+
 /** True for the error of a codec that no key opens; the bytes themselves may be whole. */
 export function lacksKey(error: unknown): error is BackupError {
-  return hasCode(error, "config/identity") || hasCode(error, "config/passphrase");
+  return error instanceof BackupError && lackingKey.includes(error.code);
 }

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { isRecipient, isSecretLooking } from "../codecs/age-keys.ts";
+import { isRecipient, isSecretLooking, recipientForm, whyNoRecipient } from "../codecs/age-keys.ts";
 import { findCodec } from "../codecs/mod.ts";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
@@ -300,11 +300,13 @@ function checkEncryption(
     problems.push({ path, found, expected: "either recipients or passphrase" });
   }
   for (const [index, text] of (recipients ?? []).entries()) {
-    if (isRecipient(text)) continue;
+    // What a reference leads to is looked at when it is followed.
+    if (typeof text !== "string" || isRecipient(text)) continue;
+    const why = whyNoRecipient(text);
     problems.push({
       path: [...path, "recipients", index],
       found: isSecretLooking(text) ? "a secret identity" : JSON.stringify(text),
-      expected: "the public key of a pair, age1 and 58 letters",
+      expected: why === undefined ? recipientForm : `${recipientForm}. ${why}`,
     });
   }
 }

@@ -173,10 +173,13 @@ const configuration = `
     | "none"
     | { readonly codec: "gzip" | "zstd"; readonly level?: number };
 
-  /** For whom backups are encrypted: public keys, or whoever knows a passphrase. */
+  /**
+   * For whom backups are encrypted: public keys (age1…, ssh-ed25519 AAAA…, ssh-rsa AAAA…; a reference
+   * such as file("keys.txt") has one a line), or whoever knows a passphrase.
+   */
   export type EncryptionInput =
     | "none"
-    | { readonly recipients: readonly string[] }
+    | { readonly recipients: readonly Text[] }
     | { readonly passphrase: Secret };
 
   /** What each run takes: full backups, or chains of a full one and what builds on it. */

@@ -1,7 +1,7 @@
 import type { RetentionPolicy } from "../catalog/retention.ts";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
-import type { Secret } from "../core/secret.ts";
+import type { Secret, Text } from "../core/secret.ts";
 
 /** A database as declared: its kind and the kind's own options, parsed but not resolved. */
 export interface DatabaseDefinition {
@@ -35,7 +35,8 @@ export interface Compression {
 
 /** For whom artifacts are encrypted. */
 export type EncryptionSettings =
-  | { readonly recipients: readonly string[] }
+  /** A reference is to the content of a file with recipients, one a line. */
+  | { readonly recipients: readonly Text[] }
   | { readonly passphrase: Secret };
 
 /** Which of a job's backups are kept, at each of its destinations. */

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { systemTimeZone } from "../catalog/periods.ts";
 import type { RetentionPolicy } from "../catalog/retention.ts";
+import { textSchema } from "../contracts/connection.ts";
 import type { DumpSettings } from "../contracts/connector.ts";
 import type { Strategy } from "../contracts/strategy.ts";
 import { BackupError } from "../core/errors.ts";
@@ -101,8 +102,10 @@ const compression = z.union([
 const encryption = z.union([
   z.literal("none"),
   z.strictObject({
-    recipients: z.array(z.string().min(1).meta({ pattern: "^age1[a-z0-9]{58}$" })).min(1).optional()
-      .describe("Public keys, age1…; each of their owners can read the backups."),
+    recipients: z.array(textSchema).min(1).optional().describe(
+      "Public keys, age1… or of SSH; each of their owners can read the backups. ${file:PATH} has one " +
+        "a line.",
+    ),
     passphrase: reference.optional().describe("Who knows it can read the backups: ${X}."),
   }),
 ], { error: 'expected "none", { recipients: ["age1…"] } or { passphrase }' });
@@ -402,7 +405,9 @@ function encryptionOf(
   if (written === undefined || written === "none") return undefined;
   const { recipients = [], passphrase } = written;
   if (passphrase !== undefined) return { passphrase: besideConfig(passphrase, base) };
-  return { recipients: [...new Set(recipients)] };
+  return {
+    recipients: recipients.map((one) => typeof one === "string" ? one : besideConfig(one, base)),
+  };
 }
 
 /** The strategy of a job; full backups where it says nothing. */

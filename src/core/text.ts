@@ -37,6 +37,11 @@ export function listed(words: readonly string[], most = 10): string {
   return rest === 0 ? first.join(", ") : `${first.join(", ")} and ${rest} more`;
 }
 
+/** A text whose words of more than 80 characters, such as keys, show their start and end only. */
+export function briefWords(text: string): string {
+  return text.replace(/\S{81,}/g, (word) => `${word.slice(0, 24)}…${word.slice(-12)}`);
+}
+
 /** The name nearest to `wrong`, for "did you mean": at most two edits away, or undefined. */
 export function nearest(wrong: string, names: Iterable<string>): string | undefined {
   let best: string | undefined;

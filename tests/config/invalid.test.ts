@@ -303,9 +303,9 @@ jobs: {}
 `,
     problems: [
       'line 16: jobs.app.encryption.recipients[1]: found "age1dde4d64x7maaag8rsn6vc3epk548fvqp3ppxm92zw7cc20u6gv0qvlk95eq", ' +
-      "expected the public key of a pair, age1 and 58 letters",
-      "line 17: jobs.app.encryption.recipients[2]: found a secret identity, expected the public " +
-      "key of a pair, age1 and 58 letters",
+      "expected a public key: age1 and 58 letters, or of SSH. It is cut, or has a wrong letter.",
+      "line 17: jobs.app.encryption.recipients[2]: found a secret identity, expected a public key: " +
+      "age1 and 58 letters, or of SSH",
     ],
   },
   {

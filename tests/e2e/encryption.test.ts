@@ -286,35 +286,137 @@ describe("a backup that is encrypted with a passphrase", () => {
   });
 });
 
-describe("a recipient that age takes and this program does not", () => {
+describe("a recipient that cannot be used", () => {
   const plugin = "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t";
+  const signing = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY= me@here";
   for (
-    const [what, recipient, told] of [
+    const [what, recipient, code, told] of [
+      ["an SSH key that can only sign", signing, "config/recipient", /such keys can only sign\./],
       [
-        "an SSH key",
+        "an SSH key that is cut",
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIL7y me@here",
-        /SSH keys cannot be used\./,
+        "config/recipient",
+        /The ssh-ed25519 key is damaged: copy it again from its \.pub file\./,
       ],
       [
-        "a key of a plugin",
+        "a key of a plugin that is missing",
         plugin,
-        /Keys of plugins, such as age-plugin-yubikey, cannot be used\./,
+        "config/plugin-missing",
+        /The program age-plugin-yubikey is not in PATH .*\nhint: Install it, to encrypt to age1yubi/,
       ],
     ] as const
   ) {
     test(`is refused as what it is, before anything is dumped: ${what}`, async () => {
       const at = shop("other-recipient");
-      const { stderr } = await fails(
-        at,
-        [...backup, "--recipient", recipient],
-        "config/recipient",
-        3,
-      );
+      const { stderr } = await fails(at, [...backup, "--recipient", recipient], code, 3);
       assert.match(stderr, told);
-      assert.match(stderr, /`dbbackup key new` makes a pair/);
       assert.ok(!existsSync(join(at.folder, "backups")));
     });
   }
+});
+
+needs("ssh-keygen", "age").describe("a backup that is encrypted to SSH keys", () => {
+  /** @returns the path of the secret half */
+  async function sshKey(at: Place, name: string, passphrase = ""): Promise<string> {
+    const path = join(at.folder, name);
+    const args = ["-q", "-t", "ed25519", "-a", "4", "-C", `me@${name}`, "-N", passphrase];
+    await output("ssh-keygen", [...args, "-f", path]);
+    return path;
+  }
+
+  test("is restored with either, and by RESTORE.txt as written", async () => {
+    const at = shop("ssh");
+    const [one, two] = [await sshKey(at, "one"), await sshKey(at, "two")];
+    const keys = [one, two].map((path) => readFileSync(`${path}.pub`, "utf8"));
+    writeFileSync(join(at.folder, "keys.txt"), `# the team\n\n${keys.join("\n# and\n")}`);
+    await succeeds(at, [...backup, "--recipients-file", "keys.txt"]);
+    for (const path of [one, two]) {
+      await succeeds(at, [...restore, "--overwrite", "--identity", path]);
+      assertRestored(at);
+    }
+    const folder = dirname(join(
+      at.folder,
+      "backups",
+      filesBelow(join(at.folder, "backups")).find((file) => file.endsWith("manifest.json"))!,
+    ));
+    const shown = await succeeds(at, ["show", "--from", "./backups", folder.split("_")[2]!]);
+    assert.match(
+      shown.stdout,
+      /encrypted to ssh-ed25519 AAAA\S+ me@one, ssh-ed25519 AAAA\S+ me@two/,
+    );
+    const env = { ...at.env, AGE_IDENTITY: two };
+    await output("sh", ["-e", "RESTORE.txt"], { cwd: folder, env });
+    assert.equal(ordersOf(join(folder, "restored.db")), ordersOf(join(at.folder, "shop.db")));
+    const other = await sshKey(at, "other");
+    const wrong = await fails(
+      at,
+      [...restore, "--overwrite", "--identity", other],
+      "config/identity",
+      3,
+    );
+    assert.match(
+      wrong.stderr,
+      /is encrypted to ssh-ed25519 .* and the identity given is of ssh-ed25519/,
+    );
+    const half = [...restore, "--overwrite", "--identity", `${one}.pub`];
+    const refused = await fails(at, half, "config/identity-file", 3);
+    assert.match(
+      refused.stderr,
+      /It is the public half of an SSH key; the secret one has no \.pub\./,
+    );
+  });
+
+  test("asks for the key's passphrase once, and says what to do without a terminal", {
+    skip: withoutTerminal,
+  }, async () => {
+    const at = shop("ssh-passphrase");
+    const path = await sshKey(at, "id", passphrase);
+    await succeeds(at, [...backup, "--recipients-file", "id.pub"]);
+    const locked = await fails(at, [...restore, "--identity", path], "config/identity-locked", 3);
+    assert.match(locked.stderr, /has a passphrase, and no terminal is there to ask/);
+    assert.match(locked.stderr, /ssh-keygen -p -N '' -f COPY/);
+    const { code, screen } = await commandOnTerminal(
+      at,
+      [binary, ...restore, "--identity", path],
+      [[/Passphrase of .*id"\): /, `${passphrase}\r`]],
+    );
+    assert.equal(code, 0, screen);
+    assert.equal(screen.split("Passphrase of ").length, 2, screen);
+    assert.ok(!screen.includes("c4n4ry"), "what is typed is not shown");
+    assertRestored(at);
+  });
+
+  test("takes its keys from files in a config, which doctor and config check look at", async () => {
+    const at = shop("ssh-config");
+    const path = await sshKey(at, "id");
+    writeFileSync(join(at.folder, "keys.txt"), `# me\n${readFileSync(`${path}.pub`, "utf8")}\n`);
+    writeFileSync(
+      join(at.folder, "backup.config.yaml"),
+      `databases: { shop: { type: sqlite, path: ./shop.db } }
+destinations: { disk: { type: local, path: ./backups } }
+jobs:
+  shop:
+    database: shop
+    destinations: [disk]
+    encryption: { recipients: ["\${file:keys.txt}"] }
+identities: ["\${file:id}"]
+`,
+    );
+    await succeeds(at, ["config", "check"]);
+    const looked = await succeeds(at, ["doctor"]);
+    assert.match(
+      looked.stdout,
+      /encryption shop\n {2}ok {7}to ssh-ed25519 AAAA\S+ me@id\n {2}ok {7}an identity of the config opens it\n/,
+    );
+    await succeeds(at, ["backup", "shop"]);
+    await succeeds(at, ["restore", "shop", "--to", "sqlite:back.db", "--yes"]);
+    assertRestored(at);
+    writeFileSync(join(at.folder, "keys.txt"), "# nobody is left\n");
+    for (const command of [["config", "check"], ["doctor"], ["backup", "shop"]]) {
+      const told = await fails(at, command, "config/recipient", 3);
+      assert.match(`${told.stdout}${told.stderr}`, /There is no recipient in .*keys\.txt/);
+    }
+  });
 });
 
 describe("encryption in a config", () => {

@@ -55,6 +55,7 @@ export type Need =
   | "pigz"
   | "root"
   | "sqlite3"
+  | "ssh-keygen"
   | "zstd";
 
 let cached: Installed | undefined;
@@ -137,6 +138,7 @@ export function available(need: Need): boolean {
     case "openssl":
     case "pigz":
     case "sqlite3":
+    case "ssh-keygen":
     case "zstd":
       return spawnSync("sh", ["-c", `command -v ${need}`]).status === 0;
   }

@@ -244,8 +244,11 @@ async function resolveAll(
         error,
       })),
     );
-    await resolveEncryption(encryption, session.secrets).catch((error) => {
-      const key = formatPath(["jobs", name, "encryption", "passphrase"]);
+    await resolveEncryption(encryption, o).catch((error) => {
+      const part = encryption !== undefined && "passphrase" in encryption
+        ? "passphrase"
+        : "recipients";
+      const key = formatPath(["jobs", name, "encryption", part]);
       problems.push({ key, error: toBackupError(error) });
     });
   }

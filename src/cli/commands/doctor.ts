@@ -7,6 +7,7 @@ import {
   examineFolder,
   type Finding,
 } from "../doctor.ts";
+import { examineEncryption } from "../doctor-encryption.ts";
 import type { Colour, Session } from "../session.ts";
 
 /** `doctor`. */
@@ -15,7 +16,7 @@ export const doctor = defineCommand({
   brief: "Look for what would go wrong, before it does.",
   description: "Looks at every database (tools, versions, privileges, what a dump would leave " +
     "out, clock), every destination (what it can do, tried with small objects that are removed " +
-    "again; free space) and the folders for state and temporary files. With --from it looks at " +
+    "again; free space), the keys of jobs that encrypt, and the folders for state and temporary files. With --from it looks at " +
     "one database and needs no config. The exit status tells the worst that was found.",
   examples: [
     "dbbackup doctor",
@@ -49,6 +50,11 @@ export const doctor = defineCommand({
       note(await examineDatabase(database, jobs, session));
     }
     for (const destination of destinations) note(await examineDestination(destination, session));
+    if (config !== undefined && !isAdHoc) {
+      for (const job of config.jobs.values()) {
+        if (job.encryption !== undefined) note(await examineEncryption(job, config, session));
+      }
+    }
     const { stateDir, runtime } = session.job("doctor");
     note(await examineFolder("stateDir", stateDir, session));
     note(await examineFolder("tempDir", runtime.tempDir, session));

@@ -6,7 +6,7 @@ import { showInventory } from "../../jobs/list/inventory.ts";
 import { showBackup } from "../../jobs/list/list.ts";
 import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
-import { formatBytes, formatDuration } from "../../core/text.ts";
+import { briefWords, formatBytes, formatDuration } from "../../core/text.ts";
 import { rawBytesOf } from "../../catalog/seal.ts";
 import { backupJson, databasesOf, encryptionOf, marksOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument, toggle } from "../command.ts";
@@ -146,7 +146,7 @@ function encryptionText(manifest: Manifest): string {
   const recipients = recipientsIn(parameters);
   return recipients.length === 0
     ? "encrypted with a passphrase"
-    : `encrypted to ${recipients.join(", ")}`;
+    : `encrypted to ${recipients.map(briefWords).join(", ")}`;
 }
 
 function strategyText({ id, reason, wanted }: NonNullable<Manifest["strategy"]>): string {

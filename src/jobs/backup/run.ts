@@ -76,7 +76,7 @@ export const runBackup: RunBackup = async (job, o) => {
 function takeBackup(run: Run, o: JobContext): Promise<RunResult> {
   const { job, id } = run;
   return withDeferred(async (defer) => {
-    const encryption = await resolveEncryption(job.encryption, o.runtime.secrets);
+    const encryption = await resolveEncryption(job.encryption, o);
     const answerMs = Math.max(job.stallTimeoutMs, defaultStallTimeoutMs);
     const connector = await openWithLimits(job.database, { answerMs }, o);
     defer(() => connector.close());

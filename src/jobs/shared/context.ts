@@ -1,4 +1,4 @@
-import type { Keyring } from "../../contracts/codec.ts";
+import type { KeyAid, Keyring } from "../../contracts/codec.ts";
 import type { JobEvent } from "../../contracts/run.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import type { Patience } from "../../core/retry.ts";
@@ -19,6 +19,8 @@ export interface JobContext extends PluginContext {
   readonly configFlags?: readonly string[];
   /** What opens encrypted backups; without it they stay closed. */
   readonly keyring?: Keyring;
+  /** For recipients of age's plugins; without it nobody is asked. */
+  readonly keyAid?: KeyAid;
   /** Told what happens; progress at most a few times a second. It must not throw. */
   readonly onEvent?: (event: JobEvent) => void;
 }
