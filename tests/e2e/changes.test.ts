@@ -6,12 +6,11 @@ import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { fails, type Place, place, succeeds } from "./support/cli.ts";
-import { makeSqlite } from "./support/sqlite.ts";
 
 const support = join(dirname(dirname(fileURLToPath(import.meta.url))), "support");
 
 /** A config whose database is a plugin that has increments, and two destinations. */
-function chains(name: string): Place & { write(atMs: number): void; lines(): string } {
+function chains(name: string, state = ""): Place & { write(atMs: number): void; lines(): string } {
   const at = place(name);
   const source = readFileSync(join(support, "numberedLines.ts"), "utf8")
     .replaceAll(/"(?:\.\.\/\.\.\/src\/[^"]+|zod)"/g, '"dbbackup"');
@@ -21,7 +20,7 @@ function chains(name: string): Place & { write(atMs: number): void; lines(): str
     join(at.folder, "backup.config.ts"),
     `import { defineConfig, defineConnector, incremental, local } from "dbbackup";
 import { linesKind, linesState } from "./lines.ts";
-const lines = defineConnector(linesKind(linesState()));
+const lines = defineConnector(linesKind(linesState({ ${state} })));
 export default defineConfig({
   databases: { shop: lines({ path: ${JSON.stringify(path)} }) },
   destinations: { a: local({ path: "a" }), b: local({ path: "b" }) },
@@ -105,23 +104,15 @@ describe("a chain in the compiled binary", () => {
 
 describe("a database that has full backups only", () => {
   test("refuses a strategy that needs others, and --kind", async () => {
-    const at = place("changes-none");
-    makeSqlite(join(at.folder, "shop.db"), 1);
-    writeFileSync(
-      join(at.folder, "backup.config.yaml"),
-      "databases: { shop: { type: sqlite, path: shop.db } }\n" +
-        "destinations: { disk: { type: local, path: disk } }\n" +
-        "jobs: { shop: { database: shop, destinations: [disk], strategy: incremental } }\n",
-    );
+    const at = chains("changes-none", 'kinds: ["full"]');
+    at.write(startMs);
     const { stderr } = await fails(at, ["config", "check"], "config/invalid", 3);
-    assert.match(
-      stderr,
-      /jobs\.shop\.strategy: found "incremental", and SQLite has no incremental/,
-    );
-    const args = ["backup", "--from", "sqlite:shop.db", "--to", "disk"];
-    await fails(at, [...args, "--kind", "incremental"], "usage/kind-unsupported", 2);
-    const { stdout } = await succeeds(at, [...args, "--dry-run"]);
+    assert.match(stderr, /jobs\.shop\.strategy: found "incremental", and Lines has no incremental/);
+    const config = join(at.folder, "backup.config.ts");
+    writeFileSync(config, readFileSync(config, "utf8").replace(/, strategy: incr.*?"7d" }\)/, ""));
+    await fails(at, ["backup", "shop", "--kind", "incremental"], "usage/kind-unsupported", 2);
+    const { stdout } = await succeeds(at, ["backup", "shop", "--dry-run"]);
     assert.match(stdout, /^would back up {2}shop, full\n {2}the job's strategy is full$/m);
-    assert.ok(!readdirSync(at.folder).includes("disk"), "nothing was made");
+    assert.ok(!readdirSync(at.folder).includes("a"), "nothing was made");
   });
 });

@@ -1,22 +1,20 @@
-import { open } from "node:fs/promises";
 import { basename, join } from "node:path";
-import type { Bytes } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
-import type { Runtime } from "../../core/runtime.ts";
 import { withTempDir } from "../../core/temp.ts";
 import type { DumpPlan, DumpResult, Emit } from "../../contracts/connector.ts";
-import type { Position } from "../../contracts/manifest.ts";
+import { emitFull } from "./changes/full.ts";
+import { emitIncrement, readDigests } from "./changes/increment.ts";
+import { continuationOf, readGeneration } from "./changes/position.ts";
+import type { DumpOptions } from "./changes/work.ts";
 import { checkFile } from "./check.ts";
 import { openDatabase } from "./database.ts";
-import { readPosition } from "./inspect.ts";
 import { readInventory } from "./inventory.ts";
-import { plainName } from "./options.ts";
 import { type Source, type SourceOptions, withSource } from "./source.ts";
-import { formatId } from "./walker.ts";
 
 /**
  * Copies a database with SQLite's online backup into a temporary file, checks the copy, and emits
- * its bytes. Writers go on meanwhile in WAL mode; with a rollback journal they wait for the copy.
+ * its bytes, or of an increment the blocks that differ from the parent's. Writers go on meanwhile in
+ * WAL mode; with a rollback journal they wait for the copy.
  *
  * It cannot stream: SQLite writes pages of the copy in an order of its own.
  */
@@ -24,35 +22,42 @@ export async function dump(
   path: string,
   plan: DumpPlan,
   emit: Emit,
-  o: SourceOptions & { runtime: Runtime },
+  o: DumpOptions,
 ): Promise<DumpResult> {
-  if (plan.kind !== "full") {
-    throw new BackupError("usage/kind-unsupported", `SQLite has no ${plan.kind} backup`, {
-      hint: "Use the strategy full.",
-    });
-  }
   const needBytes = await withSource(path, o, ({ bytes }) => Promise.resolve(bytes));
   return await withTempDir(o.runtime, needBytes, async (folder) => {
-    const copy = join(folder, "copy.db");
-    const { to, consistentAt, name } = await withSource(path, o, async (source) => {
-      const to = await readPosition(source);
-      const consistentAt = o.runtime.now();
-      await copyTo(copy, source, plan.onPrepared, o);
-      return { to, consistentAt, name: basename(source.path) };
-    });
-    const { problems, warnings } = await checkFile(copy, o);
+    const known = plan.kind === "full" ? undefined : await readDigests(plan, folder, o);
+    const copied = await copyOf(path, join(folder, "copy.db"), plan, o);
+    const { generation, consistentAt, name } = copied;
+    // A full backup's copy is compared with its indexes, too, which takes three times as long as
+    // everything else.
+    const { problems, warnings } = await checkFile(copied.copy, known === undefined, o);
     if (problems.length > 0) throw damaged(path, problems);
-    const inventory = { databases: [await inventoryOf(copy, name, o)] };
-    const head = {
-      role: "dump",
-      databases: [name],
-      format: formatId,
-      slug: plainName(name),
-    } as const;
-    await emit(head, fileBytes(copy, o));
-    return { to, consistentAt, inventory, omitted: [], warnings } satisfies DumpResult & {
-      to: Position;
-    };
+    const inventory = { databases: [await inventoryOf(copied.copy, name, o)] };
+    const work = { copy: copied.copy, folder, generation, name };
+    const span = known !== undefined
+      ? await emitIncrement(plan, known, work, emit, o)
+      : await emitFull(plan, work, emit, o);
+    return { ...span, consistentAt, inventory, omitted: [], warnings };
+  });
+}
+
+/** The file's copy, as it was at one moment. */
+async function copyOf(
+  path: string,
+  copy: string,
+  { onPrepared, parent }: DumpPlan,
+  o: DumpOptions,
+) {
+  return await withSource(path, o, async (source) => {
+    const generation = await readGeneration(source);
+    const continues = parent && continuationOf(parent.manifest, generation);
+    if (continues?.isPossible === false) {
+      throw new BackupError("dump/cannot-continue", continues.reason);
+    }
+    const consistentAt = o.runtime.now();
+    await copyTo(copy, source, onPrepared, o);
+    return { copy, generation, consistentAt, name: basename(source.path) };
   });
 }
 
@@ -91,20 +96,4 @@ function damaged(path: string, problems: readonly string[]): BackupError {
       hint: "Nothing was backed up. Restore an earlier backup, or try `sqlite3 FILE .recover`.",
     },
   );
-}
-
-/** Reads a file in one reused buffer. */
-async function* fileBytes(path: string, { signal }: SourceOptions): Bytes {
-  const buffer = new Uint8Array(1024 * 1024);
-  const handle = await open(path, "r");
-  try {
-    while (true) {
-      signal.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength, null);
-      if (bytesRead === 0) return;
-      yield buffer.subarray(0, bytesRead);
-    }
-  } finally {
-    await handle.close();
-  }
 }

@@ -1,14 +1,26 @@
+import type { Since } from "../../contracts/changes.ts";
 import type { SourceInfo } from "../../contracts/connector.ts";
-import type { Position } from "../../contracts/manifest.ts";
-import { type Source, type SourceOptions, withSource } from "./source.ts";
+import { kinds } from "../../contracts/manifest.ts";
+import { continuationOf, readGeneration } from "./changes/position.ts";
+import { type SourceOptions, withSource } from "./source.ts";
 
-/** Looks at a database file. @throws as {@link withSource} */
-export async function inspect(path: string, o: SourceOptions): Promise<SourceInfo> {
+/**
+ * Looks at a database file.
+ *
+ * @param o.since what a next backup would build on
+ * @throws as {@link withSource}
+ */
+export async function inspect(
+  path: string,
+  { since, ...o }: SourceOptions & { readonly since?: Since | undefined },
+): Promise<SourceInfo> {
   return await withSource(path, o, async (source) => {
     const [size] = await source.database.all(
       "SELECT page_size * page_count AS bytes, sqlite_version() AS version " +
         "FROM pragma_page_size, pragma_page_count",
     );
+    const generation = await readGeneration(source);
+    const { changeCounter, schemaCookie } = generation;
     return {
       place: source.path,
       flavour: "SQLite",
@@ -16,8 +28,9 @@ export async function inspect(path: string, o: SourceOptions): Promise<SourceInf
       tools: [],
       privileges: [{ name: "read the file", isGranted: true }],
       omissions: [],
-      capabilities: ["full"],
-      position: await readPosition(source),
+      capabilities: kinds,
+      position: { type: "sqlite", changeCounter, schemaCookie },
+      ...since === undefined ? {} : { continues: continuationOf(since.parent, generation) },
       clockOffsetMs: 0, // the file's clock is ours
       estimatedBytes: Number(size?.["bytes"]),
       warnings: [],
@@ -30,16 +43,3 @@ export async function inspect(path: string, o: SourceOptions): Promise<SourceInf
 const journalAdvice =
   "Writers wait while the copy is made, because the database keeps a rollback " +
   "journal; in WAL mode (PRAGMA journal_mode=WAL) they would not";
-
-/**
- * Where the database stands. The counter is read from the file before the snapshot begins, so it is
- * never newer than the data; in WAL mode it moves only with checkpoints.
- */
-export async function readPosition({ database, header }: Source): Promise<Position> {
-  const [row] = await database.all("PRAGMA schema_version");
-  return {
-    type: "sqlite",
-    changeCounter: header?.changeCounter ?? 0,
-    schemaCookie: Number(row?.["schema_version"] ?? 0),
-  };
-}

@@ -4,7 +4,8 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Abortable } from "../../core/bytes.ts";
 import { shellQuote } from "../../core/text.ts";
-import type { RestorableBackup } from "../../contracts/connector.ts";
+import type { RestorableChain } from "../../contracts/connector.ts";
+import { contentOf } from "./changes/apply.ts";
 import { statOrNone } from "./files.ts";
 
 /** Where a backup is restored before it takes its place. */
@@ -28,11 +29,11 @@ export interface Leftovers {
 /** Looks for what earlier restores left. Files of this backup are written anew, others only named. */
 export async function findLeftovers(
   file: string,
-  backup: RestorableBackup,
+  chain: RestorableChain,
   o: Abortable & { readonly backupId: string; readonly isAccepted: boolean },
 ): Promise<Leftovers> {
   const beside = besideOf(file, o.backupId);
-  const isWhole = await holds(beside, backup, o);
+  const isWhole = await holds(beside, chain, o);
   const warnings: string[] = [];
   for (const name of await names(file)) {
     const path = join(dirname(file), name);
@@ -61,16 +62,16 @@ async function names(file: string): Promise<string[]> {
   ).sort();
 }
 
-/** Whether a file is what the backup holds, by its digest. */
+/** Whether a file is what the chain's last backup holds, by its digest. */
 export async function holds(
   path: string,
-  { manifest }: RestorableBackup,
+  chain: RestorableChain,
   o: Abortable,
 ): Promise<boolean> {
-  const artifact = manifest.artifacts.find(({ role }) => role === "dump");
+  const content = contentOf(chain);
   const stats = await statOrNone(path);
-  if (!stats?.isFile() || Number(stats.size) !== artifact?.rawBytes) return false;
+  if (!stats?.isFile() || Number(stats.size) !== content?.bytes) return false;
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path, { signal: o.signal })) hash.update(chunk);
-  return hash.digest("hex") === artifact.rawSha256;
+  return hash.digest("hex") === content.sha256;
 }

@@ -1,7 +1,9 @@
 import { defaultAnswerTimeoutMs } from "../../core/alive.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import type { ConnectorKind } from "../../contracts/connector.ts";
-import { stepByStep } from "../../contracts/recipe.ts";
+import { kinds } from "../../contracts/manifest.ts";
+import { digestsFormat, digestsRole } from "./changes/digests.ts";
+import { runsFormat } from "./changes/runs.ts";
 import { diskOf } from "./disk.ts";
 import { dump } from "./dump.ts";
 import { inspect } from "./inspect.ts";
@@ -33,7 +35,9 @@ export const sqlite: ConnectorKind<SqliteOptions> = {
   paths: ["path"],
   settings: [],
   omissions: [],
-  formats: [sqliteFormat],
+  formats: [sqliteFormat, runsFormat, digestsFormat],
+  roles: ["dump", "log", digestsRole],
+  kinds,
   fromUrl,
   async open(options, { runtime }) {
     const path = absolutePath(await runtime.secrets.resolve(options.path, { isPublic: true }));
@@ -43,7 +47,7 @@ export const sqlite: ConnectorKind<SqliteOptions> = {
       disk.watch(o, (signal) => use({ signal, busyTimeoutMs }));
     return {
       location: `sqlite:${path}`,
-      inspect: (o) => using(o, (o) => inspect(path, o)),
+      inspect: ({ since, ...o }) => using(o, (o) => inspect(path, { ...o, since })),
       databases: (o) =>
         using(o, (o) => withSource(path, o, async (source) => [basename(source.path)])),
       dump: (plan, emit, o) => using(o, (o) => dump(path, plan, emit, { ...o, runtime })),
@@ -61,7 +65,7 @@ export const sqlite: ConnectorKind<SqliteOptions> = {
     };
   },
   declaredSource,
-  recipe: (chain) => stepByStep(chain, recipe),
+  recipe,
   // A reference is not resolved here, so its file's name is not known.
   jobName: ({ path }) => typeof path === "string" ? plainName(path) : "sqlite",
 };

@@ -18,6 +18,7 @@ import {
   type InventoryDifference,
   type RestoreLeftover,
 } from "../../contracts/inventory.ts";
+import { applyIncrement, contentOf } from "./changes/apply.ts";
 import { checkFile } from "./check.ts";
 import { openDatabase } from "./database.ts";
 import { removeDatabase, statOrNone } from "./files.ts";
@@ -25,7 +26,6 @@ import { install } from "./install.ts";
 import { readInventory } from "./inventory.ts";
 import { besideOf, holds, keepingOf } from "./leftovers.ts";
 import { type SourceOptions, withSource } from "./source.ts";
-import { onlyBackup } from "./target.ts";
 import { formatId, writeBytes } from "./walker.ts";
 
 /**
@@ -43,16 +43,16 @@ export async function restore(
   options: RestoreOptions,
   o: SourceOptions,
 ): Promise<RestoreResult> {
-  const backup = onlyBackup(chain);
+  const backup = chain.at(-1)!;
   const step = plan.steps[0]!;
   const beside = besideOf(step.to, options.backupId);
   const left = [{ from: step.from, to: step.to, name: beside }];
   await removeDatabase(keepingOf(step.to, options.backupId));
-  const isTaken = step.adopts !== undefined && await holds(beside, backup, o);
+  const isTaken = step.adopts !== undefined && await holds(beside, chain, o);
   let isLeft = isTaken;
   try {
-    if (!isTaken) await fill(beside, step, backup, o);
-    const { problems, warnings } = await checkFile(beside, o);
+    if (!isTaken) await fill(beside, step, chain, o);
+    const { problems, warnings } = await checkFile(beside, true, o);
     const done = { steps: [step], failures: [], left: [], differences: [], warnings };
     if (problems.length > 0 && !isTaken) {
       if (!options.isKeepGoing) throw damaged(problems);
@@ -85,16 +85,30 @@ export async function restore(
   }
 }
 
-/** Writes the backup's file. */
+/** Writes the full backup's file, and over it what changed since. */
 async function fill(
   beside: string,
   step: RestoreStep,
-  backup: RestorableBackup,
+  chain: RestorableChain,
   o: SourceOptions,
 ): Promise<void> {
   await removeDatabase(beside);
-  await assertSpace(step, backup);
-  await writeBytes(beside, bytesOf(backup, o));
+  await assertSpace(step, chain);
+  const [full, ...increments] = chain;
+  await writeBytes(beside, bytesOf(full!, o));
+  if (increments.length === 0) return;
+  for (const increment of increments) await applyIncrement(beside, increment, o);
+  // Each artifact is what was stored; this says that they belong together.
+  if (await holds(beside, chain, o)) return;
+  throw new BackupError(
+    "restore/failed",
+    `What was put together of ${chain.length} backups is not what the database was`,
+    {
+      hint:
+        "The target is as it was. Restore an older backup, the full one first, and take a new " +
+        "full backup.",
+    },
+  );
 }
 
 /** What is to be had of a damaged database, nobody can tell from here. */
@@ -110,9 +124,9 @@ function bytesOf(backup: RestorableBackup, o: Abortable) {
 }
 
 /** The new content once beside and once more in place or in the journal, and the old one kept. */
-async function assertSpace(step: RestoreStep, backup: RestorableBackup): Promise<void> {
-  const artifact = backup.artifacts.find(({ role }) => role === "dump");
-  const newBytes = artifact?.rawBytes ?? 0;
+async function assertSpace(step: RestoreStep, chain: RestorableChain): Promise<void> {
+  const sizes = chain.map((_, index) => contentOf(chain.slice(0, index + 1))?.bytes ?? 0);
+  const newBytes = Math.max(...sizes);
   const oldBytes = Number((await statOrNone(step.to))?.size ?? 0n);
   const needBytes = step.mode === "create" ? newBytes : 2 * newBytes + oldBytes;
   const space = await statfs(dirname(step.to));

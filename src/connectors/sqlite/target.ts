@@ -3,7 +3,6 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { BigIntStats } from "node:fs";
 import { BackupError, hasCode, systemCode } from "../../core/errors.ts";
 import type {
-  RestorableBackup,
   RestorableChain,
   RestoreOptions,
   RestorePlan,
@@ -25,10 +24,9 @@ export async function planRestore(
       hint: "Restore to another path, then copy the table: ATTACH, CREATE TABLE … AS SELECT.",
     });
   }
-  const backup = onlyBackup(chain);
-  const from = databaseOf(backup, options);
+  const from = databaseOf(chain, options);
   const file = await realTarget(path);
-  const { whole, warnings } = await findLeftovers(file, backup, {
+  const { whole, warnings } = await findLeftovers(file, chain, {
     ...o,
     backupId: options.backupId,
     isAccepted: options.isDifferenceAccepted,
@@ -47,20 +45,10 @@ export async function planRestore(
   };
 }
 
-/** SQLite has full backups only. */
-export function onlyBackup(chain: RestorableChain): RestorableBackup {
-  const backup = chain[0];
-  if (backup !== undefined && chain.length === 1) return backup;
-  throw new BackupError("restore/failed", `Cannot restore a chain of ${chain.length} backups`, {
-    hint: "A SQLite backup stands alone; restore the full one.",
-  });
-}
-
 /** The name of the backup's one database, which must be among those asked for. */
-function databaseOf({ manifest }: RestorableBackup, options: RestoreOptions): string {
-  const names = manifest.artifacts.filter(({ role }) => role === "dump").flatMap((a) =>
-    a.databases
-  );
+function databaseOf([full]: RestorableChain, options: RestoreOptions): string {
+  const dumps = full?.manifest.artifacts.filter(({ role }) => role === "dump") ?? [];
+  const names = dumps.flatMap(({ databases }) => databases);
   const missing = options.databases?.find((name) => !names.includes(name));
   if (names[0] !== undefined && missing === undefined) return names[0];
   throw new BackupError("restore/no-such-object", `The backup has no database "${missing}"`, {

@@ -19,7 +19,7 @@ export const sqliteFormat: ArtifactFormat = {
     await withTempDir(o.runtime, 0, async (folder) => {
       const path = join(folder, "check.db");
       await writeBytes(path, bytes);
-      const { problems } = await checkFile(path, o);
+      const { problems } = await checkFile(path, true, o);
       if (problems.length === 0) return;
       throw new BackupError(
         "verification/native-check",

@@ -1,0 +1,147 @@
+import type { FileHandle } from "node:fs/promises";
+import type { Bytes } from "../../../core/bytes.ts";
+import { BackupError } from "../../../core/errors.ts";
+import { parseTarHeader, tarBlockBytes, tarEnd, tarHeader, tarPadding } from "../../../core/tar.ts";
+import type { ArtifactFormat, Walker } from "../../../contracts/format.ts";
+import { blockBytes } from "./blocks.ts";
+
+/**
+ * What changed in a file: a tar archive with a file for each run of blocks that differ. A run's name is
+ * the number of its first block, in decimal digits, so that `dd bs=65536 seek=NAME conv=notrunc` puts
+ * it in its place. Runs come in order and never touch a block twice.
+ */
+export const runsFormat: ArtifactFormat = {
+  id: "sqlite-blocks",
+  suffix: "blocks",
+  walk,
+};
+
+/** Blocks of the longest run: what `dd` reads at a time is a block, and 64 MiB is one file's length. */
+export const longestRun = 1024;
+
+/** Blocks that follow one another. */
+export interface Run {
+  readonly block: number;
+  readonly bytes: number;
+}
+
+/**
+ * The bytes of an archive.
+ *
+ * @param file where the runs are read from
+ */
+export async function* writeRuns(runs: Iterable<Run>, file: FileHandle): Bytes {
+  const buffer = new Uint8Array(16 * blockBytes);
+  for (const { block, bytes } of runs) {
+    yield tarHeader({ name: String(block), bytes });
+    for (let done = 0; done < bytes;) {
+      const length = Math.min(buffer.byteLength, bytes - done);
+      const { bytesRead } = await file.read(buffer, 0, length, block * blockBytes + done);
+      if (bytesRead === 0) {
+        throw new BackupError("dump/failed", "The copy of the database became shorter", {
+          hint: "Something else writes in the temporary folder.",
+        });
+      }
+      yield buffer.subarray(0, bytesRead);
+      done += bytesRead;
+    }
+    if (tarPadding(bytes) > 0) yield tarEnd.subarray(0, tarPadding(bytes));
+  }
+  yield tarEnd;
+}
+
+/** Writes the runs of an archive where they belong. */
+export async function applyRuns(bytes: Bytes, file: FileHandle): Promise<void> {
+  const parser = runsParser();
+  for await (const chunk of bytes) {
+    for (const { at, bytes } of parser.push(chunk)) {
+      for (let written = 0; written < bytes.byteLength;) {
+        const rest = bytes.subarray(written);
+        written += (await file.write(rest, 0, rest.byteLength, at + written)).bytesWritten;
+      }
+    }
+  }
+  parser.end();
+}
+
+/** Bytes with their place in the file. */
+interface Piece {
+  readonly at: number;
+  readonly bytes: Uint8Array;
+}
+
+/** Follows an archive as its bytes pass. */
+function runsParser() {
+  const header = new Uint8Array(tarBlockBytes);
+  let headerFilled = 0;
+  let run: { at: number; left: number; padding: number } | undefined;
+  let nextBlock = 0;
+  let zeroBlocks = 0;
+
+  function readHeader(): void {
+    headerFilled = 0;
+    if (header.every((byte) => byte === 0)) {
+      zeroBlocks++;
+      return;
+    }
+    const entry = parseTarHeader(header);
+    if (entry === undefined || zeroBlocks > 0) throw broken("has a header that is none");
+    const block = /^(?:0|[1-9]\d{0,9})$/.test(entry.name) ? Number(entry.name) : undefined;
+    if (block === undefined) throw broken(`has a file "${entry.name}", which is no block`);
+    if (block < nextBlock || entry.bytes === 0) throw broken("has its blocks out of order");
+    nextBlock = block + Math.ceil(entry.bytes / blockBytes);
+    run = { at: block * blockBytes, left: entry.bytes, padding: tarPadding(entry.bytes) };
+  }
+
+  return {
+    push(chunk: Uint8Array): Piece[] {
+      const pieces: Piece[] = [];
+      let rest = chunk;
+      while (rest.byteLength > 0) {
+        if (zeroBlocks === 2) throw broken("goes on after its end");
+        if (run !== undefined) {
+          const bytes = rest.subarray(0, run.left);
+          if (bytes.byteLength > 0) pieces.push({ at: run.at, bytes });
+          run.at += bytes.byteLength;
+          run.left -= bytes.byteLength;
+          const padding = run.left === 0
+            ? Math.min(run.padding, rest.byteLength - bytes.byteLength)
+            : 0;
+          run.padding -= padding;
+          rest = rest.subarray(bytes.byteLength + padding);
+          if (run.left === 0 && run.padding === 0) run = undefined;
+          continue;
+        }
+        const taken = rest.subarray(0, tarBlockBytes - headerFilled);
+        header.set(taken, headerFilled);
+        headerFilled += taken.byteLength;
+        rest = rest.subarray(taken.byteLength);
+        if (headerFilled === tarBlockBytes) readHeader();
+      }
+      return pieces;
+    },
+    end(): void {
+      if (zeroBlocks === 2) return;
+      throw new BackupError("verification/truncated", "The list of changed blocks ends early", {
+        hint: "The copy is incomplete; use another one.",
+      });
+    },
+  };
+}
+
+function walk(): Walker {
+  const parser = runsParser();
+  return {
+    push: (chunk) => void parser.push(chunk),
+    end() {
+      parser.end();
+      return { databases: [] };
+    },
+  };
+}
+
+function broken(problem: string): BackupError {
+  return new BackupError("verification/structure", `The list of changed blocks ${problem}`, {
+    hint: "The bytes are not what was stored; use another copy.",
+  });
+}

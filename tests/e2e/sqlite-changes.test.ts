@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { describe, test } from "node:test";
+import { alice } from "../codecs/keys.ts";
+import { contentOf } from "../connectors/sqlite/sample.ts";
+import { needs } from "../support/needs.ts";
+import { run } from "../support/run.ts";
+import { tempDir } from "../support/workspace.ts";
+import { type Place, place, succeeds } from "./support/cli.ts";
+import { makeSqlite } from "./support/sqlite.ts";
+
+interface Chained extends Place {
+  readonly path: string;
+  /** Ids with what the database held, oldest first. */
+  readonly taken: { readonly id: string; readonly content: unknown; readonly stdout: string }[];
+  take(change?: string): Promise<string>;
+}
+
+/** A job with increments, in a folder of its own. */
+function chained(name: string, job = "", strategy = "incremental"): Chained {
+  const at = place(name);
+  const path = join(at.folder, "shop.db");
+  makeSqlite(path);
+  writeFileSync(
+    join(at.folder, "backup.config.yaml"),
+    `databases: { shop: { type: sqlite, path: shop.db } }
+destinations: { disk: { type: local, path: ./backups } }
+jobs: { shop: { database: shop, destinations: [disk], strategy: ${strategy}${job} } }
+`,
+    { mode: 0o600 },
+  );
+  const taken: Chained["taken"] = [];
+  return {
+    ...at,
+    path,
+    taken,
+    async take(change) {
+      if (change !== undefined) {
+        const database = new DatabaseSync(path);
+        database.exec(change);
+        database.close();
+      }
+      const { stdout } = await succeeds(at, ["backup", "shop"]);
+      taken.push({ id: / as (\w{8}),/.exec(stdout)![1]!, content: contentOf(path), stdout });
+      return stdout;
+    },
+  };
+}
+
+const update = "UPDATE orders SET noise = randomblob(4000) WHERE id BETWEEN 20 AND 40";
+const shrink = "DELETE FROM orders WHERE id > 50";
+const grow = "INSERT INTO orders (customer, noise) SELECT 'new', randomblob(900) FROM orders";
+
+describe("increments of SQLite in the compiled binary", () => {
+  test("are taken, listed, shown, verified and restored, each state of them", async () => {
+    const at = chained("sqlite-changes");
+    assert.match(await at.take(), /full: there is no full backup to build on yet/);
+    for (const change of [update, shrink, grow]) {
+      assert.match(await at.take(change), /incremental: the changes since the last backup, \w{8}/);
+    }
+    await succeeds(at, ["verify", "--deep"]);
+    const { stdout } = await succeeds(at, ["list"]);
+    assert.equal(stdout.match(/ incr /g)?.length, 3);
+    for (const { id, content } of at.taken) {
+      const to = join(at.folder, `${id}.db`);
+      await succeeds(at, ["restore", id, "--to", `sqlite:${to}`, "--yes"]);
+      assert.deepEqual(contentOf(to), content);
+    }
+    const swapped = ["restore", at.taken[1]!.id, "--overwrite", "--yes"];
+    await succeeds(at, swapped);
+    assert.deepEqual(contentOf(at.path), at.taken[1]!.content);
+    await at.take(update);
+    await succeeds(at, ["restore", "shop", "--to", "sqlite:after.db", "--yes"]);
+    assert.deepEqual(contentOf(join(at.folder, "after.db")), contentOf(at.path));
+  });
+
+  test("with a key are taken without it", async () => {
+    const at = chained("sqlite-changes-key", `, encryption: { recipients: [${alice.recipient}] }`);
+    await at.take();
+    assert.match(await at.take(update), /incremental: /);
+    const identity = join(at.folder, "key.txt");
+    writeFileSync(identity, `${alice.identity}\n`, { mode: 0o600 });
+    await succeeds(at, ["restore", "shop", "--to", "sqlite:a.db", "--yes", "--identity", identity]);
+    assert.deepEqual(contentOf(join(at.folder, "a.db")), contentOf(at.path));
+  });
+});
+
+/** Runs the newest backup's RESTORE.txt as it is, in a copy of all folders, without dbbackup. */
+async function follow(at: Chained, env: Record<string, string> = {}): Promise<string> {
+  const copy = join(tempDir("restore-chain"), "shop");
+  cpSync(join(at.folder, "backups", "shop"), copy, { recursive: true });
+  const folder = join(copy, readdirSync(copy).find((name) => name.includes(at.taken.at(-1)!.id))!);
+  const { code, stdout, stderr } = await run("sh", ["RESTORE.txt"], {
+    cwd: folder,
+    env: { ...at.env, ...env },
+  });
+  const text = readFileSync(join(folder, "RESTORE.txt"), "utf8");
+  assert.equal(code, 0, `${text}\n${stdout}\n${stderr}`);
+  assert.match(stdout, /^restored\.db: OK\n(?:.*\n)*?ok$/m);
+  assert.ok(!existsSync(join(folder, "changes")), "nothing is left of the way there");
+  return join(folder, "restored.db");
+}
+
+describe("RESTORE.txt of a chain of SQLite, run by sh as it is written,", () => {
+  for (const codec of ["none", "gzip", "zstd"]) {
+    needs("sqlite3", "zstd", "gzip")(`restores it from ${codec}, in several volumes`, async () => {
+      const at = chained(`sqlite-chain-${codec}`, `, compression: ${codec}, volumeSize: 40KiB`);
+      await at.take();
+      for (const change of [update, shrink, grow]) await at.take(change);
+      assert.deepEqual(contentOf(await follow(at)), contentOf(at.path));
+    });
+  }
+
+  needs("sqlite3", "zstd", "age")("restores an encrypted one", async () => {
+    const at = chained("sqlite-chain-age", `, encryption: { recipients: [${alice.recipient}] }`);
+    await at.take();
+    for (const change of [update, shrink]) await at.take(change);
+    const identity = join(at.folder, "key.txt");
+    writeFileSync(identity, `${alice.identity}\n`, { mode: 0o600 });
+    const restored = await follow(at, { AGE_IDENTITY: identity });
+    assert.deepEqual(contentOf(restored), contentOf(at.path));
+  });
+
+  needs("sqlite3", "gzip")("restores a differential with all others gone", async () => {
+    const at = chained("sqlite-chain-diff", "", "differential");
+    await at.take();
+    for (const change of [update, grow, shrink]) await at.take(change);
+    const job = join(at.folder, "backups", "shop");
+    for (const { id } of at.taken.slice(1, -1)) {
+      rmSync(join(job, readdirSync(job).find((name) => name.includes(`_diff_${id}_`))!), {
+        recursive: true,
+      });
+    }
+    await succeeds(at, ["restore", "shop", "--to", "sqlite:a.db", "--yes"]);
+    assert.deepEqual(contentOf(join(at.folder, "a.db")), contentOf(at.path));
+    assert.deepEqual(contentOf(await follow(at)), contentOf(at.path));
+  });
+});
