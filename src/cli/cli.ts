@@ -21,6 +21,7 @@ import { remove } from "./commands/delete.ts";
 import { hold, release } from "./commands/hold.ts";
 import { list } from "./commands/list.ts";
 import { prune } from "./commands/prune.ts";
+import { reset } from "./commands/reset.ts";
 import { restore } from "./commands/restore.ts";
 import { run } from "./commands/run.ts";
 import { show } from "./commands/show.ts";
@@ -68,6 +69,7 @@ export const commands: readonly Command[] = [
   hold,
   release,
   remove,
+  reset,
   ...configCommands,
   keyNew,
   doctor,
@@ -103,9 +105,8 @@ const parser = or(
   verify.parser,
   copy.parser,
   prune.parser,
-  hold.parser,
-  release.parser,
-  remove.parser,
+  // One takes 15 at most.
+  or(hold.parser, release.parser, remove.parser, reset.parser),
   configGroup,
   keyGroup,
   doctor.parser,

@@ -716,6 +716,14 @@ export const contracts = `
      */
     acknowledge?(manifest: Manifest, o: Abortable): Promise<void>;
     /**
+     * Drops what the source keeps for a job, such as its replication slots, so that it holds nothing back
+     * for it any longer; the job's next backup is a full one. Absent where it keeps nothing.
+     *
+     * @param job see {@link InspectOptions.job}
+     * @returns what was dropped, for people: \`replication slot dbbackup_shop\`
+     */
+    reset?(job: string, o: Abortable): Promise<readonly string[]>;
+    /**
      * Finds out what a restore onto this connection would do; changes nothing.
      *
      * @throws BackupError \`restore/not-empty\`, \`restore/target-too-old\`, \`restore/missing-owners\`,
@@ -745,6 +753,39 @@ export const contracts = `
     /** Describes a live database in the same terms as the inventory of a dump. */
     inventory(database: string, o: Abortable): Promise<DatabaseInventory>;
     close(): Promise<void>;
+  }
+
+  /** A database that a drill restores into, and that nobody else uses. */
+  export interface Scratch<O> {
+    /** For the restore: opens it. */
+    readonly options: O;
+    /** For people: \`scratch file /tmp/x/drill.db\`, \`database shop_drill_k3v9x2ma at localhost\`. */
+    readonly location: string;
+    /**
+     * Environment for commands that look into it. \`DBBACKUP_DRILL_TARGET\` is the file, or the URL without
+     * its password, which the engine's own variables tell.
+     */
+    readonly environment: Readonly<Record<string, string>>;
+    /**
+     * The first column of the first row of a query, once it is restored; null where there is no row.
+     * Absent where the engine has no SQL.
+     *
+     * @throws BackupError \`restore/drill\`
+     */
+    query?(sql: string, o: Abortable): Promise<string | number | bigint | boolean | Date | null>;
+    /** Removes it with all that is in it, whether it was restored or not. */
+    remove(): Promise<void>;
+  }
+
+  /** What a drill wants a {@link Scratch} for. */
+  export interface ScratchOrder extends Abortable {
+    readonly runtime: Runtime;
+    /** The backup's id, for its name. */
+    readonly backupId: string;
+    /** The raw bytes of the chain, for the space that it needs. */
+    readonly rawBytes: number;
+    /** The databases that the backup holds, by their real names. */
+    readonly databases: readonly string[];
   }
 
   /** How the user tells a source from others. */
@@ -799,6 +840,14 @@ export const contracts = `
      * the full backup on; see {@link RecipeStep}.
      */
     recipe(chain: RecipeChain): RecipeStep[];
+    /**
+     * Makes a database for a drill: a file, or a database or server of its own, never one that the job
+     * backs up. Absent where this kind has no drills.
+     *
+     * @param options of the job's database
+     * @throws BackupError \`restore/drill\` where none can be made here
+     */
+    scratch?(options: O, order: ScratchOrder): Promise<Scratch<O>>;
     /** The default name of an ad-hoc job: the database's, or the host's where all are meant. */
     jobName(options: O): string;
   }

@@ -95,6 +95,14 @@ export function withLimits(connector: Connector, limits: ConnectorLimits): Conne
           o.signal,
         ),
     },
+    ...connector.reset === undefined ? {} : {
+      reset: (job, o) =>
+        limited(
+          "reset",
+          async (signal) => await connector.reset?.(job, { ...o, signal }) ?? [],
+          o.signal,
+        ),
+    },
     restore: (chain, plan, options, o) =>
       stoppable(() => connector.restore(chain, plan, options, o), restoreGraceMs, o.signal),
     async close() {

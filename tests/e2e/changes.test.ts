@@ -102,6 +102,19 @@ describe("a chain in the compiled binary", () => {
   });
 });
 
+describe("dbbackup reset", () => {
+  test("says what it dropped, or that there is nothing", async () => {
+    const at = chains("changes-reset", 'kept: ["bookmark"]');
+    at.write(startMs);
+    const { stdout } = await succeeds(at, ["reset", "shop"]);
+    assert.match(stdout, /^dropped bookmark of shop at lines:\/.*shop\.lines$/m);
+    const plain = chains("changes-reset-none");
+    const nothing = await succeeds(plain, ["reset", "shop"]);
+    assert.match(nothing.stdout, /^Nothing to do: lines:.* keeps nothing for a job$/m);
+    await fails(plain, ["reset", "shpo"], "usage/unknown-job", 2);
+  });
+});
+
 describe("a database that has full backups only", () => {
   test("refuses a strategy that needs others, and --kind", async () => {
     const at = chains("changes-none", 'kinds: ["full"]');

@@ -16,6 +16,7 @@ import { previewBackup } from "../../src/jobs/backup/preview.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
 import { copyBackups } from "../../src/jobs/copy/copy.ts";
 import { pruneBackups } from "../../src/jobs/prune/prune.ts";
+import { resetJob } from "../../src/jobs/reset/reset.ts";
 import { prepareRestore } from "../../src/jobs/restore/restore.ts";
 import type { RestoreRequest } from "../../src/jobs/restore/types.ts";
 import type { JobContext } from "../../src/jobs/shared/context.ts";
@@ -295,6 +296,17 @@ describe("a chain that cannot go on", () => {
       second!.id,
       "the parent is told again, nothing new",
     );
+  });
+});
+
+describe("a reset", () => {
+  test("drops what the source keeps for the job, once, and says where there is nothing", async () => {
+    const one = world({ state: linesState({ kept: ["bookmark"] }) });
+    const first = await resetJob(one.job, one.o);
+    assert.deepEqual([first.dropped, first.keepsAnything], [["bookmark of shop"], true]);
+    assert.deepEqual((await resetJob(one.job, one.o)).dropped, []);
+    const other = await resetJob(world().job, one.o);
+    assert.deepEqual([other.dropped, other.keepsAnything], [[], false]);
   });
 });
 

@@ -30,6 +30,8 @@ export interface LinesState {
   readonly acknowledged: string[];
   /** Called before a dump ends, for what happens meanwhile. */
   beforeEnd?: () => Promise<void> | void;
+  /** What it keeps for a job and drops with `reset`; absent: it has no `reset`. */
+  kept?: string[];
   /** Called when something is acknowledged. */
   onAcknowledge?: (id: string) => void;
   /** Dumps of increments find that they cannot go on after all. */
@@ -162,6 +164,10 @@ function openLines(path: string, state: LinesState): Connector {
         state.keptFrom = Math.max(state.keptFrom, to.line);
       }
       await Promise.resolve();
+    },
+    ...state.kept === undefined ? {} : {
+      reset: (job: string) =>
+        Promise.resolve(state.kept!.splice(0).map((one) => `${one} of ${job}`)),
     },
     planRestore(_, { isOverwrite }) {
       return stat(path).then(
