@@ -19,6 +19,7 @@ import {
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { declaration } from "./declaration/declaration.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const dist = join(root, "dist");
@@ -29,7 +30,7 @@ interface Target {
   /** As in the file's name. */
   readonly name: string;
   /** Bun's name of the compile target. */
-  readonly target: string;
+  readonly target: Bun.Build.CompileTarget;
   /** The npm package that carries the base binary. */
   readonly base: string;
 }
@@ -40,8 +41,8 @@ const targets: readonly Target[] = [
   { name: "linux-arm64", target: "bun-linux-arm64", base: "bun-linux-aarch64" },
   {
     name: "linux-x64-musl",
-    target: "bun-linux-x64-musl-baseline",
-    base: "bun-linux-x64-musl-baseline",
+    target: "bun-linux-x64-baseline-musl",
+    base: "bun-linux-x64-baseline-musl",
   },
   { name: "linux-arm64-musl", target: "bun-linux-arm64-musl", base: "bun-linux-aarch64-musl" },
   { name: "darwin-x64", target: "bun-darwin-x64-baseline", base: "bun-darwin-x64-baseline" },
@@ -50,8 +51,9 @@ const targets: readonly Target[] = [
 ];
 
 mkdirSync(dist, { recursive: true });
+const declared = await declaration();
 if (process.argv.includes("--this")) {
-  compile(join(dist, "dbbackup"), []);
+  await compile(join(dist, "dbbackup"));
   console.log("built dist/dbbackup");
 } else {
   await buildAll();
@@ -61,13 +63,13 @@ async function buildAll(): Promise<void> {
   const sums: string[] = [];
   const missing: string[] = [];
   for (const target of targets) {
-    const base = fetchBase(target);
-    if (base === undefined) {
+    const executablePath = fetchBase(target);
+    if (executablePath === undefined) {
       missing.push(target.name);
       continue;
     }
     const file = `dbbackup-${target.name}${target.name.startsWith("windows") ? ".exe" : ""}`;
-    compile(join(dist, file), [`--target=${target.target}`, `--compile-executable-path=${base}`]);
+    await compile(join(dist, file), { target: target.target, executablePath });
     sums.push(`${await sha256(join(dist, file))}  ${file}`);
     console.log(`built dist/${file}`);
   }
@@ -79,24 +81,29 @@ async function buildAll(): Promise<void> {
   }
 }
 
-function compile(outfile: string, more: readonly string[]): void {
+/** @param base what to put it on: another target, and the path of its base binary */
+async function compile(
+  outfile: string,
+  base?: { readonly target: Bun.Build.CompileTarget; readonly executablePath: string },
+): Promise<void> {
   // Written under another name first: a running dist/dbbackup cannot be overwritten.
   const fresh = join(dist, `.fresh-${process.pid}${outfile.endsWith(".exe") ? ".exe" : ""}`);
-  execFileSync(bun, [
-    "build",
-    "--compile",
-    "--minify",
-    "--bytecode",
+  await Bun.build({
+    entrypoints: [join(root, "main.ts")],
+    minify: true,
+    bytecode: true,
     // What a command does not import is not even read: half the start-up time and 15 MB less memory.
-    "--splitting",
-    "--format=esm",
-    // Both default to on and would read files of the folder that the user happens to be in.
-    "--no-compile-autoload-dotenv",
-    "--no-compile-autoload-bunfig",
-    ...more,
-    `--outfile=${fresh}`,
-    join(root, "main.ts"),
-  ], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
+    splitting: true,
+    format: "esm",
+    define: { builtDeclaration: JSON.stringify(declared) },
+    compile: {
+      outfile: fresh,
+      // Both default to on and would read files of the folder that the user happens to be in.
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+      ...base,
+    },
+  });
   renameSync(fresh, outfile);
 }
 

@@ -17,6 +17,8 @@ const layers: readonly (readonly string[])[] = [
   ["core"],
   ["contracts"],
   ["catalog", "connectors", "storage", "codecs", "strategies", "notifiers"],
+  // What is built in, by a line each.
+  ["kinds"],
   ["registry"],
   ["config"],
   ["jobs"],

@@ -3,29 +3,11 @@
  *
  * @module
  */
-import { defineConnector, defineStorage } from "./config/declare.ts";
-import { mongodb as mongodbKind } from "./connectors/mongodb/mod.ts";
-import { mariadb as mariadbKind, mysql as mysqlKind } from "./connectors/mysql/mod.ts";
-import { postgres as postgresKind } from "./connectors/postgres/mod.ts";
-import { sqlite as sqliteKind } from "./connectors/sqlite/mod.ts";
-import { azure as azureKind } from "./storage/azure/mod.ts";
-import { gcs as gcsKind } from "./storage/gcs/mod.ts";
-import { local as localKind } from "./storage/local/mod.ts";
-import { s3 as s3Kind } from "./storage/s3/mod.ts";
-
-export {
-  defineConfig,
-  defineConnector,
-  defineStorage,
-  differential,
-  incremental,
-} from "./config/declare.ts";
+export { defineConfig, differential, incremental } from "./config/declare.ts";
 export type {
   ChainInput,
   CompressionInput,
   ConfigInput,
-  DatabaseDeclaration,
-  DestinationDeclaration,
   EncryptionInput,
   JobInput,
   JobSettingsInput,
@@ -33,28 +15,15 @@ export type {
   RetentionInput,
   RetentionRulesInput,
   StrategyInput,
-  UploadLimitInput,
 } from "./config/declare.ts";
 
-/** A PostgreSQL server, or some of its databases. */
-export const postgres = defineConnector(postgresKind);
-/** A MySQL server, or some of its databases. */
-export const mysql = defineConnector(mysqlKind);
-/** A MariaDB server, or some of its databases. */
-export const mariadb = defineConnector(mariadbKind);
-/** A MongoDB server or replica set, or one of its databases. */
-export const mongodb = defineConnector(mongodbKind);
-/** A SQLite file. */
-export const sqlite = defineConnector(sqliteKind);
-/** A folder of this machine, or one that is mounted. */
-export const local = defineStorage(localKind);
-/** A bucket of Amazon S3, or of what speaks its language. */
-export const s3 = defineStorage(s3Kind);
-/** A Google Cloud Storage bucket. */
-export const gcs = defineStorage(gcsKind);
-/** An Azure Blob Storage container. */
-export const azure = defineStorage(azureKind);
-
+export * from "./kinds.ts";
+export { defineConnector, defineStorage } from "./contracts/declare.ts";
+export type {
+  DatabaseDeclaration,
+  DestinationDeclaration,
+  UploadLimitInput,
+} from "./contracts/declare.ts";
 export { command, env, file, Secret } from "./core/secret.ts";
 export type { SecretPart, Secrets, Text } from "./core/secret.ts";
 export { BackupError } from "./core/errors.ts";

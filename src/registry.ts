@@ -1,35 +1,33 @@
-import { mongodb } from "./connectors/mongodb/mod.ts";
-import { mariadb, mysql } from "./connectors/mysql/mod.ts";
-import { postgres } from "./connectors/postgres/mod.ts";
-import { sqlite } from "./connectors/sqlite/mod.ts";
 import type { ConnectorKind } from "./contracts/connector.ts";
+import type { Factory } from "./contracts/declare.ts";
 import type { StorageKind } from "./contracts/storage.ts";
 import type { Strategy } from "./contracts/strategy.ts";
-import { azure } from "./storage/azure/mod.ts";
-import { gcs } from "./storage/gcs/mod.ts";
-import { local } from "./storage/local/mod.ts";
-import { s3 } from "./storage/s3/mod.ts";
+import factories from "./kinds.ts";
 import type { ChainOptions } from "./strategies/chain.ts";
 import { differential } from "./strategies/differential.ts";
 import { full } from "./strategies/full.ts";
 import { incremental } from "./strategies/incremental.ts";
 
-/** Every built-in kind of database, in the order in which users read of them. */
-export const connectorKinds: readonly ConnectorKind[] = [
-  postgres,
-  mysql,
-  mariadb,
-  mongodb,
-  sqlite,
-];
+/** Kinds of databases and destinations. */
+export interface Kinds {
+  readonly connectors: readonly ConnectorKind[];
+  readonly storages: readonly StorageKind[];
+}
 
+/** The kinds of these factories. */
+export function kindsMadeBy(factories: readonly Factory[]): Kinds {
+  return {
+    connectors: factories.flatMap((one) => "connector" in one ? [one.connector] : []),
+    storages: factories.flatMap((one) => "storage" in one ? [one.storage] : []),
+  };
+}
+
+/** Every built-in kind. */
+export const builtInKinds: Kinds = kindsMadeBy(factories);
+/** Every built-in kind of database. */
+export const connectorKinds: readonly ConnectorKind[] = builtInKinds.connectors;
 /** Every built-in kind of destination. */
-export const storageKinds: readonly StorageKind[] = [
-  local,
-  s3,
-  gcs,
-  azure,
-];
+export const storageKinds: readonly StorageKind[] = builtInKinds.storages;
 
 /** Every strategy, by the name that a job gives it. */
 export const strategies = {
@@ -48,6 +46,17 @@ export const strategyNames: readonly StrategyName[] = ["full", "incremental", "d
 interface Kind {
   readonly kind: string;
   readonly schemes: readonly string[];
+}
+
+/** What the help says of the URLs of databases: `postgres://, sqlite:PATH`. */
+export function databaseUrls(kinds: readonly ConnectorKind[] = connectorKinds): string {
+  return kinds.flatMap(({ urls, schemes }) => urls ?? schemes.map((one) => `${one}://`)).join(", ");
+}
+
+/** What the help says of the URLs of destinations: `file:, s3: or az:`. */
+export function destinationUrls(kinds: readonly StorageKind[] = storageKinds): string {
+  const urls = kinds.flatMap(({ urls, schemes }) => urls ?? schemes.map((one) => `${one}:`));
+  return urls.join(", ").replace(/, ([^,]*)$/, " or $1");
 }
 
 /** The kind of this name, or undefined. Plugins' kinds are put into `kinds` by the caller. */

@@ -1,3 +1,4 @@
+import { destinationUrls } from "../registry.ts";
 import { listOption } from "./command.ts";
 
 /** `--from` of the commands that read backups. */
@@ -5,7 +6,7 @@ export function fromOption() {
   return listOption(
     "--from",
     "DEST",
-    "Where the backups are, without searching for a config: a path, or a URL of file:, s3:, gs: " +
-      "or az:. Several times for several places.",
+    "Where the backups are, without searching for a config: a path, or a URL of " +
+      `${destinationUrls()}. Several times for several places.`,
   );
 }

@@ -219,19 +219,26 @@ function absoluteFileUrl(url: string, scheme: string | undefined, cwd: string): 
 function unknownScheme(
   url: string,
   what: "database" | "destination",
-  kinds: readonly { readonly schemes: readonly string[] }[],
+  kinds: readonly {
+    readonly schemes: readonly string[];
+    readonly title?: string;
+    readonly urls?: readonly string[];
+  }[],
 ): BackupError {
   const schemes = kinds.flatMap((kind) => kind.schemes);
   const scheme = schemeOf(url);
   const best = scheme === undefined ? undefined : nearest(scheme, schemes);
   const known = schemes.map((one) => `${one}:`).join(", ");
+  const others = kinds.flatMap(({ title, urls = [] }) =>
+    urls.filter((url) => !/:(\/\/)?$/.test(url)).map((url) => `; ${title ?? "it"} is ${url}`)
+  );
   const path = what === "destination" ? "a path, or a URL" : "a URL";
   return new BackupError(
     "usage/unknown-scheme",
     `Cannot tell the kind of ${what} from "${safeUrl(url)}"`,
     {
       hint: `${best === undefined ? "" : `Did you mean "${best}:"? `}Write ${path} that begins ` +
-        `with one of ${known}` + (what === "database" ? "; SQLite is sqlite:PATH." : "."),
+        `with one of ${known}${others.join("")}.`,
     },
   );
 }

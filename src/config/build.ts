@@ -4,7 +4,7 @@ import { findCodec } from "../codecs/mod.ts";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
 import { hasCode } from "../core/errors.ts";
-import type { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
+import type { DatabaseDeclaration, DestinationDeclaration } from "../contracts/declare.ts";
 import { kindSettings, type ParsedJob, readJob } from "./job.ts";
 import { strategyOf } from "./job-keys.ts";
 import type {

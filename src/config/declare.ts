@@ -1,33 +1,14 @@
 import type { z } from "zod";
-import type { ConnectorKind } from "../contracts/connector.ts";
-import type { StorageKind } from "../contracts/storage.ts";
+import type { DatabaseDeclaration, DestinationDeclaration } from "../contracts/declare.ts";
 import type { Secret } from "../core/secret.ts";
 import type { jobSchema } from "./job.ts";
-import type { WithNames } from "./schema-parts.ts";
-
-/** A database as a factory declares it; its options are checked when the config is loaded. */
-export class DatabaseDeclaration {
-  readonly declares = "database";
-  readonly kind: ConnectorKind;
-  readonly options: unknown;
-
-  constructor(kind: ConnectorKind, options: unknown) {
-    this.kind = kind;
-    this.options = options;
-  }
-}
-
-/** A destination as a factory declares it. */
-export class DestinationDeclaration {
-  readonly declares = "destination";
-  readonly kind: StorageKind;
-  readonly options: unknown;
-
-  constructor(kind: StorageKind, options: unknown) {
-    this.kind = kind;
-    this.options = options;
-  }
-}
+import type {
+  compressionSchema,
+  encryptionSchema,
+  retentionRulesSchema,
+  strategySchema,
+} from "./job-keys.ts";
+import type { AnyNames, WithNames } from "./schema-parts.ts";
 
 /** A job; `D` and `S` are the names of the databases and destinations that are declared. */
 export type JobInput<D extends string, S extends string> = WithNames<
@@ -40,13 +21,13 @@ export type JobSettingsInput = Omit<
   "database" | "destinations" | "retention"
 >;
 /** How artifacts are compressed: a codec's name, or one with its level. */
-export type CompressionInput = NonNullable<JobSettingsInput["compression"]>;
+export type CompressionInput = WithNames<z.input<typeof compressionSchema>, AnyNames>;
 /** For whom backups are encrypted: public keys, or whoever knows a passphrase. */
-export type EncryptionInput = NonNullable<JobSettingsInput["encryption"]>;
+export type EncryptionInput = WithNames<z.input<typeof encryptionSchema>, AnyNames>;
 /** What each run takes: full backups, or chains of a full one and what builds on it. */
-export type StrategyInput = NonNullable<JobSettingsInput["strategy"]>;
+export type StrategyInput = WithNames<z.input<typeof strategySchema>, AnyNames>;
 /** Which backups are kept; every rule keeps some, and what no rule keeps is dropped. */
-export type RetentionRulesInput = Omit<RetentionInput<string>, "destinations">;
+export type RetentionRulesInput = WithNames<z.input<typeof retentionRulesSchema>, AnyNames>;
 /** Retention of a job. */
 export type RetentionInput<S extends string> = NonNullable<JobInput<string, S>["retention"]>;
 
@@ -103,22 +84,4 @@ export function defineConfig<D extends string, S extends string>(
   config: ConfigInput<D, S>,
 ): ConfigInput<D, S> {
   return config;
-}
-
-/** Makes the factory of a kind of database, to be used in a config like the built-in ones. */
-export function defineConnector<O>(kind: ConnectorKind<O>): (options: O) => DatabaseDeclaration {
-  return (options) => new DatabaseDeclaration(kind, options);
-}
-
-/** What destinations of every kind have. */
-export interface UploadLimitInput {
-  /** The most that uploads to it send in a second: `"20MiB/s"`. Default no limit. */
-  readonly uploadLimit?: string | undefined;
-}
-
-/** Makes the factory of a kind of destination, to be used in a config like the built-in ones. */
-export function defineStorage<O>(
-  kind: StorageKind<O>,
-): (options: O & UploadLimitInput) => DestinationDeclaration {
-  return (options) => new DestinationDeclaration(kind, options);
 }

@@ -94,12 +94,14 @@ export interface JobKey<
 /** The codecs that a job can name; `none` stores the dump as it is. */
 export const codecNames = ["gzip", "zstd"] as const;
 
-const compression = z.union([
+/** How artifacts are compressed. */
+export const compressionSchema = z.union([
   z.enum([...codecNames, "none"]),
   z.strictObject({ codec: z.enum(codecNames), level: z.number().int().optional() }),
 ], { error: 'expected "gzip", "zstd", "none" or { codec, level }' });
 
-const encryption = z.union([
+/** For whom artifacts are encrypted. */
+export const encryptionSchema = z.union([
   z.literal("none"),
   z.strictObject({
     recipients: z.array(textSchema).min(1).optional().describe(
@@ -121,15 +123,17 @@ const retentionRules = {
   minKeep: count.optional().describe("So many of the newest are kept, however old they are."),
 };
 
-const retentionPolicy = z.strictObject(retentionRules);
+/** Which backups are kept. */
+export const retentionRulesSchema = z.strictObject(retentionRules);
 const retention = z.strictObject({
   ...retentionRules,
-  destinations: z.record(destinationName, retentionPolicy).optional()
+  destinations: z.record(destinationName, retentionRulesSchema).optional()
     .describe("Destinations with other rules, by name: each replaces all of the rules above."),
 });
 
 const strategyName = z.enum(strategyNames as readonly [StrategyName, ...StrategyName[]]);
-const strategy = z.union([
+/** What each run takes. */
+export const strategySchema = z.union([
   strategyName,
   z.strictObject({
     type: strategyName,
@@ -155,7 +159,7 @@ export const jobKeys = {
     show: (destinations) => destinations.map(({ name }) => name),
   }),
   compression: key({
-    schema: compression.optional().describe('How artifacts are compressed. Default "gzip".'),
+    schema: compressionSchema.optional().describe('How artifacts are compressed. Default "gzip".'),
     as: "compression",
     read: compressionOf,
     show: (compression) => compression.level === undefined ? compression.codec : compression,
@@ -184,7 +188,9 @@ export const jobKeys = {
     },
   }),
   encryption: key({
-    schema: encryption.optional().describe("For whom artifacts are encrypted. Default nobody."),
+    schema: encryptionSchema.optional().describe(
+      "For whom artifacts are encrypted. Default nobody.",
+    ),
     as: "encryption",
     read: encryptionOf,
     // Shown by what shows every reference.
@@ -324,7 +330,7 @@ export const jobKeys = {
     },
   }),
   strategy: key({
-    schema: strategy.optional().describe('What each run takes. Default "full".'),
+    schema: strategySchema.optional().describe('What each run takes. Default "full".'),
     as: "strategy",
     read: strategyOf,
     show: ({ id }) => id,
@@ -390,7 +396,7 @@ function setting<const N extends keyof DumpSettings, S extends z.ZodType<DumpSet
 }
 
 /** The compression of a job; gzip where it says nothing, since every machine can read it. */
-function compressionOf(written: z.output<typeof compression> | undefined): Compression {
+function compressionOf(written: z.output<typeof compressionSchema> | undefined): Compression {
   if (written === undefined) return { codec: "gzip" };
   if (typeof written === "string") return { codec: written };
   const { codec, level } = written;
@@ -399,7 +405,7 @@ function compressionOf(written: z.output<typeof compression> | undefined): Compr
 
 /** The encryption of a job, which is checked already. */
 function encryptionOf(
-  written: z.output<typeof encryption> | undefined,
+  written: z.output<typeof encryptionSchema> | undefined,
   { base }: Reading,
 ): EncryptionSettings | undefined {
   if (written === undefined || written === "none") return undefined;
@@ -411,7 +417,7 @@ function encryptionOf(
 }
 
 /** The strategy of a job; full backups where it says nothing. */
-export function strategyOf(written: z.output<typeof strategy> | undefined): Strategy {
+export function strategyOf(written: z.output<typeof strategySchema> | undefined): Strategy {
   const { type = "full", fullEvery } = typeof written === "string"
     ? { type: written }
     : written ?? {};
@@ -431,7 +437,7 @@ function retentionOf(written: z.output<typeof retention> | undefined): JobRetent
 }
 
 /** Rules with their durations read. */
-function policyOf({ maxAge, ...counts }: z.output<typeof retentionPolicy>): RetentionPolicy {
+function policyOf({ maxAge, ...counts }: z.output<typeof retentionRulesSchema>): RetentionPolicy {
   return maxAge === undefined ? counts : { ...counts, maxAgeMs: parseDuration(maxAge) };
 }
 

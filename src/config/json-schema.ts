@@ -1,6 +1,5 @@
 import { z } from "zod";
-import type { ConnectorKind } from "../contracts/connector.ts";
-import type { StorageKind } from "../contracts/storage.ts";
+import type { Kinds } from "../registry.ts";
 import { configSchema } from "./schema.ts";
 
 type JsonSchema = Record<string, unknown>;
@@ -9,10 +8,7 @@ type JsonSchema = Record<string, unknown>;
  * The JSON Schema of `backup.config.yaml`, for editors:
  * `# yaml-language-server: $schema=backup.config.schema.json`. `type:` tells the kinds apart.
  */
-export function configJsonSchema(kinds: {
-  readonly connectors: readonly ConnectorKind[];
-  readonly storages: readonly StorageKind[];
-}): JsonSchema {
+export function configJsonSchema(kinds: Kinds): JsonSchema {
   const whole = toSchema(configSchema);
   const properties = asObject(whole["properties"]);
   return {
@@ -33,7 +29,11 @@ export function configJsonSchema(kinds: {
 }
 
 function sectionOf(
-  kinds: readonly { readonly kind: string; readonly options: z.ZodType }[],
+  kinds: readonly {
+    readonly kind: string;
+    readonly description?: string;
+    readonly options: z.ZodType;
+  }[],
   description: string,
   ofAll: JsonSchema = {},
 ): JsonSchema {
@@ -45,19 +45,19 @@ function sectionOf(
       required: ["type"],
       properties: { type: { enum: kinds.map(({ kind }) => kind) } },
       // One kind's own keys each, so that an editor offers those of the type that stands there.
-      allOf: kinds.map(({ kind, options }) => ({
+      allOf: kinds.map(({ kind, description, options }) => ({
         if: { properties: { type: { const: kind } }, required: ["type"] },
-        then: withType(kind, toSchema(options), ofAll),
+        then: withType({ const: kind, description }, toSchema(options), ofAll),
       })),
     },
   };
 }
 
-function withType(kind: string, schema: JsonSchema, ofAll: JsonSchema): JsonSchema {
+function withType(type: JsonSchema, schema: JsonSchema, ofAll: JsonSchema): JsonSchema {
   const { $schema: _, ...rest } = schema;
   return {
     ...rest,
-    properties: { type: { const: kind }, ...asObject(rest["properties"]), ...ofAll },
+    properties: { type, ...asObject(rest["properties"]), ...ofAll },
   };
 }
 

@@ -4,7 +4,7 @@ import type { StorageKind } from "../contracts/storage.ts";
 import { BackupError } from "../core/errors.ts";
 import { counted, nearest } from "../core/text.ts";
 import { kindNamed } from "../registry.ts";
-import { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
+import { DatabaseDeclaration, DestinationDeclaration } from "../contracts/declare.ts";
 import { type ConfigPath, describeFound, type Locate, type Problem } from "./problems.ts";
 import { unknownName } from "./problems.ts";
 import { readConfigFile } from "./read-file.ts";

@@ -63,6 +63,9 @@ export function sectionNamedBy(schema: z.core.$ZodType): NamedSection | undefine
   return schema instanceof z.ZodType ? namesOf.get(schema)?.section : undefined;
 }
 
+/** Names that are not known to be declared. */
+export type AnyNames = Readonly<Record<NamedSection, string>>;
+
 /**
  * What is written where a schema has `T`, with the names that are declared in their places; see
  * {@link databaseName}.

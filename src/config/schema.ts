@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { DatabaseDeclaration, DestinationDeclaration } from "./declare.ts";
+import { DatabaseDeclaration, DestinationDeclaration } from "../contracts/declare.ts";
 import { jobSchema } from "./job.ts";
 import { reference, size } from "./schema-parts.ts";
 

@@ -1,8 +1,17 @@
-/** The config that `config init` writes. It loads as it stands, once its variable is set. */
-export const typescriptTemplate = `/// <reference path="./dbbackup.d.ts" />
+import type { ConfigExample } from "../contracts/example.ts";
+import { Secret } from "../core/secret.ts";
+import type { Kinds } from "../registry.ts";
+import { formatReferences, isPlainObject } from "./references.ts";
+
+/**
+ * The config that `config init` writes, with the examples of all kinds as comments. It loads as it
+ * stands, once its variable is set.
+ */
+export function typescriptTemplate({ connectors, storages }: Kinds): string {
+  return `/// <reference path="./dbbackup.d.ts" />
 // Checked by \`dbbackup config check\`; every connection by \`dbbackup config check --connect\`.
 import { defineConfig, env, local, postgres } from "dbbackup";
-// Also there: mysql, mariadb, mongodb, sqlite, s3, gcs, azure, file, defineConnector, defineStorage.
+// Also there: ${otherNames([...connectors, ...storages])}, file, defineConnector, defineStorage.
 
 export default defineConfig({
   databases: {
@@ -12,16 +21,13 @@ export default defineConfig({
       // password: file("/run/secrets/shop-password"),
       // tls: { mode: "verify-full", ca: "./ca.pem" },
     }),
-    // app: sqlite({ path: "./data/app.db" }),
+${commented(connectors, "    // ", typescriptEntry)}
   },
 
   destinations: {
     disk: local({ path: "./backups" }), // relative paths start from this file's folder
     // Without keys the SDKs look for them as usual: environment, profile, role, login.
-    // offsite: s3({ bucket: "acme-backups", prefix: "db1", region: "eu-central-1" }),
-    // minio: s3({ bucket: "backups", endpoint: "https://minio.internal", forcePathStyle: true }),
-    // google: gcs({ bucket: "acme-backups" }), // keyFilename: "/etc/dbbackup/gcs.json"
-    // azure: azure({ accountName: "acme", container: "backups", sasToken: env("AZURE_SAS") }),
+${commented(storages, "    // ", typescriptEntry)}
   },
 
   // Any field of a job, for the jobs that do not set it.
@@ -54,6 +60,7 @@ export default defineConfig({
   // log: { level: "info", format: "json", file: { path: "./dbbackup.log", maxSize: "10MiB" } },
 });
 `;
+}
 
 /** The `tsconfig.json` beside it, with which editors and tsc check it and the files it imports. */
 export const tsconfigTemplate = `{
@@ -74,28 +81,24 @@ export const tsconfigTemplate = `{
 `;
 
 /** The same in YAML. */
-export const yamlTemplate = `# yaml-language-server: $schema=./backup.config.schema.json
+export function yamlTemplate({ connectors, storages }: Kinds): string {
+  return `# yaml-language-server: $schema=./backup.config.schema.json
 # Checked by \`dbbackup config check\`; every connection by \`dbbackup config check --connect\`.
 databases:
   shop:
-    type: postgres # or mysql, mariadb, mongodb, sqlite
+    type: postgres # or ${otherNames(connectors)}
     # Secrets are references: \${NAME}, \${NAME:-default}, \${file:/run/secrets/name}.
     url: \${SHOP_DATABASE_URL} # postgres://backup@db.internal:5432/shop
     # password: \${file:/run/secrets/shop-password}
     # tls: { mode: verify-full, ca: ./ca.pem }
-  # app:
-  #   type: sqlite
-  #   path: ./data/app.db
+${commented(connectors, "  # ", yamlEntry)}
 
 destinations:
   disk:
     type: local
     path: ./backups # relative paths start from this file's folder
   # Without keys the SDKs look for them as usual: environment, profile, role, login.
-  # offsite: { type: s3, bucket: acme-backups, prefix: db1, region: eu-central-1 }
-  # minio: { type: s3, bucket: backups, endpoint: "https://minio.internal", forcePathStyle: true }
-  # google: { type: gcs, bucket: acme-backups } # keyFilename: /etc/dbbackup/gcs.json
-  # azure: { type: azure, accountName: acme, container: backups, sasToken: "\${AZURE_SAS}" }
+${commented(storages, "  # ", yamlEntry)}
 
 # Any field of a job, for the jobs that do not set it.
 defaults:
@@ -123,3 +126,53 @@ jobs:
 # tempDir: /var/tmp
 # log: { level: info, format: json, file: { path: ./dbbackup.log, maxSize: 10MiB } }
 `;
+}
+
+/** A kind with its examples. */
+interface Exemplified {
+  readonly kind: string;
+  readonly examples?: readonly ConfigExample[];
+}
+
+/** The kinds that the template does not use itself. */
+function otherNames(kinds: readonly Exemplified[]): string {
+  const names = kinds.map(({ kind }) => kind);
+  return names.filter((name) => name !== "postgres" && name !== "local").join(", ");
+}
+
+/** The examples of kinds, a line each. */
+function commented(
+  kinds: readonly Exemplified[],
+  start: string,
+  write: (kind: string, example: ConfigExample) => string,
+): string {
+  return kinds.flatMap(({ kind, examples = [] }) =>
+    examples.map((example) => start + write(kind, example))
+  ).join("\n");
+}
+
+function typescriptEntry(kind: string, { name, options }: ConfigExample): string {
+  return `${name}: ${kind}(${typescript(options)}),`;
+}
+
+function typescript(value: unknown): string {
+  if (value instanceof Secret) return value.describe();
+  if (!isPlainObject(value)) return JSON.stringify(value);
+  const members = Object.entries(value).map(([key, one]) => `${key}: ${typescript(one)}`);
+  return `{ ${members.join(", ")} }`;
+}
+
+function yamlEntry(kind: string, { name, options }: ConfigExample): string {
+  return `${name}: ${yaml({ type: kind, ...isPlainObject(options) ? options : {} })}`;
+}
+
+/** In the form that fits into one line. */
+function yaml(value: unknown): string {
+  if (value instanceof Secret) return JSON.stringify(formatReferences(value));
+  if (!isPlainObject(value)) {
+    const isPlain = typeof value === "string" && /^[\w./-]+$/.test(value);
+    return isPlain ? value : JSON.stringify(value);
+  }
+  const members = Object.entries(value).map(([key, one]) => `${key}: ${yaml(one)}`);
+  return `{ ${members.join(", ")} }`;
+}

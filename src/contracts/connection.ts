@@ -27,25 +27,28 @@ export type Tls = z.infer<typeof tlsSchema>;
 
 /** The options that every server's factory takes: a URL, or its parts, or both (parts win). */
 export const serverOptionShape = {
-  /** `postgres://user@host:5432/db`; whole or in part a reference. */
-  url: textSchema.optional(),
+  url: textSchema.optional().describe(
+    "`postgres://user@host:5432/db`, or as the kind has it; parts that are given besides win.",
+  ),
   host: textSchema.optional(),
   port: z.number().int().min(1).max(65_535).optional(),
-  /** A Unix socket, or its folder for PostgreSQL. */
-  socket: textSchema.optional(),
+  socket: textSchema.optional().describe("A Unix socket, or its folder for PostgreSQL."),
   user: textSchema.optional(),
   password: textSchema.optional(),
-  /** One database. */
-  database: textSchema.optional(),
-  /** Several databases, one artifact each; not together with `database`. */
-  databases: z.array(z.string().min(1)).min(1).optional(),
-  tls: tlsSchema.optional(),
-  /** Identifies the server where it has no id of its own; default its address as it is written. */
-  source: textSchema.optional(),
-  /** Milliseconds to wait for a connection; default 10,000. */
-  connectTimeoutMs: z.number().int().positive().optional(),
-  /** Milliseconds without any answer after which a server is given up; default 120,000. */
-  answerTimeoutMs: z.number().int().positive().optional(),
+  database: textSchema.optional().describe("One database."),
+  databases: z.array(z.string().min(1)).min(1).optional().describe(
+    "Several databases, one artifact each; not together with `database`.",
+  ),
+  tls: tlsSchema.optional().describe("How TLS is used; paths are of PEM files."),
+  source: textSchema.optional().describe(
+    "Identifies the server where it has no id of its own; default its address as it is written.",
+  ),
+  connectTimeoutMs: z.number().int().positive().optional().describe(
+    "Milliseconds to wait for a connection; default 10,000.",
+  ),
+  answerTimeoutMs: z.number().int().positive().optional().describe(
+    "Milliseconds without any answer after which a server is given up; default 120,000.",
+  ),
 } as const;
 /** See {@link serverOptionShape}. */
 export type ServerOptions = z.infer<z.ZodObject<typeof serverOptionShape>>;

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Abortable, Bytes } from "../core/bytes.ts";
 import type { Runtime } from "../core/runtime.ts";
 import type { Continuation, Positions, Since, Until, Window } from "./changes.ts";
+import type { ConfigExample } from "./example.ts";
 import type { ArtifactContents, ArtifactFormat } from "./format.ts";
 import type {
   DatabaseInventory,
@@ -411,6 +412,12 @@ export interface ConnectorKind<O = unknown> {
   readonly title: string;
   /** URL schemes that stand for it, without the colon: `["postgres", "postgresql"]`. */
   readonly schemes: readonly string[];
+  /** What it is, as a sentence, for editors: `A SQLite file.` */
+  readonly description?: string;
+  /** How its URLs begin or look, for the help: `["sqlite:PATH"]`; default its schemes. */
+  readonly urls?: readonly string[];
+  /** Entries for the config that `config init` writes, as comments; default none. */
+  readonly examples?: readonly ConfigExample<O>[];
   /** The options of the config; strict, so that an unknown key is an error. */
   readonly options: z.ZodType<O>;
   /** Dotted names of the options that are paths, taken from the config's folder: `["tls.ca"]`. */

@@ -28,10 +28,11 @@ export const positionSchema = z.looseObject({
   /** `lsn`, `binlog`, `oplog`, `sqlite`; later versions may know more. */
   type: z.string().min(1),
 });
-/** See {@link positionSchema}. */
+/** Where a backup stands in its database's change log, see {@link positionSchema}. */
 export type Position = z.infer<typeof positionSchema>;
 
-const omissionSchema = z.looseObject({
+/** See {@link Omission}. */
+export const omissionSchema = z.looseObject({
   /** The stable name that a job accepts: `routines`. */
   name: z.string(),
   /** What goes missing and why, as a sentence. */
@@ -44,7 +45,8 @@ const omissionSchema = z.looseObject({
 /** Something that the dump leaves out. */
 export type Omission = z.infer<typeof omissionSchema>;
 
-const volumeSchema = z.looseObject({
+/** See {@link Volume}. */
+export const volumeSchema = z.looseObject({
   /** File name inside the backup's folder. */
   name: z.string(),
   bytes: z.number().int().nonnegative(),
@@ -53,7 +55,8 @@ const volumeSchema = z.looseObject({
 /** One stored object of an artifact; the artifact is their concatenation. */
 export type Volume = z.infer<typeof volumeSchema>;
 
-const artifactSchema = z.looseObject({
+/** See {@link Artifact}. */
+export const artifactSchema = z.looseObject({
   /** From 1, in the order of restoring. */
   number: z.number().int().positive(),
   /** `dump`, `accounts`, `log` or `inventory`; later versions may know more. */
@@ -140,5 +143,5 @@ export const manifestSchema = z.looseObject({
   /** RESTORE.txt as it was written. */
   restoreText: z.looseObject({ bytes: z.number().int().nonnegative(), sha256 }).optional(),
 });
-/** See {@link manifestSchema}. */
+/** What makes a folder a backup: `manifest.json`, see src/catalog/FORMAT.md. */
 export type Manifest = z.infer<typeof manifestSchema>;

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Abortable, ByteRange, Bytes } from "../core/bytes.ts";
 import type { Patience } from "../core/retry.ts";
 import type { Runtime } from "../core/runtime.ts";
+import type { ConfigExample } from "./example.ts";
 
 /** One stored object. */
 export interface ObjectInfo {
@@ -87,6 +88,12 @@ export interface StorageKind<O = unknown> {
   readonly kind: string;
   /** URL schemes that stand for it, without the colon: `["file"]`. */
   readonly schemes: readonly string[];
+  /** What it is, as a sentence, for editors: `A folder of this machine, or one that is mounted.` */
+  readonly description?: string;
+  /** How its URLs begin or look, for the help: `["s3:"]`; default its schemes. */
+  readonly urls?: readonly string[];
+  /** Entries for the config that `config init` writes, as comments; default none. */
+  readonly examples?: readonly ConfigExample<O>[];
   /** The options of the config; strict, so that an unknown key is an error. */
   readonly options: z.ZodType<O>;
   /** Dotted names of the options that are paths, taken from the config's folder: `["path"]`. */

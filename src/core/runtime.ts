@@ -1,9 +1,18 @@
-import type { Logger } from "@logtape/logtape";
 import type { Environment } from "./environment.ts";
 import type { Machine } from "./machine.ts";
 import type { Secrets } from "./secret.ts";
 
 export type { Environment } from "./environment.ts";
+
+/** Structured log; `{name}` in a message is filled in from the properties. */
+export interface Logger {
+  debug(message: string, properties?: Record<string, unknown>): void;
+  info(message: string, properties?: Record<string, unknown>): void;
+  warn(message: string, properties?: Record<string, unknown>): void;
+  error(message: string, properties?: Record<string, unknown>): void;
+  /** The same log, with these properties in every record. */
+  with(properties: Record<string, unknown>): Logger;
+}
 
 /**
  * What comes from outside the program: clock, randomness, environment, log. Made once by main (or by

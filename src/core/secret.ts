@@ -43,6 +43,7 @@ export class Secret {
     return "[redacted]";
   }
 
+  /** @internal */
   [inspect.custom](): string {
     return "[redacted]";
   }

@@ -16,6 +16,7 @@ const readme = readFileSync(join(root, "README.md"), "utf8");
 const schema = JSON.stringify(
   configJsonSchema({ connectors: connectorKinds, storages: storageKinds }),
 );
+const declaration = await declarationFile();
 const database = databaseFromUrl("sqlite:shop.db", connectorKinds);
 const job = adHocJob(database, [destinationFromUrl("/b", storageKinds, "/")], {});
 
@@ -25,7 +26,7 @@ describe("every key of a job", () => {
       assert.ok(name in jobSchema.shape);
       assert.ok(name in shownJob(job));
       assert.ok(schema.includes(`"${name}":{`), "JSON Schema");
-      assert.match(declarationFile, new RegExp(`readonly ${name}\\??: `), "dbbackup.d.ts");
+      assert.match(declaration, new RegExp(`readonly ${name}\\??: `), "dbbackup.d.ts");
       assert.ok(readme.includes(`\`${name}\``), "README");
       assert.ok(key.schema.description, "a description");
     });

@@ -6,6 +6,7 @@ import type { JobDefinition } from "../../config/model.ts";
 import { changedJob } from "../../config/job.ts";
 import { BackupError } from "../../core/errors.ts";
 import { suggestion } from "../../core/text.ts";
+import { databaseUrls, destinationUrls } from "../../registry.ts";
 import {
   commonFlags,
   defineCommand,
@@ -30,13 +31,13 @@ const flags = object({
   from: textOption(
     "--from",
     "URL",
-    "Without a config: the database, as postgres://, mysql://, mariadb://, mongodb://, " +
-      "mongodb+srv://, sqlite:PATH, env:NAME or command:LINE. No database in the URL means all.",
+    `Without a config: the database, as ${databaseUrls()}, env:NAME or command:LINE. ` +
+      "No database in the URL means all.",
   ),
   to: listOption(
     "--to",
     "DEST",
-    "Where the backup goes: a path, or a URL of file:, s3:, gs: or az:. Several times for several " +
+    `Where the backup goes: a path, or a URL of ${destinationUrls()}. Several times for several ` +
       "copies.",
   ),
   passwordFile: textOption(

@@ -14,7 +14,7 @@ import { BackupError, type ErrorCode, systemCode, toBackupError } from "../../co
 import { counted } from "../../core/text.ts";
 import { resolveEncryption } from "../../jobs/backup/encryption.ts";
 import { openDestination } from "../../jobs/shared/destinations.ts";
-import { connectorKinds, storageKinds, withPlugins } from "../../registry.ts";
+import { builtInKinds, type Kinds, withPlugins } from "../../registry.ts";
 import { commonFlags, defineCommand, merge, object, textOption, toggle } from "../command.ts";
 import { resolveIdentities } from "../encryption.ts";
 import { examineDatabase, examineDestination } from "../doctor.ts";
@@ -40,10 +40,13 @@ export const configInit = defineCommand({
   async run({ yaml, force, dir }, { host, print }) {
     const folder = dir === undefined ? host.cwd : resolve(host.cwd, dir);
     const files = yaml
-      ? [["backup.config.yaml", yamlTemplate], ["backup.config.schema.json", builtInSchema()]]
+      ? [["backup.config.yaml", yamlTemplate(builtInKinds)], [
+        "backup.config.schema.json",
+        builtInSchema(),
+      ]]
       : [
-        ["backup.config.ts", typescriptTemplate],
-        ["dbbackup.d.ts", declarationFile],
+        ["backup.config.ts", typescriptTemplate(builtInKinds)],
+        ["dbbackup.d.ts", await declarationFile()],
         // One that is there is of the project around, and its owner's.
         ...await isThere(join(folder, "tsconfig.json"))
           ? []
@@ -125,9 +128,10 @@ export const configTypes = defineCommand({
     'deno what "dbbackup" exports. Print it again after an upgrade.',
   examples: ["dbbackup config types > dbbackup.d.ts"],
   parser: merge(object({}), commonFlags),
-  run(_, session) {
-    session.print(declarationFile.trimEnd());
-    return Promise.resolve({ json: { declaration: declarationFile } });
+  async run(_, session) {
+    const declaration = await declarationFile();
+    session.print(declaration.trimEnd());
+    return { json: { declaration } };
   },
 });
 
@@ -142,24 +146,21 @@ export const configSchemaCommand = defineCommand({
   parser: merge(object({}), commonFlags),
   async run(_, session) {
     const config = await session.namedConfig();
-    const schema = config === undefined ? builtInSchema() : schemaText(
-      withPlugins(connectorKinds, kindsOf(config).connectors),
-      withPlugins(storageKinds, kindsOf(config).storages),
-    );
+    const schema = config === undefined ? builtInSchema() : schemaText({
+      connectors: withPlugins(builtInKinds.connectors, kindsOf(config).connectors),
+      storages: withPlugins(builtInKinds.storages, kindsOf(config).storages),
+    });
     session.print(schema.trimEnd());
     return { json: JSON.parse(schema) };
   },
 });
 
 function builtInSchema(): string {
-  return schemaText(connectorKinds, storageKinds);
+  return schemaText(builtInKinds);
 }
 
-function schemaText(
-  connectors: typeof connectorKinds,
-  storages: typeof storageKinds,
-): string {
-  return `${JSON.stringify(configJsonSchema({ connectors, storages }), null, 2)}\n`;
+function schemaText(kinds: Kinds): string {
+  return `${JSON.stringify(configJsonSchema(kinds), null, 2)}\n`;
 }
 
 async function isThere(path: string): Promise<boolean> {

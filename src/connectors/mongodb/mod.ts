@@ -1,4 +1,5 @@
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
+import { env } from "../../core/secret.ts";
 import { declaredServer } from "../connection.ts";
 import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
@@ -20,6 +21,8 @@ export const mongodb: ConnectorKind<MongodbOptions> = {
   kind: "mongodb",
   title: "MongoDB",
   schemes,
+  description: "A MongoDB server or replica set, or one of its databases.",
+  examples: [{ name: "events", options: { url: env("EVENTS_DATABASE_URL") } }],
   options: mongodbOptions,
   paths: ["toolsDir", "tls.ca", "tls.cert", "tls.key"],
   settings: ["exclude", "excludeData", "schemaOnly", "dumpArgs", "restoreArgs"],

@@ -5,12 +5,15 @@ import { parseServerUrl } from "../connection.ts";
 /** Options of a MongoDB server or replica set. */
 export const mongodbOptions = z.strictObject({
   ...serverOptionShape,
-  /** The name of the replica set, where the URL does not say it. */
-  replicaSet: textSchema.optional(),
-  /** The database that knows the user; default the URL's database, else `admin`. */
-  authSource: textSchema.optional(),
-  /** The folder of mongodump and mongorestore, where they are not in PATH. */
-  toolsDir: z.string().min(1).optional(),
+  replicaSet: textSchema.optional().describe(
+    "The name of the replica set, where the URL does not say it.",
+  ),
+  authSource: textSchema.optional().describe(
+    "The database that knows the user; default the URL's database, else `admin`.",
+  ),
+  toolsDir: z.string().min(1).optional().describe(
+    "The folder of mongodump and mongorestore, where they are not in PATH.",
+  ),
 });
 /** See {@link mongodbOptions}. */
 export type MongodbOptions = z.infer<typeof mongodbOptions>;

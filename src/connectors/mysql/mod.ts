@@ -1,6 +1,8 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
+import type { ConfigExample } from "../../contracts/example.ts";
+import { env, file } from "../../core/secret.ts";
 import { declaredServer } from "../connection.ts";
 import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat } from "./accounts.ts";
@@ -21,16 +23,28 @@ import { dumpFormat } from "./walker.ts";
 export type { MysqlOptions } from "./options.ts";
 
 /** MySQL, by mysqldump and mysql, with the driver to look and to compare. */
-export const mysql: ConnectorKind<MysqlOptions> = kindOf("mysql", "MySQL");
+export const mysql: ConnectorKind<MysqlOptions> = kindOf("mysql", "MySQL", {
+  name: "blog",
+  options: { url: env("BLOG_DATABASE_URL") },
+});
 
 /** MariaDB, by mariadb-dump and mariadb. A server of the other flavour works under either kind. */
-export const mariadb: ConnectorKind<MysqlOptions> = kindOf("mariadb", "MariaDB");
+export const mariadb: ConnectorKind<MysqlOptions> = kindOf("mariadb", "MariaDB", {
+  name: "wiki",
+  options: { host: "db.internal", user: "backup", password: file("/run/secrets/wiki") },
+});
 
-function kindOf(kind: string, title: string): ConnectorKind<MysqlOptions> {
+function kindOf(
+  kind: string,
+  title: string,
+  example: ConfigExample<MysqlOptions>,
+): ConnectorKind<MysqlOptions> {
   return {
     kind,
     title,
     schemes: [kind],
+    description: `A ${title} server, or some of its databases.`,
+    examples: [example],
     options: mysqlOptions,
     paths: ["toolsDir", "tls.ca", "tls.cert", "tls.key"],
     settings: ["exclude", "excludeData", "schemaOnly", "dumpArgs", "restoreArgs"],

@@ -5,8 +5,9 @@ import { parseServerUrl } from "../connection.ts";
 /** Options of a MySQL or MariaDB server. */
 export const mysqlOptions = z.strictObject({
   ...serverOptionShape,
-  /** The folder of mysqldump and mysql, or mariadb-dump and mariadb, where they are not in PATH. */
-  toolsDir: z.string().min(1).optional(),
+  toolsDir: z.string().min(1).optional().describe(
+    "The folder of mysqldump and mysql, or mariadb-dump and mariadb, where they are not in PATH.",
+  ),
 });
 /** See {@link mysqlOptions}. */
 export type MysqlOptions = z.infer<typeof mysqlOptions>;

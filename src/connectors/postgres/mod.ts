@@ -24,6 +24,8 @@ export const postgres: ConnectorKind<PostgresOptions> = {
   kind: "postgres",
   title: "PostgreSQL",
   schemes,
+  description: "A PostgreSQL server, or some of its databases.",
+  urls: ["postgres://"],
   options: postgresOptions,
   paths: ["toolsDir", "tls.ca", "tls.cert", "tls.key"],
   settings: ["exclude", "excludeData", "schemaOnly", "dumpArgs", "restoreArgs"],

@@ -5,8 +5,9 @@ import { parseServerUrl } from "../connection.ts";
 /** Options of a PostgreSQL server. */
 export const postgresOptions = z.strictObject({
   ...serverOptionShape,
-  /** The folder of pg_dump and the rest; default: PATH and the usual folders, the best by version. */
-  toolsDir: z.string().min(1).optional(),
+  toolsDir: z.string().min(1).optional().describe(
+    "The folder of pg_dump and the rest; default: PATH and the usual folders, the best by version.",
+  ),
 });
 /** See {@link postgresOptions}. */
 export type PostgresOptions = z.infer<typeof postgresOptions>;

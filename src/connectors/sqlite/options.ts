@@ -6,14 +6,16 @@ import { BackupError } from "../../core/errors.ts";
 
 /** Options of a SQLite database. */
 export const sqliteOptions = z.strictObject({
-  /** The database file; relative to the working directory. */
-  path: textSchema,
-  /** Identifies the database among the backups; default its path as it is written. */
-  source: textSchema.optional(),
-  /** Milliseconds to wait for a lock that another program holds; default 30,000. */
-  busyTimeoutMs: z.number().int().nonnegative().optional(),
-  /** Milliseconds without any answer after which the file's disk is given up; default 120,000. */
-  answerTimeoutMs: z.number().int().positive().optional(),
+  path: textSchema.describe("The database file; a relative path starts from the config's folder."),
+  source: textSchema.optional().describe(
+    "Identifies the database among the backups; default its path as it is written.",
+  ),
+  busyTimeoutMs: z.number().int().nonnegative().optional().describe(
+    "Milliseconds to wait for a lock that another program holds; default 30,000.",
+  ),
+  answerTimeoutMs: z.number().int().positive().optional().describe(
+    "Milliseconds without any answer after which the file's disk is given up; default 120,000.",
+  ),
 });
 /** See {@link sqliteOptions}. */
 export type SqliteOptions = z.infer<typeof sqliteOptions>;

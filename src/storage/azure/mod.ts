@@ -5,6 +5,7 @@ import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import { BackupError } from "../../core/errors.ts";
 import { type Patience, type RetryPolicy, retryPolicyOf } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { env } from "../../core/secret.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
 import { retentionEnd, retentionSchema } from "../retention.ts";
@@ -21,30 +22,30 @@ import { putBlob } from "./put.ts";
 /** Options of an Azure Blob Storage destination, by the names that Azure's own client has. */
 export const azureOptions = z.strictObject({
   container: textSchema,
-  /** Put before every key, with a "/" between; default none. */
-  prefix: textSchema.optional(),
-  /** Names the account and its key, or a shared access signature, in one. */
-  connectionString: textSchema.optional(),
-  accountName: textSchema.optional(),
-  /** Without this, `sasToken` and `connectionString`: AZURE_STORAGE_KEY, else who runs us. */
-  accountKey: textSchema.optional(),
-  /** A shared access signature: the part behind the "?". */
-  sasToken: textSchema.optional(),
-  /** Which of several managed identities of this machine to use. */
-  managedIdentityClientId: textSchema.optional(),
-  /** Where the account is; default `https://ACCOUNT.blob.core.windows.net`. */
-  endpoint: textSchema.optional(),
-  /**
-   * Keeps the store from deleting any object for this many days; the container must have
-   * version-level immutability.
-   * An "Unlocked" one can be lifted by somebody with the right to, a "Locked" one by nobody.
-   */
-  retention: retentionSchema.optional(),
-  /**
-   * Longest time in milliseconds that one request may take; default 60,000 and what its bytes take
-   * through a line of 50 kB/s.
-   */
-  timeout: z.number().int().positive().optional(),
+  prefix: textSchema.optional().describe('Put before every key, with a "/" between; default none.'),
+  connectionString: textSchema.optional().describe(
+    "Names the account and its key, or a shared access signature, in one.",
+  ),
+  accountName: textSchema.optional().describe("Needed without connectionString."),
+  accountKey: textSchema.optional().describe(
+    "Without this, `sasToken` and `connectionString`: AZURE_STORAGE_KEY, else who runs us.",
+  ),
+  sasToken: textSchema.optional().describe('A shared access signature: the part behind the "?".'),
+  managedIdentityClientId: textSchema.optional().describe(
+    "Which of several managed identities of this machine to use.",
+  ),
+  endpoint: textSchema.optional().describe(
+    "Where the account is; default `https://ACCOUNT.blob.core.windows.net`.",
+  ),
+  retention: retentionSchema.optional().describe(
+    "Keeps the store from deleting any object for this many days; the container must have " +
+      'version-level immutability. An "Unlocked" one can be lifted by somebody with the ' +
+      'right to, a "Locked" one by nobody.',
+  ),
+  timeout: z.number().int().positive().optional().describe(
+    "Longest time in milliseconds that one request may take; default 60,000 and what its " +
+      "bytes take through a line of 50 kB/s.",
+  ),
 }).refine(({ connectionString, accountName }) => (connectionString ?? accountName) !== undefined, {
   error: "expected accountName or connectionString",
 }).refine(
@@ -70,6 +71,13 @@ const remarks = {
 export const azure: StorageKind<AzureOptions> = {
   kind: "azure",
   schemes: ["az"],
+  description: "An Azure Blob Storage container.",
+  examples: [
+    {
+      name: "azure",
+      options: { accountName: "acme", container: "backups", sasToken: env("AZURE_SAS") },
+    },
+  ],
   options: azureOptions,
   fromUrl(url) {
     const form = "az://ACCOUNT/CONTAINER/PREFIX";

@@ -13,12 +13,11 @@ import { putObject } from "./put.ts";
 
 /** Options of a local destination. */
 export const localOptions = z.strictObject({
-  /**
-   * The folder. A relative one counts from the working directory; `~` is not expanded. The folder
-   * itself is made with the first backup, but its parent must be there: a mistyped path or a disk
-   * that is not mounted must not quietly fill another disk.
-   */
-  path: textSchema,
+  // A mistyped path, or a disk that is not mounted, must not quietly fill another disk.
+  path: textSchema.describe(
+    "The folder; a relative path starts from the config's folder. It is made with the first " +
+      "backup, but its parent must be there.",
+  ),
 });
 /** See {@link localOptions}. */
 export type LocalOptions = z.infer<typeof localOptions>;
@@ -27,6 +26,7 @@ export type LocalOptions = z.infer<typeof localOptions>;
 export const local: StorageKind<LocalOptions> = {
   kind: "local",
   schemes: ["file"],
+  description: "A folder of this machine, or one that is mounted.",
   options: localOptions,
   paths: ["path"],
   fromUrl: (url) => ({ path: pathOf(url) }),

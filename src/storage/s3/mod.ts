@@ -29,6 +29,17 @@ const spareParts = 1;
 export const s3: StorageKind<S3Options> = {
   kind: "s3",
   schemes: ["s3"],
+  description: "A bucket of Amazon S3, or of what speaks its language.",
+  examples: [
+    {
+      name: "offsite",
+      options: { bucket: "acme-backups", prefix: "db1", region: "eu-central-1" },
+    },
+    {
+      name: "minio",
+      options: { bucket: "backups", endpoint: "https://minio.internal", forcePathStyle: true },
+    },
+  ],
   options: s3Options,
   fromUrl(url) {
     const { host, path, parameters } = readUrl(url, {
