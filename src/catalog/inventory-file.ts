@@ -101,6 +101,7 @@ const objectSchema = z.looseObject({
   name: z.string(),
   count: z.number().int().nonnegative().optional(),
   isExact: z.boolean().optional(),
+  bytes: z.number().int().nonnegative().optional(),
   expires: z.boolean().optional(),
   owner: z.string().optional(),
   namesDatabase: z.boolean().optional(),

@@ -14,6 +14,8 @@ interface Table {
   readonly rows: number | null;
   /** True where the count is that of the very bytes of the dump. */
   readonly isExact: boolean;
+  /** Of its rows in the dump, uncompressed; null where that is not told. */
+  readonly bytes: number | null;
 }
 
 const holdRows: ReadonlySet<InventoryObject["type"]> = new Set([
@@ -32,6 +34,7 @@ export function tablesOf({ databases }: Inventory): Table[] {
       name: object.name,
       rows: object.count ?? null,
       isExact: object.count !== undefined && object.isExact === true,
+      bytes: object.bytes ?? null,
     }))
   );
 }
@@ -41,7 +44,12 @@ export function describeTables(inventory: Inventory, manifest: Manifest | undefi
   const tables = tablesOf(inventory);
   const sections = inventory.databases.map(({ database, objects }) => {
     const own = objects.filter(({ type }) => holdRows.has(type));
-    const rows = own.map((object) => [objectName(object), rowsText(object), noteOf(object)]);
+    const rows = own.map((object) => [
+      objectName(object),
+      rowsText(object),
+      object.bytes === undefined ? "" : formatBytes(object.bytes),
+      noteOf(object),
+    ]);
     const dump = manifest?.artifacts.filter(({ role, databases }) =>
       role === "dump" && databases.includes(database)
     ) ?? [];
@@ -52,7 +60,12 @@ export function describeTables(inventory: Inventory, manifest: Manifest | undefi
     const size = isItsOwn ? `, ${formatBytes(rawBytes)} of dump` : "";
     const head = `${database}: ${counted(own.length, wordFor(own))}${size}`;
     if (own.length === 0) return head;
-    const columns = [{ title: "NAME" }, { title: "ROWS", isRight: true }, { title: "" }];
+    const columns = [
+      { title: "NAME" },
+      { title: "ROWS", isRight: true },
+      { title: own.some(({ bytes }) => bytes !== undefined) ? "IN DUMP" : "", isRight: true },
+      { title: "" },
+    ];
     return `${head}\n${formatTable(columns, rows)}`;
   });
   if (sections.length === 0) return "The backup's inventory names no database.";

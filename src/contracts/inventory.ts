@@ -26,6 +26,8 @@ export interface InventoryObject {
   readonly count?: number;
   /** Whether `count` is exact for the bytes of the dump; an inexact one is never a failure. */
   readonly isExact?: boolean;
+  /** Bytes of its rows or documents in the dump, uncompressed; only told, never compared. */
+  readonly bytes?: number;
   /** Whether the server removes its rows or documents when their time has passed: never exact. */
   readonly expires?: boolean;
   /** In whose name it runs, where the engine's dump says so: MySQL's DEFINER, `user@host`. */

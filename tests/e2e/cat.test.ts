@@ -212,14 +212,17 @@ jobs: { all: { database: all, destinations: [disk] } }
       assert.match(
         stdout,
         new RegExp(
-          `${name}: 2 tables, [\\d.]+ KiB of dump\nNAME +ROWS\npublic.orders +1234\ns.empty +0`,
+          `${name}: 2 tables, [\\d.]+ KiB of dump\nNAME +ROWS +IN DUMP\npublic.orders +1234 +[\\d.]+ KiB\ns.empty +0 +0 B`,
         ),
       );
     }
     const json = (await succeeds(at, ["show", id, "--tables", "--json", ...from])).json();
-    const { tables } = json as { tables: unknown[] };
+    const { tables } = json as { tables: { name: string; bytes: number }[] };
     assert.deepEqual(
-      tables.filter((one) => (one as { name: string }).name === "orders"),
+      tables.filter(({ name }) => name === "orders").map(({ bytes, ...one }) => {
+        assert.ok(bytes > 1234, `${bytes} bytes`);
+        return one;
+      }),
       names.map((database) => ({
         database,
         type: "table",

@@ -22,11 +22,14 @@ export function walk(): Walker {
   let currentName = "";
   let currentType: PieceType = "blank";
   let table: Counted | undefined;
+  let pieceBytes = 0;
   let isOpened = false;
   let isComplete = false;
 
   const scanner = createScanner({
-    span() {},
+    span(_, start, end) {
+      pieceBytes += end - start;
+    },
     known(type, head) {
       currentType = type;
       if (type === "blank") return;
@@ -37,7 +40,10 @@ export function walk(): Walker {
       else if (type === "statement") note(identify(head), head);
     },
     end(rows) {
+      const bytes = pieceBytes;
+      pieceBytes = 0;
       if (currentType !== "insert" || table === undefined) return;
+      table.bytes += bytes;
       if (rows === undefined) table.isExact = false;
       else table.count += rows;
     },
@@ -82,6 +88,7 @@ export function walk(): Walker {
       object,
       name,
       count: 0,
+      bytes: 0,
       isExact: true,
       isVersioned: false,
       namesDatabase: false,
@@ -110,6 +117,8 @@ interface Counted {
   readonly object: DumpedType;
   readonly name: string;
   count: number;
+  /** Of its INSERT statements. */
+  bytes: number;
   isExact: boolean;
   /** Rows of the past may be in the dump, which a plain count of the table does not see. */
   isVersioned: boolean;
@@ -124,7 +133,7 @@ function key(object: DumpedType, name: string): string {
 }
 
 function asObject(counted: Counted): InventoryObject {
-  const { object, name, count, isExact, isVersioned, namesDatabase, owner } = counted;
+  const { object, name, count, bytes, isExact, isVersioned, namesDatabase, owner } = counted;
   const needs = counted.needs.length === 0 ? {} : { needs: counted.needs };
   if (object !== "table") {
     return {
@@ -135,7 +144,7 @@ function asObject(counted: Counted): InventoryObject {
       ...needs,
     };
   }
-  return { type: "table", name, count, isExact: isExact && !isVersioned, ...needs };
+  return { type: "table", name, count, isExact: isExact && !isVersioned, bytes, ...needs };
 }
 
 /**

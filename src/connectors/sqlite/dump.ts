@@ -9,6 +9,7 @@ import type { DumpOptions } from "./changes/work.ts";
 import { checkFile } from "./check.ts";
 import { openDatabase } from "./database.ts";
 import { readInventory } from "./inventory.ts";
+import { tableBytes } from "./pages.ts";
 import { type Source, type SourceOptions, withSource } from "./source.ts";
 
 /**
@@ -81,7 +82,15 @@ async function copyTo(
 async function inventoryOf(copy: string, name: string, o: SourceOptions) {
   const database = await openDatabase(copy, "ro", o);
   try {
-    return await readInventory(name, database);
+    const { objects, ...inventory } = await readInventory(name, database);
+    const sizes = await tableBytes(database);
+    return {
+      ...inventory,
+      objects: objects.map((object) => {
+        const bytes = object.type === "table" ? sizes.get(object.name) : undefined;
+        return bytes === undefined ? object : { ...object, bytes };
+      }),
+    };
   } finally {
     await database.close();
   }

@@ -1,5 +1,5 @@
 import { counted } from "../../core/text.ts";
-import type { Database, Row } from "./database.ts";
+import { type Database, type Row, SqliteError } from "./database.ts";
 
 /**
  * Walks the pages of every table and index, comparing no keys: what can be said of b-trees whose
@@ -63,6 +63,20 @@ export async function countCells(table: string, database: Database): Promise<num
         AND (d.pagetype = 'leaf' OR (d.pagetype = 'internal' AND t.wr))`,
   );
   return numberOf(row, "n");
+}
+
+/**
+ * The pages of each table in bytes, without its indexes. It takes an eighth of the time of a check.
+ * Nothing of what cannot be read: sizes are only told.
+ */
+export async function tableBytes(database: Database): Promise<ReadonlyMap<string, number>> {
+  try {
+    const rows = await database.all("SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE");
+    return new Map(rows.map((row) => [String(row["name"]), numberOf(row, "pgsize")]));
+  } catch (error) {
+    if (error instanceof SqliteError) return new Map();
+    throw error;
+  }
 }
 
 function numberOf(row: Row | undefined, column: string): number {

@@ -120,13 +120,13 @@ describe("mongodb inventory of an archive", () => {
         { db: "", collection: "oplog", documents: operations },
       ]).bytes,
     ));
-  const orders = { type: "collection", name: "orders", count: 1, isExact: true };
-  const quiet = { type: "collection", name: "quiet", count: 2, isExact: true };
+  const orders = { type: "collection", name: "orders", count: 1, isExact: true, bytes: 14 };
+  const quiet = { type: "collection", name: "quiet", count: 2, isExact: true, bytes: 28 };
   const byDay = { type: "index", name: "orders.by day" };
   const open = { type: "view", name: "open" };
   const old = {
     database: "old",
-    objects: [{ type: "collection", name: "c", count: 0, isExact: true }],
+    objects: [{ type: "collection", name: "c", count: 0, isExact: true, bytes: 0 }],
   };
   const command = (db: string, o: object) => ({ op: "c", ns: `${db}.$cmd`, o });
   const cases: Record<

@@ -59,7 +59,9 @@ for (const version of [15, 18] as const) {
       const [found] = walk([bytes]).databases;
       const tables = found!.objects.filter(({ type, count }) => type === "table" && count != null);
       assert.ok(tables.length >= 10);
-      for (const { schema, name, count, isExact } of tables) {
+      for (const { schema, name, count, isExact, bytes } of tables) {
+        // A row ends in a line feed at least.
+        assert.ok(bytes! >= count! && (count! > 0 || bytes === 0), `${name}: ${bytes} bytes`);
         const quoted = [schema!, name].map((one) => `"${one.replaceAll('"', '""')}"`).join(".");
         assert.equal(
           String(count),
@@ -68,7 +70,11 @@ for (const version of [15, 18] as const) {
         );
         assert.equal(isExact, true);
       }
-      assert.deepEqual(found!.objects.find(({ type }) => type === "large-objects"), {
+      const { bytes: largeBytes, ...large } = found!.objects.find(({ type }) =>
+        type === "large-objects"
+      )!;
+      assert.ok(largeBytes! > 0);
+      assert.deepEqual(large, {
         type: "large-objects",
         name: "large objects",
         count: 3,

@@ -18,6 +18,8 @@ const metadataSchema = z.string().transform((text, context) => {
 
 interface Collection {
   readonly count: number;
+  /** In the archive; undefined for what only its oplog makes. */
+  readonly bytes: number | undefined;
   isExact: boolean;
   expires: boolean;
   readonly indexes: Set<string>;
@@ -33,13 +35,13 @@ interface Model {
  * The objects that an archive holds after its oplog is replayed, by database.
  *
  * @param announced the prelude
- * @param counts documents of each data namespace
+ * @param dumped the documents of each data namespace
  * @param changes what the oplog creates and drops, in order
  * @param touched the namespaces that the oplog writes to
  */
 export function catalogOf(
   announced: readonly CollectionMetadata[],
-  counts: ReadonlyMap<string, number>,
+  dumped: ReadonlyMap<string, { readonly documents: number; readonly bytes: number }>,
   changes: readonly OplogChange[],
   touched: ReadonlySet<string>,
 ): DatabaseInventory[] {
@@ -56,7 +58,8 @@ export function catalogOf(
     if (entry.type === "view") continue;
     const namespace = dataNamespaceOf(entry);
     collections.set(namespace.slice(entry.db.length + 1), {
-      count: counts.get(namespace) ?? 0,
+      count: dumped.get(namespace)?.documents ?? 0,
+      bytes: dumped.get(namespace)?.bytes,
       isExact: true,
       ...described(entry.metadata),
     });
@@ -98,7 +101,7 @@ function apply(change: OplogChange, modelOf: (db: string) => Model): void {
       // The dump may have seen it already; then its documents were counted.
       if (collections.has(change.collection)) break;
       collections.set(change.collection, {
-        ...{ count: 0, isExact: false, expires: false, indexes: new Set() },
+        ...{ count: 0, bytes: undefined, isExact: false, expires: false, indexes: new Set() },
       });
       break;
     case "drop":
@@ -131,10 +134,11 @@ function apply(change: OplogChange, modelOf: (db: string) => Model): void {
 function objectsOf({ collections, views }: Model): InventoryObject[] {
   const objects: InventoryObject[] = [];
   for (const name of [...collections.keys()].sort()) {
-    const { count, isExact, expires, indexes } = collections.get(name)!;
+    const { count, bytes, isExact, expires, indexes } = collections.get(name)!;
     // The server removes documents whose time has passed, as soon as they are restored.
     objects.push({
       ...{ type: "collection", name, count, isExact: isExact && !expires },
+      ...bytes === undefined ? {} : { bytes },
       ...expires ? { expires } : {},
     });
     for (const index of [...indexes].sort()) {

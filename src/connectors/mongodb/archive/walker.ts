@@ -35,6 +35,7 @@ const formatVersion = "0.1";
 interface Namespace {
   readonly crc: Crc64;
   documents: number;
+  bytes: number;
   isEnded: boolean;
 }
 
@@ -62,7 +63,7 @@ function walk(hasObjects: boolean): Walker {
       const name = dataNamespaceOf(entry);
       if (namespaces.has(name)) throw damaged(`the prelude announces "${name}" twice`);
       announced.push(entry);
-      namespaces.set(name, { crc: crc64(), documents: 0, isEnded: false });
+      namespaces.set(name, { crc: crc64(), documents: 0, bytes: 0, isEnded: false });
     },
     preludeEnd() {},
     namespace(document) {
@@ -81,6 +82,7 @@ function walk(hasObjects: boolean): Walker {
     piece(bytes, ended) {
       current!.crc.update(bytes);
       current!.documents += ended;
+      current!.bytes += bytes.byteLength;
       if (current!.isEnded) throw damaged("documents follow the end of their collection");
     },
     document(document) {
@@ -104,8 +106,7 @@ function walk(hasObjects: boolean): Walker {
       const open = [...namespaces].find(([, { isEnded }]) => !isEnded);
       if (open !== undefined) throw truncated(`the end of "${open[0]}" is missing`);
       if (!hasObjects) return { databases: [] };
-      const counts = new Map([...namespaces].map(([name, { documents }]) => [name, documents]));
-      return { databases: catalogOf(announced, counts, changes, touched) };
+      return { databases: catalogOf(announced, namespaces, changes, touched) };
     },
   };
 }

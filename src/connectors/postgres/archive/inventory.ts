@@ -30,6 +30,8 @@ export const largeObjectsName = "large objects";
 export interface BlockCounts {
   /** Rows of a COPY, or large objects; undefined where they cannot be counted. */
   readonly items: number | undefined;
+  /** Bytes of the data, as it lies in the archive. */
+  readonly bytes: number;
 }
 
 /** What an archive holds, in the terms of a live database's inventory. */
@@ -37,27 +39,29 @@ export function inventoryOf(
   { header, entries }: ArchiveHead,
   counts: ReadonlyMap<number, BlockCounts>,
 ): DatabaseInventory {
-  const rows = new Map<string, number>();
-  let largeObjects = 0;
+  const rows = new Map<string, { count: number; bytes: number }>();
+  const largeObjects = { count: 0, bytes: 0 };
   for (const entry of entries) {
-    const items = counts.get(entry.dumpId)?.items;
+    const { items, bytes = 0 } = counts.get(entry.dumpId) ?? {};
     if (items === undefined) continue;
-    if (entry.description === "BLOBS") largeObjects += items;
-    else if (entry.description === "TABLE DATA") rows.set(keyOf(entry), items);
+    if (entry.description === "BLOBS") {
+      largeObjects.count += items;
+      largeObjects.bytes += bytes;
+    } else if (entry.description === "TABLE DATA") rows.set(keyOf(entry), { count: items, bytes });
   }
   const objects = entries.flatMap((entry): InventoryObject[] => {
     const type = typeOf(entry);
     if (type === undefined) return [];
     const schema = entry.schema === undefined ? {} : { schema: entry.schema };
     const object = { type, ...schema, name: entry.tag };
-    const count = type === "table" ? rows.get(keyOf(entry)) : undefined;
-    return [count === undefined ? object : { ...object, count, isExact: true }];
+    const own = type === "table" ? rows.get(keyOf(entry)) : undefined;
+    return [own === undefined ? object : { ...object, ...own, isExact: true }];
   });
-  if (largeObjects > 0) {
+  if (largeObjects.count > 0) {
     objects.push({
       type: "large-objects",
       name: largeObjectsName,
-      count: largeObjects,
+      ...largeObjects,
       isExact: true,
     });
   }

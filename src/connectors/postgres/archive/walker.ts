@@ -71,6 +71,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   const tail = Buffer.alloc(copyEnd.length);
   let objects = 0;
   let chunkBytes = 0;
+  let blockBytes = 0;
   let rest = 0;
   let hasCopyEnd = false;
 
@@ -128,7 +129,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
     rows = rowsInside = 0;
     chunks = isEveryByteSeen ? "of any size" : undefined;
     tail.fill(0);
-    objects = 0;
+    objects = blockBytes = 0;
     hasCopyEnd = false;
     expected = isBlobs ? "large object" : "chunk";
   }
@@ -136,6 +137,7 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   function beginChunk(size: number): void {
     if (size > 0) {
       rest = chunkBytes = size;
+      blockBytes += size;
       expected = "inside a chunk";
     } else if (isLargeObjects) expected = "large object";
     else finish();
@@ -184,7 +186,9 @@ function walkBlocks({ header, entries }: ArchiveHead): BlockWalker {
   function finish(): void {
     if (isRows && !hasCopyEnd) throw truncated(`the rows of ${nameOf(entry!)} have no end`);
     const copied = rows - copyEndRows;
-    counts.set(entry!.dumpId, { items: isLargeObjects ? objects : isRows ? copied : undefined });
+    const items = isLargeObjects ? objects : isRows ? copied : undefined;
+    const bytes = isRows ? blockBytes - copyEnd.length : blockBytes;
+    counts.set(entry!.dumpId, { items, bytes });
     entry = undefined;
     expected = "block";
   }
