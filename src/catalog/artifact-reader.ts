@@ -5,7 +5,7 @@ import type { Storage } from "../contracts/storage.ts";
 import { type Abortable, type Bytes, tapped } from "../core/bytes.ts";
 import { BackupError, type ErrorCode, hasCode } from "../core/errors.ts";
 import { createCollector } from "../core/memory.ts";
-import { createDigest, type Digest, digested } from "../core/pipeline/digest.ts";
+import { createChecksum, createDigest, type Digest, digested } from "../core/pipeline/digest.ts";
 import { walked } from "../core/pipeline/walk.ts";
 
 /** How an artifact is read. */
@@ -14,11 +14,17 @@ export interface ReadOptions {
   readonly walker?: Walker;
   /** Opens a codec, with the keys where it needs one; see src/codecs/mod.ts. */
   readonly decoder: Decoder;
+  /**
+   * How the raw bytes are checked: by their sha256 (the default), or by their CRC-32 alone where the
+   * manifest has one. That is enough for a restore: what is stored is proven by its own sha256, so only
+   * accidents of encoding and decoding are left to be found.
+   */
+  readonly check?: "sha256" | "checksum";
 }
 
 /**
  * The raw bytes of a stored artifact. Everything is checked as they pass: each volume's size and
- * sha256, the decoding, the raw size and sha256, the structure. A consumer that sees the end without
+ * sha256, the decoding, the raw size and digest, the structure. A consumer that sees the end without
  * an error has read what was dumped; before the end, it must not trust what it has read.
  *
  * @throws BackupError `verification/missing-object`, `verification/size`, `verification/digest`,
@@ -37,10 +43,10 @@ export async function* openArtifact(
     (bytes, codec) => options.decoder(codec).decode(bytes),
     openStored(storage, prefix, artifact, o),
   );
-  const raw = createDigest();
+  const raw = rawDigests(artifact, options.check);
   const measured = checked(
-    digested(tapped(decoded, createCollector()), raw),
-    () => assertRaw(key, artifact, raw),
+    digested(tapped(decoded, createCollector()), ...raw.map(({ digest }) => digest)),
+    () => raw.forEach((one) => assertRaw(key, artifact.rawBytes, one)),
   );
   const bytes = options.walker === undefined ? measured : walked(measured, options.walker);
   try {
@@ -135,14 +141,30 @@ function assertVolume(key: string, volume: Volume, digest: Digest): void {
   }
 }
 
-function assertRaw(key: string, artifact: Artifact, raw: Digest): void {
-  if (raw.bytes !== artifact.rawBytes) {
+/** A digest of the raw bytes, and what it has to come to. */
+interface RawDigest {
+  readonly digest: Digest;
+  readonly expected: string;
+}
+
+function rawDigests(artifact: Artifact, check: ReadOptions["check"]): readonly RawDigest[] {
+  const { codecs, rawSha256, rawCrc32, storedSha256 } = artifact;
+  const sha256 = () => ({ digest: createDigest(), expected: rawSha256 });
+  if (rawCrc32 === undefined) return [sha256()];
+  const checksum = { digest: createChecksum(), expected: rawCrc32 };
+  // What is stored as it is has its sha256 taken already.
+  const isAsStored = codecs.length === 0 && rawSha256 === storedSha256;
+  return check === "checksum" || isAsStored ? [checksum] : [sha256(), checksum];
+}
+
+function assertRaw(key: string, bytes: number, { digest, expected }: RawDigest): void {
+  if (digest.bytes !== bytes) {
     throw damaged(
       "verification/size",
-      `"${key}" decodes to ${raw.bytes} bytes instead of ${artifact.rawBytes}`,
+      `"${key}" decodes to ${digest.bytes} bytes instead of ${bytes}`,
     );
   }
-  if (raw.hex() !== artifact.rawSha256) {
+  if (digest.hex() !== expected) {
     throw damaged("verification/digest", `"${key}" does not decode to what was dumped`);
   }
 }

@@ -5,7 +5,7 @@ import type { ObjectInfo, Storage } from "../contracts/storage.ts";
 import { type Abortable, type Bytes, tapped } from "../core/bytes.ts";
 import { BackupError } from "../core/errors.ts";
 import { createCollector } from "../core/memory.ts";
-import { createDigest, type Digest, digested } from "../core/pipeline/digest.ts";
+import { createChecksum, createDigest, type Digest, digested } from "../core/pipeline/digest.ts";
 import { interruptible } from "../core/pipeline/interruptible.ts";
 import { tee } from "../core/pipeline/tee.ts";
 import { volumes } from "../core/pipeline/volumes.ts";
@@ -43,7 +43,13 @@ export interface WrittenArtifact {
   /** The part of the manifest's record that the pipeline knows. */
   readonly stored: Pick<
     Artifact,
-    "codecs" | "rawBytes" | "rawSha256" | "storedBytes" | "storedSha256" | "volumes"
+    | "codecs"
+    | "rawBytes"
+    | "rawSha256"
+    | "rawCrc32"
+    | "storedBytes"
+    | "storedSha256"
+    | "volumes"
   >;
   /** What the walker counted. */
   readonly contents: ArtifactContents;
@@ -62,11 +68,14 @@ export interface WrittenArtifact {
 export async function writeArtifact(order: ArtifactOrder, o: Abortable): Promise<WrittenArtifact> {
   const { codecs, destinations, prefix, name } = order;
   const outcomes: StoreOutcome[] = destinations.map(() => ({ status: "stored" }));
-  const raw = createDigest();
   const whole = createDigest();
+  // What is stored as it is needs no second digest.
+  const raw = codecs.length === 0 ? whole : createDigest();
+  const checksum = createChecksum();
   let contents: ArtifactContents = { databases: [] };
   const source = tapped(interruptible(order.bytes, o.signal), createCollector());
-  const walking = walked(digested(source, raw), order.walker, (seen) => contents = seen);
+  const measured = digested(source, checksum, ...raw === whole ? [] : [raw]);
+  const walking = walked(measured, order.walker, (seen) => contents = seen);
   const encoded = codecs.reduce<Bytes>((bytes, { open }) => open.encode(bytes), walking);
 
   const stored: Volume[] = [];
@@ -90,6 +99,7 @@ export async function writeArtifact(order: ArtifactOrder, o: Abortable): Promise
       codecs: codecs.map(({ id, open }) => ({ id, parameters: { ...open.parameters } })),
       rawBytes: raw.bytes,
       rawSha256: raw.hex(),
+      rawCrc32: checksum.hex(),
       storedBytes: whole.bytes,
       storedSha256: whole.hex(),
       volumes: stored,

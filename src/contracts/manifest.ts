@@ -74,6 +74,8 @@ export const artifactSchema = z.looseObject({
   ),
   rawBytes: z.number().int().nonnegative(),
   rawSha256: sha256,
+  /** CRC-32 (ISO-HDLC) of the raw bytes; absent in backups of other writers. */
+  rawCrc32: z.string().regex(/^[0-9a-f]{8}$/).optional(),
   storedBytes: z.number().int().nonnegative(),
   storedSha256: sha256,
   volumes: z.array(volumeSchema).min(1),

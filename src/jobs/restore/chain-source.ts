@@ -145,7 +145,7 @@ export function chainSource(
     const inventory = await readInventory(storage, ref.prefix, manifest, { ...o, decoder });
     const { formats } = request.target.kind;
     const raw = (artifact: Artifact, signal: AbortSignal) =>
-      readRaw({ storage, ref, manifest }, artifact, formats, { ...o, signal });
+      readRaw({ storage, ref, manifest }, artifact, formats, { ...o, signal, check: "checksum" });
     const read = async function* (artifact: Artifact, { signal }: Abortable): Bytes {
       try {
         yield* tapped(raw(artifact, signal), (chunk) => meter.raw(chunk.byteLength));

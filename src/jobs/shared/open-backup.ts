@@ -1,4 +1,4 @@
-import { openArtifact } from "../../catalog/artifact-reader.ts";
+import { openArtifact, type ReadOptions } from "../../catalog/artifact-reader.ts";
 import { decoderWith } from "../../codecs/mod.ts";
 import type { OpenableBackup } from "../../contracts/connector.ts";
 import type { ArtifactFormat } from "../../contracts/format.ts";
@@ -15,16 +15,19 @@ export interface StoredBackup {
   readonly manifest: Manifest;
 }
 
-/** The raw bytes of an artifact, with digests and, where the format is known, structure checked. */
+/**
+ * The raw bytes of an artifact, with digests and, where the format is known, structure checked; see
+ * {@link ReadOptions}.
+ */
 export function readRaw(
   { storage, ref }: StoredBackup,
   artifact: Artifact,
   formats: readonly ArtifactFormat[],
-  o: Pick<JobContext, "signal" | "keyring">,
+  o: Pick<JobContext, "signal" | "keyring"> & Pick<ReadOptions, "check">,
 ): Bytes {
   const walker = formats.find(({ id }) => id === artifact.format)?.walk();
   const decoder = decoderWith(o.keyring);
-  return openArtifact(storage, ref.prefix, artifact, { walker, decoder }, o);
+  return openArtifact(storage, ref.prefix, artifact, { walker, decoder, check: o.check }, o);
 }
 
 /** A backup whose artifacts a connector can read. */
