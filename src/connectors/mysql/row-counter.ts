@@ -1,4 +1,5 @@
 import { structureError } from "./structure-error.ts";
+import { isInsideText, isInsideValue, wordsOf } from "./words.ts";
 
 /** Counts the rows of one INSERT after another. */
 export interface RowCounter {
@@ -22,9 +23,6 @@ const close = 0x29;
 const semicolon = 0x3b;
 const backslash = 0x5c;
 
-/** How far a text is read byte by byte. */
-const nearBytes = 48;
-
 /** Makes a counter. */
 export function createRowCounter(): RowCounter {
   let depth = 0;
@@ -37,34 +35,28 @@ export function createRowCounter(): RowCounter {
   /** The hot loop, which sees nearly every byte of a dump. */
   function push(chunk: Uint8Array, from: number): number {
     const length = chunk.length;
+    const { words, shift } = wordsOf(chunk);
     let i = isEscaped ? from + 1 : from;
     let [openRows, count, isText] = [depth, rows, isInText];
-    isEscaped = false;
-    // The next quote and backslash that a search found; what lies before `i` is out of date.
-    let [quoteAt, escapeAt] = [-1, -1];
-    scan: while (true) {
-      while (isText) {
-        // A search is faster than reading byte by byte, but not for short ways.
-        let near = Math.min(i + nearBytes, length);
-        while (i < near) {
-          const byte = chunk[i++]!;
-          if (byte === quote) {
-            isText = false;
-            break;
-          }
-          if (byte === backslash) near = Math.min(++i + nearBytes, length);
+    while (i < length) {
+      if (isText) {
+        if (((i + shift) & 3) === 0) {
+          let word = (i + shift) >>> 2;
+          while (word < words.length && isInsideText(words[word]!)) word++;
+          i = 4 * word - shift;
+          if (i >= length) break;
         }
-        if (!isText) break;
-        if (i >= length) {
-          // An escape at the very end has moved past it.
-          isEscaped = i > length;
-          break scan;
-        }
-        if (quoteAt < i) quoteAt = placeOf(quote, chunk, i);
-        if (escapeAt < i) escapeAt = placeOf(backslash, chunk, i);
-        i = Math.min(quoteAt, escapeAt);
+        const byte = chunk[i++]!;
+        if (byte === quote) isText = false;
+        else if (byte === backslash) i++;
+        continue;
       }
-      if (i >= length) break;
+      if (((i + shift) & 3) === 0) {
+        let word = (i + shift) >>> 2;
+        while (word < words.length && isInsideValue(words[word]!)) word++;
+        i = 4 * word - shift;
+        if (i >= length) break;
+      }
       const byte = chunk[i++]!;
       // Digits, letters, commas and all else that a value is made of.
       if (byte > close && byte !== semicolon) continue;
@@ -80,6 +72,8 @@ export function createRowCounter(): RowCounter {
         break;
       }
     }
+    // An escape at the very end has moved past it.
+    isEscaped = i > length;
     [depth, rows, isInText] = [openRows, count, isText];
     return Math.min(i, length);
   }
@@ -93,10 +87,4 @@ export function createRowCounter(): RowCounter {
     isEnded: () => isEnded,
     count: () => rows,
   };
-}
-
-/** Where a byte is next; the chunk's end where it is not. */
-function placeOf(byte: number, chunk: Uint8Array, from: number): number {
-  const at = chunk.indexOf(byte, from);
-  return at < 0 ? chunk.length : at;
 }

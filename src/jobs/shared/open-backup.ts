@@ -16,8 +16,9 @@ export interface StoredBackup {
 }
 
 /**
- * The raw bytes of an artifact, with digests and, where the format is known, structure checked; see
- * {@link ReadOptions}.
+ * The raw bytes of an artifact, with digests and, where the format is known, structure checked. By
+ * their checksum alone (see {@link ReadOptions}), they are what was walked when it was written, and are
+ * not walked again.
  */
 export function readRaw(
   { storage, ref }: StoredBackup,
@@ -25,7 +26,8 @@ export function readRaw(
   formats: readonly ArtifactFormat[],
   o: Pick<JobContext, "signal" | "keyring"> & Pick<ReadOptions, "check">,
 ): Bytes {
-  const walker = formats.find(({ id }) => id === artifact.format)?.walk();
+  const isWalked = o.check === "checksum" && artifact.rawCrc32 !== undefined;
+  const walker = isWalked ? undefined : formats.find(({ id }) => id === artifact.format)?.walk();
   const decoder = decoderWith(o.keyring);
   return openArtifact(storage, ref.prefix, artifact, { walker, decoder, check: o.check }, o);
 }

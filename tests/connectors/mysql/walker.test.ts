@@ -9,14 +9,15 @@ import { walk } from "../../../src/connectors/mysql/walker.ts";
 import { withoutSizes } from "../../support/sizes.ts";
 import { type DumpDatabase, dumpedDatabases, dumpText } from "./dump-text.ts";
 
-/** Cuts bytes at these places, in one buffer that is overwritten, as producers do. */
+/** Cuts bytes at these places, anywhere in one buffer that is overwritten, as producers do. */
 function* cut(bytes: Uint8Array, sizes: readonly number[]): Generator<Uint8Array> {
-  const buffer = new Uint8Array(Math.max(...sizes));
+  const buffer = new Uint8Array(Math.max(...sizes) + 4);
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
     const part = bytes.subarray(at, at + sizes[turn % sizes.length]!);
+    const offset = turn % 5;
     buffer.fill(0x27);
-    buffer.set(part);
-    yield buffer.subarray(0, part.length);
+    buffer.set(part, offset);
+    yield buffer.subarray(offset, offset + part.length);
     at += part.length;
   }
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
 import { bytesOf, collect, collectText } from "../../../src/core/bytes.ts";
-import { createDigest, digested } from "../../../src/core/pipeline/digest.ts";
+import { createChecksum, createDigest, digested } from "../../../src/core/pipeline/digest.ts";
 import { walked } from "../../../src/core/pipeline/walk.ts";
 
 describe("digest", () => {
@@ -13,6 +13,14 @@ describe("digest", () => {
       assert.equal(digest.bytes, 5);
       assert.equal(digest.hex(), createHash("sha256").update("hello").digest("hex"));
     }
+  });
+
+  test("of a checksum is the CRC-32 of gzip and zip", () => {
+    const digest = createChecksum();
+    assert.equal(digest.hex(), "00000000");
+    for (const piece of ["1234", "56789"]) digest.update(new TextEncoder().encode(piece));
+    // The check value of CRC-32/ISO-HDLC.
+    assert.deepEqual([digest.hex(), digest.bytes], ["cbf43926", 9]);
   });
 
   test("may be asked before the end and then goes on", () => {
