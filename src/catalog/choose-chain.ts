@@ -28,6 +28,8 @@ export type Target =
     readonly position: Position;
     /** See Positions.compare in src/contracts/changes.ts. */
     readonly compare: (a: Position, b: Position) => number | undefined;
+    /** As people write it; default: JSON. */
+    readonly format?: (position: Position) => string;
   };
 
 /**
@@ -48,6 +50,8 @@ export function chooseChain<R extends Reachable>(
   const chains = chainsOf(backups);
   return "at" in target ? forMoment(chains, target.at) : forPosition(chains, target);
 }
+
+type PositionTarget = Extract<Target, { readonly position: Position }>;
 
 /** Every backup with its chain, and when that one's base ended. */
 interface Candidate<R> {
@@ -95,8 +99,9 @@ function forMoment<R extends Reachable>(
 
 function forPosition<R extends Reachable>(
   chains: readonly Candidate<R>[],
-  { position, compare }: Extract<Target, { position: Position }>,
+  target: PositionTarget,
 ): ChosenChain<R> {
+  const { position, compare } = target;
   const reaching = chains.filter(({ last }) => {
     const { from = last.position.to, to } = last.position;
     if (from === undefined || to === undefined) return false;
@@ -112,7 +117,7 @@ function forPosition<R extends Reachable>(
     const isEnd = compare(position, exact.last.position.to!) === 0;
     return isEnd ? { chain: exact.chain } : { chain: exact.chain, until: { position } };
   }
-  throw noSuchPosition(chains, position, compare);
+  throw noSuchPosition(chains, target);
 }
 
 /** Of several that reach it: on the newest base, the first that does, by the shortest way. */
@@ -160,8 +165,7 @@ function noSuchMoment(at: Date, before: Reachable, afterMs: number): BackupError
 
 function noSuchPosition(
   chains: readonly Candidate<Reachable>[],
-  position: Position,
-  compare: (a: Position, b: Position) => number | undefined,
+  { position, compare, format = JSON.stringify }: PositionTarget,
 ): BackupError {
   const ends = chains.flatMap(({ last }) => last.position.to === undefined ? [] : [last]);
   const before = ends.filter(({ position: { to } }) => (compare(to!, position) ?? 1) < 0)
@@ -169,11 +173,11 @@ function noSuchPosition(
   const after = ends.filter(({ position: { to } }) => (compare(to!, position) ?? -1) > 0)
     .toSorted((a, b) => compare(a.position.to!, b.position.to!) ?? 0)[0];
   const nearest = [before, after].flatMap((one) =>
-    one === undefined ? [] : [`${JSON.stringify(one.position.to)} (${one.id})`]
+    one === undefined ? [] : [`${format(one.position.to!)} (${one.id})`]
   );
   return new BackupError(
     "usage/no-such-position",
-    `No backup reaches the position ${JSON.stringify(position)}`,
+    `No backup reaches the position ${format(position)}`,
     {
       hint: nearest.length === 0
         ? "Of its log there is no backup: `dbbackup show ID` prints a backup's positions."

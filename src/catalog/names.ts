@@ -23,6 +23,15 @@ export function newBackupId(random: Runtime["random"]): string {
   return [...random(8)].map((byte) => alphabet[byte % alphabet.length]).join("");
 }
 
+/**
+ * What stands for a backup in the names that a restore to a moment in it leaves: of the form of an id,
+ * the same for the same moment, and another for every other.
+ */
+export function momentId(id: string, moment: string): string {
+  const digest = createHash("sha256").update(`${id}\0${moment}`).digest();
+  return newBackupId((bytes) => digest.subarray(0, bytes));
+}
+
 /** True for something that can be a backup's id. */
 export function isBackupId(text: string): boolean {
   return idPattern.test(text);

@@ -24,13 +24,13 @@ export interface RestoreWords {
  * `--accept-differences`. It can be pasted into a shell, and no secret is in it: a password that was
  * typed into a URL is left out, and asked for again.
  *
- * @param id the backup's, whole: "the newest" may be another by then
+ * @param what the backup's id, whole, or the job and a moment: "the newest" may be another by then
  */
-export function adoptCommand(id: string, given: RestoreWords): string {
+export function adoptCommand(what: readonly string[], given: RestoreWords): string {
   const words = [
     "dbbackup",
     "restore",
-    id,
+    ...what,
     ...option("--config", given.config),
     ...given.from.flatMap((place) => option("--from", urlWithoutSecrets(place))),
     ...option("--to", given.to === undefined ? undefined : urlWithoutSecrets(given.to)),

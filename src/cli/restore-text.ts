@@ -1,18 +1,23 @@
 import { isDamaged } from "../catalog/standing.ts";
 import type { RestoredPart, RestoreResult, RestoreStep } from "../contracts/connector.ts";
 import type { InventoryDifference } from "../contracts/inventory.ts";
-import { formatBytes, formatDuration, listed } from "../core/text.ts";
+import { counted, formatBytes, formatDuration, listed } from "../core/text.ts";
 import type { PreparedRestore } from "../jobs/restore/types.ts";
 import { rawBytesOf } from "../catalog/seal.ts";
 import type { Session } from "./session.ts";
-import { formatTime } from "./times.ts";
+import { formatTime, isLocal, localTime } from "./times.ts";
 
 const mostObjects = 20;
 
 /** The plan of a restore, for people who are about to say yes. */
 export function describePlan(
   prepared: PreparedRestore,
-  asked: { readonly only: readonly string[]; readonly accounts: boolean },
+  asked: {
+    readonly only: readonly string[];
+    readonly accounts: boolean;
+    readonly at: string | undefined;
+    readonly atPosition: string | undefined;
+  },
   session: Session,
 ): string {
   const { manifest, plan, from, backup, until } = prepared;
@@ -22,8 +27,10 @@ export function describePlan(
   const lines = [
     session.paint("bold", `Restore backup ${manifest.id} of job ${manifest.job}`),
     `  data of   ${formatTime(consistentAt)}, ${age} ago`,
+    ...describeMoment(prepared, asked).map((line) => `  moment    ${line}`),
     `  what      ${manifest.kind} backup of ${manifest.source.flavour} ${manifest.source.version}, ` +
     `${formatBytes(rawBytesOf(manifest))} raw`,
+    ...describeLinks(prepared),
     `  from      ${from}: ${backup.prefix}`,
     `  to        ${plan.target}`,
     ...asked.only.length === 0 ? [] : [`  only      ${asked.only.join(", ")}`],
@@ -49,6 +56,32 @@ export function describePlan(
     lines.push(session.paint("yellow", `  warning: ${warning}`));
   }
   return lines.join("\n");
+}
+
+/** What was asked for, where the plan is not plainly that. */
+function describeMoment(
+  { asked: at, until, manifest }: PreparedRestore,
+  asked: { readonly at: string | undefined; readonly atPosition: string | undefined },
+): string[] {
+  if (asked.atPosition !== undefined) return [`up to and with position ${asked.atPosition}`];
+  if (at === undefined || asked.at === undefined) return [];
+  const local = isLocal(asked.at) ? [`${localTime(at)} by this machine's time zone`] : [];
+  const laterMs = Date.parse(manifest.consistentAt) - at.getTime();
+  if (until !== undefined || laterMs === 0) return local;
+  const which = laterMs > 0 ? "the backup that is listed at" : "the newest backup at or before";
+  return [...local, `no log is kept: this is ${which} ${formatTime(at)}`];
+}
+
+/** What is fetched, by kind. */
+function describeLinks({ links }: PreparedRestore): string[] {
+  const bytes = links.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  const head = `  reads     ${counted(links.length, "backup")}, ${formatBytes(bytes)} to fetch`;
+  if (links.length === 1) return [head];
+  const kinds = [...Map.groupBy(links, ({ kind }) => kind)];
+  return [
+    head,
+    ...kinds.map(([kind, some]) => `    ${kind}: ${some.map(({ id }) => id).join(", ")}`),
+  ];
 }
 
 /** What was done, and what may be done next. */
@@ -78,13 +111,17 @@ export function describeResult(
 }
 
 /** The plan for `--json`. */
-export function planJson({ manifest, plan, from, backup, until }: PreparedRestore): unknown {
+export function planJson(
+  { manifest, plan, from, backup, until, links, asked }: PreparedRestore,
+): unknown {
   return {
     backup: manifest.id,
     job: manifest.job,
     kind: manifest.kind,
     consistentAt: manifest.consistentAt,
     until: until === undefined ? null : "at" in until ? until.at.toISOString() : until.position,
+    asked: asked?.toISOString() ?? null,
+    chain: links.map((link) => ({ ...link, consistentAt: link.consistentAt.toISOString() })),
     from,
     prefix: backup.prefix,
     target: plan.target,

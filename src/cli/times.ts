@@ -5,6 +5,20 @@ export function formatTime(time: Date): string {
   return time.toISOString().replace("T", " ").replace(/\.\d+Z$/, "Z");
 }
 
+/** The same with the offset of this machine's time zone: `2026-11-23 04:00:00+01:00`. */
+export function localTime(time: Date): string {
+  const minutes = -time.getTimezoneOffset();
+  const shifted = new Date(time.getTime() + minutes * 60_000);
+  const [hours, rest] = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60];
+  const two = (value: number) => String(value).padStart(2, "0");
+  return `${formatTime(shifted).slice(0, -1)}${minutes < 0 ? "-" : "+"}${two(hours)}:${two(rest)}`;
+}
+
+/** Whether a moment that a user typed names no zone. */
+export function isLocal(text: string): boolean {
+  return !/(?:Z|[+-]\d{2}:?\d{2})$/i.test(text.trim());
+}
+
 /**
  * Reads a moment that a user typed: `2026-11-23T03:00:00Z`, with an offset, or without any, which
  * means local time.

@@ -43,7 +43,7 @@ describe("completions", () => {
     const at = place("completions-bash");
     mkdirSync(join(at.folder, "backups"));
     writeFileSync(join(at.folder, "config.yaml"), "");
-    assert.deepEqual(await bashOffers(at, "res"), ["restore"]);
+    assert.deepEqual(await bashOffers(at, "rest"), ["restore"]);
     assert.deepEqual(await bashOffers(at, "config", "s"), ["show", "schema"]);
     assert.deepEqual(await bashOffers(at, "list", "--fr"), ["--from"]);
     assert.deepEqual(await bashOffers(at, "backup", "--compression", "z"), ["zstd"]);

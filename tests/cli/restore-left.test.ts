@@ -32,7 +32,7 @@ function thrown(differences: InventoryDifference[], name: string): BackupError {
 
 describe("the command that takes what a restore left", () => {
   test("has every word that was given, quoted for a shell, and the whole id", () => {
-    const command = adoptCommand("k3v9x2ma", {
+    const command = adoptCommand(["k3v9x2ma"], {
       ...nothing,
       ...{ config: "my config.ts", from: ["./b's", "s3://acme/x?region=eu"], to: "shop" },
       ...{ passwordFile: "pw", databases: ["a b"], only: ["public.$t", "-x"], overwrite: true },
@@ -58,7 +58,7 @@ describe("the command that takes what a restore left", () => {
         ["env:DATABASE_URL", "env:DATABASE_URL"],
       ]
     ) {
-      const command = adoptCommand("id", { ...nothing, to: to! });
+      const command = adoptCommand(["id"], { ...nothing, to: to! });
       assert.equal(command, `dbbackup restore id --to ${kept} --accept-differences`);
     }
   });

@@ -78,6 +78,18 @@ describe("a chain in the compiled binary", () => {
     const { stderr } = await fails(at, late, "usage/no-such-moment", 2);
     assert.ok(stderr.includes(`The nearest moment before it is ${timeOf(3)} (`), stderr);
 
+    const two = ["--at-position", "2@1"];
+    const byLine = await succeeds(at, ["restore", "shop", ...to("two.lines"), ...config, ...two]);
+    assert.match(byLine.stdout, /^ {2}moment {4}up to and with position 2@1$/m);
+    const firstTwo = at.lines().split("\n").slice(0, 2).map((line) => `${line}\n`).join("");
+    assert.equal(readFileSync(join(at.folder, "two.lines"), "utf8"), firstTwo);
+    const beyond = ["restore", "shop", ...to("x.lines"), ...config, "--at-position"];
+    const none = await fails(at, [...beyond, "99@1"], "usage/no-such-position", 2);
+    assert.match(none.stderr, /No backup reaches the position 99@1/);
+    assert.match(none.stderr, /The nearest where a backup ends: 4@1 \(\w{8}\)\./);
+    await fails(at, [...beyond, "yesterday"], "usage/bad-position", 2);
+    await fails(at, [...beyond, "1@1", ...moment], "usage/two-moments", 2);
+
     const last = join(job, folderOf(newest));
     await promisify(execFile)("sh", ["RESTORE.txt"], { cwd: last });
     assert.equal(readFileSync(join(last, "restored.lines"), "utf8"), at.lines());

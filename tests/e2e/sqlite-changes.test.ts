@@ -3,12 +3,13 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } 
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { alice } from "../codecs/keys.ts";
 import { contentOf } from "../connectors/sqlite/sample.ts";
 import { needs } from "../support/needs.ts";
 import { run } from "../support/run.ts";
 import { tempDir } from "../support/workspace.ts";
-import { type Place, place, succeeds } from "./support/cli.ts";
+import { fails, type Place, place, succeeds } from "./support/cli.ts";
 import { makeSqlite } from "./support/sqlite.ts";
 
 interface Chained extends Place {
@@ -58,6 +59,7 @@ describe("increments of SQLite in the compiled binary", () => {
     const at = chained("sqlite-changes");
     assert.match(await at.take(), /full: there is no full backup to build on yet/);
     for (const change of [update, shrink, grow]) {
+      await sleep(1_000); // a list shows seconds
       assert.match(await at.take(change), /incremental: the changes since the last backup, \w{8}/);
     }
     await succeeds(at, ["verify", "--deep"]);
@@ -68,6 +70,28 @@ describe("increments of SQLite in the compiled binary", () => {
       await succeeds(at, ["restore", id, "--to", `sqlite:${to}`, "--yes"]);
       assert.deepEqual(contentOf(to), content);
     }
+    const listed = stdout.split("\n").find((line) => line.includes(at.taken[2]!.id))!.slice(0, 20);
+    const then = ["restore", "shop", "--to", "sqlite:then.db", "--yes", "--at", listed];
+    const plan = await succeeds(at, then);
+    assert.match(plan.stdout, / moment {4}no log is kept: this is the backup that is listed at /);
+    assert.match(plan.stdout, / reads {5}3 backups, [\d.]+ [KM]iB to fetch\n {4}full: \w{8}\n/);
+    const ids = at.taken.slice(1, 3).map(({ id }) => id).join(", ");
+    assert.ok(plan.stdout.includes(`\n    incremental: ${ids}\n`), plan.stdout);
+    assert.deepEqual(contentOf(join(at.folder, "then.db")), at.taken[2]!.content);
+    const dry = (
+      ...more: string[]
+    ) => ["restore", "shop", "--to", "sqlite:x.db", ...more, "--dry-run"];
+    const future = await succeeds(at, dry("--at", "2100-01-01 00:00:00"), {
+      env: { TZ: "Europe/Berlin" },
+    });
+    assert.match(
+      future.stdout,
+      / moment {4}2100-01-01 00:00:00\+01:00 by this machine's time zone\n.* moment {4}no log is kept: this is the newest backup at or before 2099-12-31 23:00:00Z/,
+    );
+    const latest = await succeeds(at, dry("--at", "latest"));
+    assert.ok(latest.stdout.includes(`Restore backup ${at.taken.at(-1)!.id}`));
+    await fails(at, dry("--at-position", "1"), "usage/no-positions", 2);
+    await fails(at, dry("--at", "2001-01-01T00:00:00Z"), "usage/too-early", 2);
     const swapped = ["restore", at.taken[1]!.id, "--overwrite", "--yes"];
     await succeeds(at, swapped);
     assert.deepEqual(contentOf(at.path), at.taken[1]!.content);

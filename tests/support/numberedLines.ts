@@ -84,6 +84,14 @@ const positions: Positions = {
     if (one === undefined || other === undefined || one.epoch !== other.epoch) return undefined;
     return one.line - other.line;
   },
+  parse(text) {
+    const match = /^(\d+)@(\d+)$/.exec(text);
+    if (match !== null) return { type: "line", line: Number(match[1]), epoch: Number(match[2]) };
+    throw new BackupError("usage/bad-position", `Cannot read the position "${text}"`, {
+      hint: "Write it as LINE@EPOCH.",
+    });
+  },
+  format: ({ line, epoch }) => `${String(line)}@${String(epoch)}`,
 };
 
 /** The kind; its connectors share the state. */

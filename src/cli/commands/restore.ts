@@ -42,7 +42,18 @@ const flags = object({
     "PATH",
     "The password of --to: a file, env:NAME or command:LINE.",
   ),
-  at: textOption("--at", "TIME", "The newest backup that is not after this moment."),
+  at: textOption(
+    "--at",
+    "TIME",
+    "The state of this moment; where no log is kept, the newest backup that is not after it. " +
+      "`latest` is the default.",
+  ),
+  atPosition: textOption(
+    "--at-position",
+    "POSITION",
+    "The state at this position of the change log, as the database writes it: LSN@TIMELINE, " +
+      "FILE:POSITION, a GTID set, T:I.",
+  ),
   databases: listOption("--database", "NAME", "Only this database of the backup."),
   only: listOption("--only", "TABLE", "Only this table or collection."),
   overwrite: toggle("--overwrite", "Replace what is there; what happens to it stands in the plan."),
@@ -80,18 +91,14 @@ export const restore = defineCommand({
     const config = values.from.length === 0 ? await session.config() : await session.namedConfig();
     const all = await session.destinations(values.from);
     const wanted = await jobOrBackup(values.what, config, all, session);
-    if (wanted.backup !== undefined && values.at !== undefined) {
-      throw new BackupError("usage/at-with-id", `--at cannot go with the id "${wanted.backup}"`, {
-        hint: "An id names one backup already. Name the job to have --at pick one by its time.",
-      });
-    }
+    assertOneMoment(values, wanted.backup);
     const job = await jobOf(wanted, config, all, session);
     const target = await targetOf(values, job, config, session);
     const destinations = values.from.length > 0 ? all : destinationsOf(job, config, all);
     const request: RestoreRequest = {
       destinations,
       ...wanted,
-      ...(values.at === undefined ? {} : { at: parseTime(values.at) }),
+      ...momentOf(values, target),
       target,
       ...(values.databases.length === 0 ? {} : { databases: values.databases }),
       only: values.only,
@@ -111,6 +118,38 @@ export const restore = defineCommand({
     }
   },
 });
+
+interface MomentFlags {
+  readonly at: string | undefined;
+  readonly atPosition: string | undefined;
+}
+
+function assertOneMoment({ at, atPosition }: MomentFlags, id: string | undefined): void {
+  if (at !== undefined && atPosition !== undefined) {
+    throw new BackupError("usage/two-moments", "--at and --at-position exclude each other", {
+      hint: "Give the time, or the position in the change log.",
+    });
+  }
+  if (id === undefined || (at ?? atPosition) === undefined) return;
+  const flag = at === undefined ? "--at-position" : "--at";
+  throw new BackupError("usage/at-with-id", `${flag} cannot go with the id "${id}"`, {
+    hint: `An id names one backup already. Name the job to have ${flag} pick one.`,
+  });
+}
+
+/** @throws BackupError `usage/bad-time`, `usage/bad-position`, `usage/no-positions` */
+function momentOf(
+  { at, atPosition }: MomentFlags,
+  { kind }: DatabaseDefinition,
+): Pick<RestoreRequest, "at" | "position"> {
+  if (at !== undefined) return at.trim() === "latest" ? {} : { at: parseTime(at) };
+  if (atPosition === undefined) return {};
+  const parse = kind.positions?.parse;
+  if (parse !== undefined) return { position: parse(atPosition.trim()) };
+  throw new BackupError("usage/no-positions", `${kind.title} has no positions to restore to`, {
+    hint: "Give a time: --at 2026-11-23T03:00:00Z.",
+  });
+}
 
 /**
  * Prepares a restore. Of one that is only looked at, the plan is told even where the target is not
@@ -138,7 +177,7 @@ async function prepare(
 function refusedPlan(
   prepared: PreparedRestore,
   refusal: BackupError,
-  words: RestoreWords,
+  words: RestoreWords & MomentFlags,
   session: Session,
 ): Outcome {
   session.clearProgress();
@@ -158,10 +197,10 @@ function refusedPlan(
 
 async function carryOut(
   prepared: PreparedRestore,
-  values: RestoreWords & { readonly dryRun: boolean },
+  values: RestoreWords & MomentFlags & { readonly dryRun: boolean },
   session: Session,
 ): Promise<Outcome> {
-  const command = adoptCommand(prepared.manifest.id, values);
+  const command = adoptCommand(whatOf(prepared, values), values);
   session.clearProgress();
   session.print(describePlan(prepared, values, session));
   if (values.dryRun) return { json: { plan: planJson(prepared), result: null } };
@@ -176,6 +215,13 @@ async function carryOut(
   if (error === undefined) return { json };
   session.complain(error);
   return { json: { ...json, error: errorJson(error, session.secrets) }, codes: [error.code] };
+}
+
+/** What the same restore is of: "the newest" may be another by then, a moment stays the same. */
+function whatOf({ manifest, until }: PreparedRestore, { atPosition }: MomentFlags): string[] {
+  if (until === undefined) return [manifest.id];
+  if ("at" in until) return [manifest.job, "--at", until.at.toISOString()];
+  return [manifest.job, ...atPosition === undefined ? [] : ["--at-position", atPosition]];
 }
 
 /** What an interruption says of backups is not what matters here; a connector that left something says so. */

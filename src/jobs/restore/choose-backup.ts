@@ -1,5 +1,7 @@
 import { goodBackups } from "../../catalog/catalog.ts";
 import { momentOf } from "../../catalog/moment.ts";
+import { sealOf } from "../../catalog/seal.ts";
+import type { BackupRef } from "../../contracts/strategy.ts";
 import { BackupError } from "../../core/errors.ts";
 import { listed, suggestion } from "../../core/text.ts";
 import { anyManifest, type Choice, chooseForMoment, chooseForPosition } from "./choose-moment.ts";
@@ -138,11 +140,18 @@ function noBackup(found: readonly FoundBackup[], { job, destinations }: RestoreR
 
 /**
  * The backup that a list shows at this very time: it shows whole seconds, and the run took a moment
- * to come to its data. Where backups build on others, a moment is one of the log instead.
+ * to come to its data. Where a log is kept, a moment is one of the log instead.
  */
 function listedAt(candidates: readonly FoundBackup[], at: Date): Choice | undefined {
-  if (candidates.some(({ ref }) => ref.parentId !== undefined)) return undefined;
+  if (candidates.some(({ ref }) => isOfLog(ref))) return undefined;
   const second = (time: Date) => Math.floor(time.getTime() / 1000) * 1000;
   const backup = candidates.findLast(({ ref }) => second(momentOf(ref)) === at.getTime());
   return backup === undefined ? undefined : { backup };
+}
+
+/** A backup that others build on has its window in its seal, where a log is kept. */
+function isOfLog({ parentId, files }: BackupRef): boolean {
+  if (parentId === undefined) return false;
+  const facts = sealOf(files.keys())?.facts;
+  return facts === undefined || facts.window !== undefined;
 }

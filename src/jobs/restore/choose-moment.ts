@@ -73,6 +73,7 @@ export async function chooseForPosition(
 ): Promise<Choice> {
   const compare = target.kind.positions?.compare ??
     ((a, b) => canonicalJson(a) === canonicalJson(b) ? 0 : undefined);
+  const format = target.kind.positions?.format;
   const known: Dated[] = [];
   let failure: unknown;
   for (const family of familiesOf(candidates)) {
@@ -80,7 +81,11 @@ export async function chooseForPosition(
     known.push(...read.dated);
     failure = read.failure ?? failure;
     try {
-      const { chain, until } = chooseChain(known, { position, compare });
+      const { chain, until } = chooseChain(known, {
+        position,
+        compare,
+        ...format === undefined ? {} : { format },
+      });
       return { backup: chain.at(-1)!.found, ...until === undefined ? {} : { until } };
     } catch (error) {
       failure = error;

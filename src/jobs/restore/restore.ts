@@ -1,9 +1,10 @@
 import { chainOf } from "../../catalog/catalog.ts";
-import { newBackupId } from "../../catalog/names.ts";
+import { momentId, newBackupId } from "../../catalog/names.ts";
 import { defaultStallTimeoutMs } from "../../config/model.ts";
 import { openWithLimits } from "../../connectors/limits.ts";
 import type {
   Connector,
+  RestorableBackup,
   RestorableChain,
   RestoreOptions,
   RestorePlan,
@@ -14,6 +15,7 @@ import type { Until } from "../../contracts/changes.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import { drain } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
+import { canonicalJson } from "../../core/json.ts";
 import type { Lock } from "../../core/lock.ts";
 import { type ChainSource, chainSource } from "./chain-source.ts";
 import { chooseBackup } from "./choose-backup.ts";
@@ -24,7 +26,8 @@ import { backupHolds, restoreHolds, withDatabases } from "../shared/database-loc
 import { keepBackups } from "../shared/lock.ts";
 import { createMeter, type Meter } from "../shared/progress.ts";
 import type { ListedBackup } from "../list/types.ts";
-import type { PreparedRestore, PrepareRestore, RestoreRequest } from "./types.ts";
+import { isRestored } from "../shared/roles.ts";
+import type { PreparedRestore, PrepareRestore, RestoredLink, RestoreRequest } from "./types.ts";
 import type { JobContext } from "../shared/context.ts";
 
 /** Finds a backup and plans its restore, touching nothing. See {@link PrepareRestore}. */
@@ -105,7 +108,7 @@ async function plan(
   close: () => Promise<void>,
   o: JobContext,
 ): Promise<PreparedRestore> {
-  const { choice, until, source, connector, meter } = scene;
+  const { request, choice, until, source, connector, meter } = scene;
   const chain = await source.open();
   const { manifest } = chain.at(-1)!;
   const options = restoreOptions(scene, manifest);
@@ -118,6 +121,8 @@ async function plan(
     backup: asListed(choice, manifest),
     manifest,
     from: source.from().join(", "),
+    links: chain.map(linkOf),
+    ...request.at === undefined ? {} : { asked: request.at },
     ...until === undefined ? {} : { until },
     plan: restorePlan,
     close,
@@ -272,7 +277,11 @@ function restoreOptions({ request, until }: Scene, manifest: Manifest): RestoreO
     isKeepGoing: request.isKeepGoing,
     jobs: request.jobs,
     restoreArgs: [...manifest.settings.restoreArgs ?? [], ...request.restoreArgs],
-    backupId: manifest.id,
+    // What a restore to one moment left must not be taken for another's.
+    backupId: until === undefined ? manifest.id : momentId(
+      manifest.id,
+      "at" in until ? until.at.toISOString() : canonicalJson(until.position)!,
+    ),
   };
 }
 
@@ -293,15 +302,21 @@ async function readWhole(
     for (const artifact of artifacts) {
       const isWanted = artifact.databases.length === 0 ||
         artifact.databases.some((database) => wanted.has(database));
-      if (isWanted && artifact.role !== "inventory") await drain(artifact.open(o));
+      if (isWanted && isRestored(artifact)) await drain(artifact.open(o));
     }
   }
 }
 
 function totalBytes(chain: RestorableChain): number {
   return chain.flatMap(({ manifest }) => manifest.artifacts)
-    .filter(({ role }) => role !== "inventory")
+    .filter(isRestored)
     .reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+}
+
+function linkOf({ manifest }: RestorableBackup): RestoredLink {
+  const { id, kind, consistentAt, artifacts } = manifest;
+  const storedBytes = artifacts.filter(isRestored).reduce((sum, one) => sum + one.storedBytes, 0);
+  return { id, kind, consistentAt: new Date(consistentAt), storedBytes };
 }
 
 function asListed({ ref, copies }: FoundBackup, manifest: Manifest): ListedBackup {

@@ -29,12 +29,25 @@ export interface RestoreRequest {
   readonly restoreArgs: readonly string[];
 }
 
+/** One backup that a restore reads. */
+export interface RestoredLink {
+  readonly id: string;
+  readonly kind: string;
+  readonly consistentAt: Date;
+  /** Of what is fetched of it. */
+  readonly storedBytes: number;
+}
+
 /** A restore that is planned and not begun. `close` it in any case. */
 export interface PreparedRestore {
   readonly backup: ListedBackup;
   readonly manifest: Manifest;
   /** The destination it is read from; several where no single one has its whole chain. */
   readonly from: string;
+  /** What it reads, the full backup first. */
+  readonly links: readonly RestoredLink[];
+  /** The moment that was asked for; the data may be older where no log was kept. */
+  readonly asked?: Date;
   /** Where it stops in the backup; absent for its end. */
   readonly until?: Until;
   readonly plan: RestorePlan;
