@@ -34,6 +34,7 @@ export function backupJson(backup: ListedBackup, session: Session): Record<strin
     createdAt: backup.createdAt.toISOString(),
     finishedAt: manifest?.finishedAt ?? null,
     consistentAt: manifest?.consistentAt ?? null,
+    window: manifest?.window ?? null,
     rawBytes: manifest === undefined ? null : rawBytesOf(manifest),
     storedBytes: backup.storedBytes,
     source: manifest === undefined ? { tag: backup.sourceTag } : manifest.source,

@@ -78,6 +78,15 @@ describe("a chain in the compiled binary", () => {
     const { stderr } = await fails(at, late, "usage/no-such-moment", 2);
     assert.ok(stderr.includes(`The nearest moment before it is ${timeOf(3)} (`), stderr);
 
+    const [start, end] = [timeOf(0), timeOf(3)].map((time) =>
+      time.replace("T", " ").replace(".000Z", "Z")
+    );
+    const window = `any moment from ${start} to ${end}`;
+    const listed = await succeeds(at, ["list", "--from", "b"]);
+    assert.match(listed.stdout, /\nCHAIN +JOB +RESTORES TO\n\w{8} +shop +any moment/);
+    assert.ok(listed.stdout.includes(window), listed.stdout);
+    const shown4 = await succeeds(at, ["show", newest, "--from", "b"]);
+    assert.ok(shown4.stdout.includes(`restores to    ${window}`), shown4.stdout);
     const two = ["--at-position", "2@1"];
     const byLine = await succeeds(at, ["restore", "shop", ...to("two.lines"), ...config, ...two]);
     assert.match(byLine.stdout, /^ {2}moment {4}up to and with position 2@1$/m);

@@ -65,6 +65,7 @@ describe("increments of SQLite in the compiled binary", () => {
     await succeeds(at, ["verify", "--deep"]);
     const { stdout } = await succeeds(at, ["list"]);
     assert.equal(stdout.match(/ incr /g)?.length, 3);
+    assert.match(stdout, /\n\w{8} +shop +4 moments from \S+ \S+Z to \S+ \S+Z\n/);
     for (const { id, content } of at.taken) {
       const to = join(at.folder, `${id}.db`);
       await succeeds(at, ["restore", id, "--to", `sqlite:${to}`, "--yes"]);

@@ -9,8 +9,9 @@ import type { Config } from "../../config/model.ts";
 import { BackupError } from "../../core/errors.ts";
 import { createSweeper } from "../../core/memory.ts";
 import { briefPatience } from "../../core/retry.ts";
-import { formatBytes, formatDuration, suggestion } from "../../core/text.ts";
+import { counted, formatBytes, formatDuration, suggestion } from "../../core/text.ts";
 import { standingOf } from "../../catalog/standing.ts";
+import { windowsOf } from "../../catalog/windows.ts";
 import { rawBytesOf, type SealedFacts, sealOf } from "../../catalog/seal.ts";
 import { backupJson } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, optionalArgument } from "../command.ts";
@@ -18,6 +19,7 @@ import { errorJson } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { type Column, formatTable, tableLines } from "../table.ts";
 import { formatTime } from "../times.ts";
+import { windowText } from "../window-text.ts";
 
 /** `list [JOB]`. */
 export const list = defineCommand({
@@ -61,7 +63,10 @@ export const list = defineCommand({
       return own?.filter((one) => places.includes(one)) ?? places;
     };
     if (backups.length === 0) session.print("No backups.");
-    else if (!json) printLines(backupTable(backups, expected, ahead, session), session);
+    else if (!json) {
+      printLines(backupTable(backups, expected, ahead, session), session);
+      printWindows(backups.filter(({ id }) => !ahead.includes(id)), session);
+    }
     for (const { id, error } of backups) {
       if (error !== undefined) {
         session.print(`${id} is unreadable: ${error.message} (${error.code})`);
@@ -101,6 +106,29 @@ function printLines(lines: Iterable<string>, session: Session): void {
     some = [];
   }
   if (some.length > 0) session.print(some.join("\n"));
+}
+
+// More are of interest to nobody at a glance; `show` tells each.
+const mostWindows = 10;
+
+/** From when to when each chain restores, where there is one. */
+function printWindows(backups: readonly ListedBackup[], session: Session): void {
+  // A backup is as good as the best of its copies.
+  const windows = windowsOf(
+    backups.map((one) => ({
+      ...one,
+      marks: (one.copies.find(({ marks }) => standingOf(marks) !== "damaged") ?? one).marks,
+    })),
+  );
+  if (windows.length === 0) return;
+  const shown = windows.slice(0, mostWindows);
+  session.print("");
+  session.print(formatTable(
+    [{ title: "CHAIN" }, { title: "JOB" }, { title: "RESTORES TO" }],
+    shown.map((one) => [one.baseId, one.job, windowText(one)]),
+  ));
+  const more = windows.length - shown.length;
+  if (more > 0) session.print(`and ${counted(more, "older chain")}`);
 }
 
 function unreachedError({ name, error: { code, message, hint } }: FailedDestination): BackupError {

@@ -8,6 +8,7 @@ import { BackupError } from "../../core/errors.ts";
 import { briefPatience } from "../../core/retry.ts";
 import { briefWords, formatBytes, formatDuration } from "../../core/text.ts";
 import { rawBytesOf } from "../../catalog/seal.ts";
+import { windowsOf } from "../../catalog/windows.ts";
 import { backupJson, databasesOf, encryptionOf, marksOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument, toggle } from "../command.ts";
 import { keyFlags } from "../encryption.ts";
@@ -16,6 +17,7 @@ import { fromOption } from "../from.ts";
 import { formatTable } from "../table.ts";
 import { describeTables, tablesOf } from "../tables.ts";
 import { formatTime } from "../times.ts";
+import { windowText } from "../window-text.ts";
 
 /** `show ID`. */
 export const show = defineCommand({
@@ -93,7 +95,7 @@ function describe(backup: ListedBackup, chain: readonly BackupRef[]): string {
     const reason = backup.error?.message ?? "unknown";
     return factLines([...facts, ["unreadable", reason]]);
   }
-  const { source, settings, strategy, window } = manifest;
+  const { source, settings, strategy } = manifest;
   const startedMs = new Date(manifest.startedAt).getTime();
   const tookMs = new Date(manifest.finishedAt).getTime() - startedMs;
   const position = manifest.position.to ?? manifest.position.from;
@@ -101,9 +103,8 @@ function describe(backup: ListedBackup, chain: readonly BackupRef[]): string {
     ...strategy === undefined ? [] : [["strategy", strategyText(strategy)] as const],
     ["took", formatDuration(tookMs)],
     ["shows data of", formatTime(new Date(manifest.consistentAt))],
-    ...window === undefined || window.from === window.to
-      ? []
-      : [["restores to", windowText(window)] as const],
+    ...windowsOf([...chain.slice(0, -1), backup]).slice(0, 1)
+      .map((window) => ["restores to", windowText(window)] as const),
     ["source", `${source.flavour} ${source.version}, ${source.id} (${source.tag})`],
     ["position", position === undefined ? "none" : positionText(position)],
     ["size", `${formatBytes(rawBytesOf(manifest))} raw, ${formatBytes(backup.storedBytes)} stored`],
@@ -151,11 +152,6 @@ function encryptionText(manifest: Manifest): string {
 
 function strategyText({ id, reason, wanted }: NonNullable<Manifest["strategy"]>): string {
   return wanted === undefined ? `${id}: ${reason}` : `${id}; full because ${reason}`;
-}
-
-function windowText({ from, to }: NonNullable<Manifest["window"]>): string {
-  const [first, last] = [formatTime(new Date(from)), formatTime(new Date(to))];
-  return `any moment from ${first} to ${last}`;
 }
 
 function chainText(chain: readonly BackupRef[]): string {
