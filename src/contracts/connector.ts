@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { BackupError } from "../core/errors.ts";
 import type { Abortable, Bytes } from "../core/bytes.ts";
 import type { Runtime } from "../core/runtime.ts";
 import type { Continuation, Positions, Since, Until, Window } from "./changes.ts";
@@ -208,6 +209,11 @@ export interface RestoreOptions {
    * that backup has a window.
    */
   readonly until?: Until;
+  /**
+   * Given where only the plan is wanted: told of everything that the restore would be refused for, so
+   * that the plan is made all the same; see `refuse` in ./refusal.ts. Absent, the first refusal is thrown.
+   */
+  readonly onRefusal?: (refusal: BackupError) => void;
 }
 
 /** What a restore is going to do to one database. */

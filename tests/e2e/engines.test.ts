@@ -313,6 +313,34 @@ for (const engine of engines) {
         await fails(at, ["restore", "shop", "--yes"], "restore/not-empty", 8);
       });
 
+      test("that is only looked at tells its plan, and all that it would be refused for", async () => {
+        const { server, database, at } = await backedUp("dry");
+        const target = `${database}_dry`;
+        await server.fillPrecious(target);
+        at.env["TARGET_URL"] = server.url(target);
+        const args = ["restore", "shop", "--to", "target", "--dry-run"];
+        const full = await fails(at, args, "restore/not-empty", 8);
+        assert.match(
+          full.stdout,
+          /^The restore would be refused\. With --overwrite it would do this:\n/,
+        );
+        writeConfig(at, engine, tempDir("no-tools"));
+        const { stdout, stderr } = await fails(at, args, "restore/not-empty", 8);
+        assert.match(
+          stdout,
+          /^The restore would be refused\. Else it would do this:\nRestore backup /,
+        );
+        assert.match(stdout, new RegExp(`→ ${target}: `));
+        assert.match(stderr, /^error: .*\(restore\/not-empty\)$/m);
+        assert.match(stderr, /^error: .*\(dump\/tool-missing\)$/m);
+        const { json } = await fails(at, [...args, "--json"], "restore/not-empty", 8);
+        const { errors } = json() as { errors: { code: string }[] };
+        assert.deepEqual(errors.map(({ code }) => code).sort(), [
+          "dump/tool-missing",
+          "restore/not-empty",
+        ]);
+      });
+
       test("with --overwrite replaces what is there, and says what happens to it", async () => {
         const { server, database, at } = await backedUp("overwrite");
         const target = `${database}_over`;

@@ -19,7 +19,6 @@ import {
 } from "../command.ts";
 import { confirm } from "../confirm.ts";
 import { keyFlags } from "../encryption.ts";
-import type { KeyFlags } from "../flags.ts";
 import { fromOption } from "../from.ts";
 import { givenDatabase } from "../given.ts";
 import { errorJson } from "../errors.ts";
@@ -108,10 +107,11 @@ export const restore = defineCommand({
       isKeepGoing: values.keepGoing,
       jobs: values.parallel ?? 1,
       restoreArgs: values.restoreArgs,
+      isDryRun: values.dryRun,
     };
-    const { prepared, refusal } = await prepare(request, values.dryRun, session, values);
+    const prepared = await prepareRestore(request, session.job("restore", values));
     try {
-      if (refusal !== undefined) return refusedPlan(prepared, refusal, values, session);
+      if (prepared.refusals.length > 0) return refusedPlan(prepared, values, session);
       return await carryOut(prepared, values, session);
     } finally {
       await prepared.close();
@@ -151,47 +151,30 @@ function momentOf(
   });
 }
 
-/**
- * Prepares a restore. Of one that is only looked at, the plan is told even where the target is not
- * empty: it is then that of `--overwrite`, with what the restore is refused with.
- */
-async function prepare(
-  request: RestoreRequest,
-  isDryRun: boolean,
-  session: Session,
-  keys: KeyFlags,
-): Promise<{ readonly prepared: PreparedRestore; readonly refusal?: BackupError }> {
-  try {
-    return { prepared: await prepareRestore(request, session.job("restore", keys)) };
-  } catch (error) {
-    if (!isDryRun || request.isOverwrite || !hasCode(error, "restore/not-empty")) throw error;
-    const over = { ...request, isOverwrite: true };
-    const prepared = await prepareRestore(over, session.job("restore", keys)).catch(() => {
-      // What else stops it is told once this is out of the way.
-      throw error;
-    });
-    return { prepared, refusal: error };
-  }
-}
-
+/** What a restore that is only looked at would do, if it were not for what it is refused for. */
 function refusedPlan(
   prepared: PreparedRestore,
-  refusal: BackupError,
   words: RestoreWords & MomentFlags,
   session: Session,
 ): Outcome {
+  const { refusals } = prepared;
   session.clearProgress();
-  session.print("The restore would be refused. With --overwrite it would do this:");
+  const isFull = refusals.every(({ code }) => code === "restore/not-empty");
+  session.print(
+    `The restore would be refused. ${isFull ? "With --overwrite" : "Else"} it would do this:`,
+  );
   session.print(describePlan(prepared, words, session));
-  session.complain(refusal);
+  for (const refusal of refusals) session.complain(refusal);
+  const errors = refusals.map((refusal) => errorJson(refusal, session.secrets));
   return {
     json: {
       plan: planJson(prepared),
       isRefused: true,
       result: null,
-      error: errorJson(refusal, session.secrets),
+      error: errors[0],
+      errors,
     },
-    codes: [refusal.code],
+    codes: refusals.map(({ code }) => code),
   };
 }
 

@@ -10,6 +10,7 @@ import type {
   RestoreStep,
 } from "../../contracts/connector.ts";
 import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
+import { checked, refuse } from "../../contracts/refusal.ts";
 import { isOwn } from "./archive/namespace.ts";
 import type { Client } from "./client.ts";
 import { databaseNames } from "./databases.ts";
@@ -38,11 +39,12 @@ export async function planRestore(
     return { database, to };
   });
   const server = await client.ask((driver) => readServer(driver), o);
-  assertNewEnough(selection.backup.manifest.source.version, server.version);
-  await requireTool("mongorestore", address, o);
+  const { version } = selection.backup.manifest.source;
+  await checked(() => assertNewEnough(version, server.version), options);
+  await checked(() => requireTool("mongorestore", address, o), options);
   const steps: RestoreStep[] = [];
   for (const { database, to } of targets) {
-    assertMayRestore(server, to);
+    await checked(() => assertMayRestore(server, to), options);
     steps.push(
       await client.ask(
         (driver) => planDatabase(driver, database, to, selection, options),
@@ -122,11 +124,11 @@ async function planDatabase(
   if (inTheWay.length === 0) return { from, to, mode: "fill" };
   if (!options.isOverwrite) {
     const named = inTheWay.slice(0, 5).map((name) => JSON.stringify(name)).join(", ");
-    throw new BackupError(
-      "restore/not-empty",
-      `Database "${to}" has ${counted(inTheWay.length, "collection")} already: ${named}`,
-      { hint: "Restore into another database, or pass --overwrite: what is there is then lost." },
-    );
+    const refusal = `Database "${to}" has ${
+      counted(inTheWay.length, "collection")
+    } already: ${named}`;
+    const hint = "Restore into another database, or pass --overwrite: what is there is then lost.";
+    refuse(new BackupError("restore/not-empty", refusal, { hint }), options);
   }
   return { from, to, mode: "replace", loses: await lossOf(client, to, inTheWay, selection) };
 }

@@ -9,6 +9,7 @@ import type {
   RestoreStep,
 } from "../../contracts/connector.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
+import { checked, refuse } from "../../contracts/refusal.ts";
 import { accountName, listAccounts, mayListAccounts, quoteDefiner } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
@@ -29,8 +30,8 @@ export async function planRestore(
 ): Promise<RestorePlan> {
   const selection = select(chain, options, address);
   const server = await readServer(client, o);
-  assertNewEnough(selection, server);
-  const tool = await requireTool("restore", server, address, o);
+  await checked(() => assertNewEnough(selection, server), options);
+  const tool = await checked(() => requireTool("restore", server, address, o), options);
   const present = await presentDatabases(client, o);
   if (server.foldsNames) assertNoTwins(selection);
   const steps: RestoreStep[] = [];
@@ -42,13 +43,16 @@ export async function planRestore(
   }
   const isReplacing = steps.some(({ mode }) => mode === "replace");
   const abroad = await lookAbroad(client, selection, server, o);
-  const foreign = abroad === undefined ? [] : judgeAbroad(selection, abroad, isReplacing, options);
-  const owners = await checkOwners(client, server, selection, options, o);
+  const foreign = abroad === undefined
+    ? []
+    : await checked(() => judgeAbroad(selection, abroad, isReplacing, options), options) ?? [];
+  const owners = await checked(() => checkOwners(client, server, selection, options, o), options) ??
+    [];
   return {
     steps,
     isCheckedFirst: isReplacing,
     warnings: [
-      ...toolWarnings(tool, server),
+      ...tool === undefined ? [] : toolWarnings(tool, server),
       ...foreign,
       ...owners,
       ...copyWarnings(steps, selection),
@@ -186,11 +190,9 @@ async function planDatabase(
   }
   if (!options.isOverwrite) {
     const named = inTheWay.slice(0, 5).map((name) => `"${name}"`).join(", ");
-    throw new BackupError(
-      "restore/not-empty",
-      `Database "${to}" has ${counted(inTheWay.length, "object")} already: ${named}`,
-      { hint: "Restore into another database, or pass --overwrite: what is there is then lost." },
-    );
+    const refusal = `Database "${to}" has ${counted(inTheWay.length, "object")} already: ${named}`;
+    const hint = "Restore into another database, or pass --overwrite: what is there is then lost.";
+    refuse(new BackupError("restore/not-empty", refusal, { hint }), options);
   }
   const what = selection.isPartial
     ? `${inTheWay.join(", ")} of database "${to}"`

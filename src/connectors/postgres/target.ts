@@ -9,6 +9,7 @@ import type {
   RestorePlan,
   RestoreStep,
 } from "../../contracts/connector.ts";
+import { checked, refuse } from "../../contracts/refusal.ts";
 import type { Address } from "./address.ts";
 import { majorOf, readHead } from "./archive/head.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
@@ -39,25 +40,24 @@ export async function planRestore(
   const targets = wanted.map(({ name }) => targetName(name, wanted, address));
   const place = await client.anyDatabase(o, targets).catch(() => client.anyDatabase(o));
   const server = await readServer(client, address, place, o);
-  assertWritable(server, address);
+  await checked(() => assertWritable(server, address), options);
   const sets = await findToolSets(address.toolsDir, o);
   const heads: ArchiveHead[] = [];
-  const tools: ToolSet[] = [];
+  const tools: (ToolSet | undefined)[] = [];
   for (const { artifact } of wanted) {
     const head = await readHead(artifact, o);
-    assertNewEnough(head, server);
-    tools.push(toolsForRestore(sets, archiveTool(head), server.major, address.toolsDir));
+    await checked(() => assertNewEnough(head, server), options);
+    const find = () => toolsForRestore(sets, archiveTool(head), server.major, address.toolsDir);
+    tools.push(await checked(find, options));
     heads.push(head);
   }
   assertOnly(heads, options.only);
   const restored = heads.map((head) => restoredOf(head, options));
-  const warnings = await assertOwners(
-    client,
-    { place, server, heads: restored },
-    backup,
+  const owners = { place, server, heads: restored };
+  const warnings = await checked(
+    () => assertOwners(client, owners, backup, options, o),
     options,
-    o,
-  );
+  ) ?? [];
   if (options.isWithAccounts && !backup.artifacts.some(({ role }) => role === "accounts")) {
     warnings.push("The backup holds no roles");
   }
@@ -88,8 +88,12 @@ export async function planRestore(
       { server, present, options },
       o,
     );
-    if (step.mode === "create" || step.mode === "swap") assertMayCreate(server, address, step);
-    if (step.mode === "swap") await assertFree(client, place, to, o);
+    await checked(() => {
+      if (step.mode === "create" || step.mode === "swap") assertMayCreate(server, address, step);
+    }, options);
+    await checked(async () => {
+      if (step.mode === "swap") await assertFree(client, place, to, o);
+    }, options);
     steps.push(step);
   }
   return {
@@ -159,7 +163,8 @@ async function planDatabase(
     readonly name: string;
     readonly to: string;
     readonly head: ArchiveHead;
-    readonly tools: ToolSet;
+    /** Undefined where none is here, of a plan that is only looked at. */
+    readonly tools: ToolSet | undefined;
     readonly left: Leftover | undefined;
   },
   { server, present, options }: {
@@ -177,16 +182,16 @@ async function planDatabase(
     return { from, to, mode: "create", ...adopts, ...part };
   }
   await assertValid(client, to, o);
-  if (options.only.length > 0) {
+  if (options.only.length > 0 && tools !== undefined) {
     return await planInto(client, { from, to, head }, { server, tools }, options, o);
   }
   const isFillable = await isEmpty(client, to, o);
   if (isFillable && left === undefined) return { from, to, mode: "fill" };
   if (!isFillable && !options.isOverwrite) {
-    throw new BackupError("restore/not-empty", `Database "${to}" exists and is not empty`, {
-      hint: "Restore to another database, or pass --overwrite: the present one is then kept " +
-        "under another name.",
-    });
+    const refusal = `Database "${to}" exists and is not empty`;
+    const hint = "Restore to another database, or pass --overwrite: the present one is then kept " +
+      "under another name.";
+    refuse(new BackupError("restore/not-empty", refusal, { hint }), options);
   }
   const keptAs = derivedName(to, `_before_${options.backupId}`, present);
   return { from, to, mode: "swap", keptAs, ...adopts };

@@ -1,8 +1,8 @@
-import { stat, statfs } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
-import { formatBytes, shellQuote } from "../../core/text.ts";
+import { shellQuote } from "../../core/text.ts";
 import type {
   RestorableBackup,
   RestorableChain,
@@ -18,14 +18,15 @@ import {
   type InventoryDifference,
   type RestoreLeftover,
 } from "../../contracts/inventory.ts";
-import { applyIncrement, contentOf } from "./changes/apply.ts";
+import { applyIncrement } from "./changes/apply.ts";
 import { checkFile } from "./check.ts";
 import { openDatabase } from "./database.ts";
-import { removeDatabase, statOrNone } from "./files.ts";
+import { removeDatabase } from "./files.ts";
 import { install } from "./install.ts";
 import { readInventory } from "./inventory.ts";
 import { besideOf, holds, keepingOf } from "./leftovers.ts";
 import { type SourceOptions, withSource } from "./source.ts";
+import { assertSpace } from "./space.ts";
 import { formatId, writeBytes } from "./walker.ts";
 
 /**
@@ -121,23 +122,6 @@ function bytesOf(backup: RestorableBackup, o: Abortable) {
   throw new BackupError("restore/failed", "The backup holds no SQLite database", {
     hint: "Restore it to a database of the kind that it was taken from.",
   });
-}
-
-/** The new content once beside and once more in place or in the journal, and the old one kept. */
-async function assertSpace(step: RestoreStep, chain: RestorableChain): Promise<void> {
-  const sizes = chain.map((_, index) => contentOf(chain.slice(0, index + 1))?.bytes ?? 0);
-  const newBytes = Math.max(...sizes);
-  const oldBytes = Number((await statOrNone(step.to))?.size ?? 0n);
-  const needBytes = step.mode === "create" ? newBytes : 2 * newBytes + oldBytes;
-  const space = await statfs(dirname(step.to));
-  const freeBytes = space.bavail * space.bsize;
-  if (freeBytes >= needBytes) return;
-  throw new BackupError(
-    "restore/no-space",
-    `The folder of "${step.to}" has ${formatBytes(freeBytes)} free and ` +
-      `${formatBytes(needBytes)} are needed`,
-    { hint: "Free some space, or restore to a path on a larger disk. Nothing was changed." },
-  );
 }
 
 function damaged(problems: readonly string[]): BackupError {

@@ -8,8 +8,10 @@ import type {
   RestorePlan,
   RestoreStep,
 } from "../../contracts/connector.ts";
+import { checked, refuse } from "../../contracts/refusal.ts";
 import { fileError, notAFile, statOrNone } from "./files.ts";
 import { findLeftovers } from "./leftovers.ts";
+import { assertSpace } from "./space.ts";
 import { type SourceOptions, withSource } from "./source.ts";
 
 /** Finds out what a restore to this path would do. */
@@ -35,6 +37,7 @@ export async function planRestore(
   const step = stats === undefined
     ? { from, to: file, mode: "create" } as const
     : await planOver(from, file, stats, options, o);
+  if (options.onRefusal !== undefined) await checked(() => assertSpace(step, chain), options);
   const adopts = options.isDifferenceAccepted && whole !== undefined ? { adopts: whole } : {};
   return {
     steps: [{ ...step, ...adopts }],
@@ -82,12 +85,15 @@ async function planOver(
     throw notAFile(file, stats);
   }
   if (stats.size === 0n || await isEmptyDatabase(file, o)) return { from, to: file, mode: "fill" };
-  if (options.isOverwrite) {
-    return { from, to: file, mode: "swap", keptAs: await freeName(file, options.backupId) };
+  if (!options.isOverwrite) {
+    const hint =
+      "Restore to another path, or pass --overwrite: the present file is then kept beside.";
+    refuse(
+      new BackupError("restore/not-empty", `"${file}" exists and is not empty`, { hint }),
+      options,
+    );
   }
-  throw new BackupError("restore/not-empty", `"${file}" exists and is not empty`, {
-    hint: "Restore to another path, or pass --overwrite: the present file is then kept beside.",
-  });
+  return { from, to: file, mode: "swap", keptAs: await freeName(file, options.backupId) };
 }
 
 async function isEmptyDatabase(file: string, o: SourceOptions): Promise<boolean> {

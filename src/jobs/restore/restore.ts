@@ -11,6 +11,7 @@ import type {
   RestoreResult,
   RestoreStep,
 } from "../../contracts/connector.ts";
+import { checked } from "../../contracts/refusal.ts";
 import type { Until } from "../../contracts/changes.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import { drain } from "../../core/bytes.ts";
@@ -111,13 +112,23 @@ async function plan(
   const { request, choice, until, source, connector, meter } = scene;
   const chain = await source.open();
   const { manifest } = chain.at(-1)!;
-  const options = restoreOptions(scene, manifest);
+  const refusals: BackupError[] = [];
+  const options: RestoreOptions = {
+    ...restoreOptions(scene, manifest),
+    ...scene.request.isDryRun === true
+      ? { onRefusal: (refusal: BackupError) => void refusals.push(refusal) }
+      : {},
+  };
   meter.stage("plan");
   const restorePlan = await connector.planRestore(chain, options, o).catch(async (error) => {
     if (hasCode(error, "restore/in-use")) await assertNoRun(connector, manifest, o);
     throw error;
   });
+  if (scene.request.isDryRun === true) {
+    await checked(() => assertIdle(restorePlan, manifest, connector, o), options);
+  }
   return {
+    refusals,
     backup: asListed(choice, manifest),
     manifest,
     from: source.from().join(", "),
@@ -138,6 +149,17 @@ async function plan(
       );
     },
   };
+}
+
+/** @throws BackupError `locked/database` while another run goes into or out of the databases */
+async function assertIdle(
+  plan: RestorePlan,
+  { id }: Manifest,
+  { location }: Connector,
+  o: JobContext,
+): Promise<void> {
+  const use = { run: newBackupId(o.runtime.random), what: `restore of backup ${id}` };
+  await withDatabases({ ...use, holds: restoreHolds(plan, location) }, o, async () => {});
 }
 
 /**

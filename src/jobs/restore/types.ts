@@ -4,6 +4,7 @@ import type { DatabaseDefinition, DestinationDefinition } from "../../config/mod
 import type { RestorePlan, RestoreResult } from "../../contracts/connector.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { ListedBackup } from "../list/types.ts";
+import type { BackupError } from "../../core/errors.ts";
 import type { JobContext } from "../shared/context.ts";
 
 /** What to restore, where to. */
@@ -27,6 +28,8 @@ export interface RestoreRequest {
   readonly isKeepGoing: boolean;
   readonly jobs: number;
   readonly restoreArgs: readonly string[];
+  /** True where only the plan is wanted, and what would be refused. */
+  readonly isDryRun?: boolean;
 }
 
 /** One backup that a restore reads. */
@@ -51,6 +54,8 @@ export interface PreparedRestore {
   /** Where it stops in the backup; absent for its end. */
   readonly until?: Until;
   readonly plan: RestorePlan;
+  /** Why it would be refused; only with {@link RestoreRequest.isDryRun}, else the first is thrown. */
+  readonly refusals: readonly BackupError[];
   /**
    * Does it, when no other run uses the databases, and what there is to do is still the same.
    *
