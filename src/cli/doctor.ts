@@ -10,7 +10,7 @@ import { openWithLimits } from "../connectors/limits.ts";
 import type { SourceInfo } from "../contracts/connector.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
 import { briefPatience } from "../core/retry.ts";
-import { formatBytes, listed } from "../core/text.ts";
+import { formatBytes, formatDuration, listed } from "../core/text.ts";
 import { openDestination } from "../jobs/shared/destinations.ts";
 import { type IdentifiedSource, identifySource } from "../jobs/shared/source.ts";
 import { probeStorage } from "../storage/probe.ts";
@@ -58,7 +58,7 @@ export async function examineDatabase(
       const info = await connector.inspect({ ...o, settings });
       const names = await connector.databases(o);
       const accepted = new Set(jobs.flatMap(({ accept }) => accept));
-      const { findings, codes } = judge(info, accepted);
+      const { findings, codes } = judge(info, accepted, o.runtime.now());
       findings.unshift(ok(`${info.flavour} ${info.version} at ${connector.location}`));
       const source = await identifySource(database, info, o);
       findings.push(ok(`its backups are identified by ${describeSource(source)}`));
@@ -149,6 +149,7 @@ export async function examineFolder(
 function judge(
   info: SourceInfo,
   accepted: ReadonlySet<string>,
+  now: Date,
 ): { findings: Finding[]; codes: ErrorCode[] } {
   const findings: Finding[] = [];
   const codes: ErrorCode[] = [];
@@ -178,6 +179,10 @@ function judge(
     findings.push({ status: isFar ? "warning" : "ok", text });
   }
   findings.push(ok(`kinds of backup: ${info.capabilities.join(", ")}`));
+  if (info.logSince !== undefined) {
+    const keptMs = Math.max(0, now.getTime() - info.logSince.getTime());
+    findings.push(ok(`its change log reaches back ${formatDuration(keptMs)}`));
+  }
   for (const text of [...info.warnings, ...info.advice ?? []]) {
     findings.push({ status: "warning", text });
   }

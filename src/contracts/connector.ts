@@ -51,6 +51,8 @@ export interface SourceInfo {
   readonly capabilities: readonly Kind[];
   /** Where its change log stands now, where it keeps one. */
   readonly position?: Position;
+  /** The oldest moment that its change log reaches back to, where it lets go of the log by itself. */
+  readonly logSince?: Date;
   /** Whether its log goes on from {@link InspectOptions.since}; absent where it was not asked. */
   readonly continues?: Continuation;
   /** The server's clock minus ours, in milliseconds; null where it cannot be told. */

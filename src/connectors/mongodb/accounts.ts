@@ -1,5 +1,46 @@
 import type { MongoClient } from "mongodb";
+import type { Emit } from "../../contracts/connector.ts";
+import { type Abortable, bytesOf } from "../../core/bytes.ts";
+import { accountsFormat } from "./archive/walker.ts";
 import { type ArchiveCollection, writeArchive } from "./archive/write.ts";
+import type { Client } from "./client.ts";
+import type { Server } from "./server.ts";
+import type { MongoAddress } from "./uri.ts";
+
+/**
+ * Dumps users and roles, where there are any and they can be read.
+ *
+ * @returns what to know about it
+ */
+export async function emitAccounts(
+  client: Client,
+  { server, address, emit }: {
+    readonly server: Server;
+    readonly address: MongoAddress;
+    readonly emit: Emit;
+  },
+  o: Abortable,
+): Promise<string[]> {
+  const { missing } = server.accounts;
+  if (missing !== undefined) {
+    // Of all databases, that is an omission.
+    return address.selected === undefined
+      ? []
+      : [`Users and roles are not in the backup. ${missing}`];
+  }
+  const accounts = await client.ask(
+    (driver) => readAccounts(driver, server.version, address.selected),
+    o,
+  );
+  const head = {
+    role: "accounts",
+    databases: address.selected ?? [],
+    format: accountsFormat.id,
+    slug: "accounts",
+  } as const;
+  if (accounts !== undefined) await emit(head, bytesOf(accounts));
+  return [];
+}
 
 /**
  * Users and roles as an archive that `mongorestore --archive` takes: it merges them into the

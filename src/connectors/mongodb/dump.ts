@@ -1,19 +1,30 @@
-import { type Abortable, type Bytes, bytesOf } from "../../core/bytes.ts";
+import { type Abortable, type Bytes } from "../../core/bytes.ts";
 import { ChildError, childOutput, type ChildSpec } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { DumpPlan, DumpResult, DumpSettings, Emit } from "../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../contracts/connector.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Position } from "../../contracts/manifest.ts";
-import { readAccounts } from "./accounts.ts";
-import { isOwn } from "./archive/namespace.ts";
-import type { NamespaceRules, OplogTime } from "./archive/oplog.ts";
+import { emitAccounts } from "./accounts.ts";
 import { rewriteArchive } from "./archive/rewrite.ts";
-import { accountsFormat, archiveFormat } from "./archive/walker.ts";
+import { archiveFormat } from "./archive/walker.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
-import { consistencyWarnings, isConsistent, isWhole, omissionsOf } from "./inspect.ts";
-import { readServer } from "./server.ts";
+import {
+  consistencyWarnings,
+  isConsistent,
+  isWhole,
+  omissionsOf,
+  whyNoChanges,
+} from "./inspect.ts";
+import { dumpOplog } from "./dumpOplog.ts";
+import type { OplogEntry } from "./oplog/entry.ts";
+import { entryOf } from "./oplog/format.ts";
+import { positionAt } from "./oplog/position.ts";
+import { sketchSpool } from "./oplog/spool.ts";
+import { BrokenTransaction, type Transactions, transactions } from "./oplog/transactions.ts";
+import { rulesOf } from "./rules.ts";
+import { readServer, type Server } from "./server.ts";
 import { complaint, requireTool, toolSpec } from "./tools.ts";
 import type { MongoAddress } from "./uri.ts";
 
@@ -28,17 +39,15 @@ export async function dump(
   emit: Emit,
   o: Abortable & { runtime: Runtime },
 ): Promise<DumpResult> {
-  if (plan.kind !== "full") {
-    throw new BackupError("usage/kind-unsupported", `MongoDB has no ${plan.kind} backup here`, {
-      hint: "Use the strategy full.",
-    });
-  }
-  const tool = await requireTool("mongodump", address, o);
   const server = await client.ask((driver) => readServer(driver), o);
+  assertKind(plan, server, address);
+  if (plan.kind !== "full") return await dumpOplog(client, address, plan, emit, { ...o, server });
+  const tool = await requireTool("mongodump", address, o);
   const databases = await client.ask((driver) => listDatabases(driver, address), o);
   const hasOplog = isConsistent(server, address);
   const inventories: DatabaseInventory[] = [];
-  let last: OplogTime | undefined;
+  let last: OplogEntry | undefined;
+  const underWay = transactions(sketchSpool);
 
   const units = isWhole(server, address) ? [undefined] : databases;
   for (const database of units) {
@@ -54,7 +63,10 @@ export async function dump(
     };
     const bytes = rewriteArchive(output(spec, o), {
       ...rulesOf(plan.settings, database),
-      onOplog: (time) => last = time,
+      onOplog(document) {
+        last = entryOf(document);
+        follow(underWay, last);
+      },
       onLost: assertNothingLost,
       ...seenUntil(server.position),
     });
@@ -67,29 +79,17 @@ export async function dump(
     inventories.push(...(await emit(head, bytes)).databases);
   }
 
-  const consistentAt = last === undefined ? o.runtime.now() : new Date(last.t * 1000);
-  const to = endPosition(server.position, hasOplog, last);
+  const consistentAt = last === undefined ? o.runtime.now() : new Date(last.instantMs);
+  const to = last === undefined
+    ? server.position && { ...server.position, isConsistent: hasOplog }
+    : positionAt(last.time, underWay.open());
   const warnings = consistencyWarnings(server, address);
-  const { accounts: state } = server;
-  if (state.missing === undefined) {
-    const accounts = await client.ask(
-      (driver) => readAccounts(driver, server.version, address.selected),
-      o,
-    );
-    const head = {
-      role: "accounts",
-      databases: address.selected ?? [],
-      format: accountsFormat.id,
-      slug: "accounts",
-    } as const;
-    if (accounts !== undefined) await emit(head, bytesOf(accounts));
-  } else if (address.selected !== undefined) {
-    warnings.push(`Users and roles are not in the backup. ${state.missing}`);
-  }
+  warnings.push(...await emitAccounts(client, { server, address, emit }, o));
   return {
     ...server.position === undefined ? {} : { from: server.position },
     ...to === undefined ? {} : { to },
     consistentAt,
+    ...plan.isBase === true ? { window: { from: consistentAt, to: consistentAt } } : {},
     inventory: { databases: inventories },
     omitted: omissionsOf(server, address),
     warnings,
@@ -111,36 +111,6 @@ function assertNothingLost(lost: readonly { db: string; collection: string }[]):
       `the dump${lost.length === 1 ? "" : `, nor ${lost.length - 1} more`}`,
     { hint: "Run the backup again." },
   );
-}
-
-/**
- * What of a dump goes into the archive. Users and roles have an archive of their own, and what else
- * the server keeps for itself must not reach another one.
- */
-function rulesOf(settings: DumpSettings, database: string | undefined): NamespaceRules {
-  const excluded = matcherOf(settings.exclude ?? [], database);
-  const emptied = matcherOf(settings.excludeData ?? [], database);
-  return {
-    keep: (db, collection = "") => !isInternal(db, collection) && !excluded(db, collection),
-    hasData: (db, collection) => settings.schemaOnly !== true && !emptied(db, collection),
-    rename: (db) => db,
-  };
-}
-
-function isInternal(db: string, collection: string): boolean {
-  return db === "config" || db === "local" || (db === "admin" && !isOwn(collection));
-}
-
-/** Collections by DB.COLLECTION, or by COLLECTION where one database is dumped; `*` is any text. */
-function matcherOf(patterns: readonly string[], database: string | undefined) {
-  const expressions = patterns.map((pattern) => {
-    const isQualified = database === undefined || pattern.startsWith(`${database}.`);
-    const whole = isQualified ? pattern : `${database}.${pattern}`;
-    const parts = whole.split("*").map((part) => part.replace(/[\\^$.|?+()[\]{}]/g, "\\$&"));
-    return new RegExp(`^${parts.join(".*")}$`, "s");
-  });
-  return (db: string, collection: string): boolean =>
-    expressions.some((expression) => expression.test(`${db}.${collection}`));
 }
 
 /** mongodump's output, with its failure as ours. */
@@ -173,16 +143,27 @@ function hintFor(stderr: string): string {
   return "Its whole output is in the log at --log-level debug.";
 }
 
+/** Takes note of a transaction; one that began before the oplog of a dump is in its documents. */
+function follow(underWay: Transactions, entry: OplogEntry): void {
+  if (entry.transaction === undefined) return;
+  try {
+    underWay.take(entry)?.drop();
+  } catch (error) {
+    if (!(error instanceof BrokenTransaction)) throw error;
+  }
+}
+
 /**
- * Where a dump stands: with an oplog, its last entry, so that the next slice follows it. Without, the
- * data is of no single moment from there on, and `isConsistent` says so.
+ * A backup that others build on, or that builds on one, needs the oplog.
+ *
+ * @throws BackupError `usage/kind-unsupported`
  */
-function endPosition(
-  before: Position | undefined,
-  isConsistent: boolean,
-  last: OplogTime | undefined,
-): Position | undefined {
-  if (last === undefined) return before && { ...before, isConsistent };
-  const { t, i, term } = last;
-  return { type: "oplog", t, i, term: term ?? 0, isConsistent };
+function assertKind({ kind, isBase }: DumpPlan, server: Server, address: MongoAddress): void {
+  const why = whyNoChanges(server, address);
+  if (why === undefined || (kind === "full" && isBase !== true)) return;
+  throw new BackupError(
+    "usage/kind-unsupported",
+    `MongoDB at ${address.label} gives no incremental or differential backups: ${why}`,
+    { hint: "Use the strategy full." },
+  );
 }

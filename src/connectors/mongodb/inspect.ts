@@ -1,11 +1,13 @@
 import type { MongoClient } from "mongodb";
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { SourceInfo } from "../../contracts/connector.ts";
-import type { Omission } from "../../contracts/manifest.ts";
+import type { Continuation, Since } from "../../contracts/changes.ts";
+import type { InspectOptions, SourceInfo } from "../../contracts/connector.ts";
+import { kinds, type Omission } from "../../contracts/manifest.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";
 import { refused } from "./errors.ts";
+import { continuation, firstEntry, shortOplog } from "./oplog/continuation.ts";
 import { may } from "./privileges.ts";
 import { locksOf, readServer, type Server } from "./server.ts";
 import { findTool } from "./tools.ts";
@@ -15,7 +17,7 @@ import type { MongoAddress } from "./uri.ts";
 export async function inspect(
   client: Client,
   address: MongoAddress,
-  o: Abortable & { runtime: Runtime },
+  { since, ...o }: InspectOptions & { runtime: Runtime },
 ): Promise<SourceInfo> {
   // Connecting is no part of how old the answer is.
   await client.ask((driver) => Promise.resolve(driver), o);
@@ -28,6 +30,7 @@ export async function inspect(
   ];
   const middle = (askedAt + answeredAt) / 2;
   const databases = await client.ask((driver) => listDatabases(driver, address), o);
+  const kept = await lookAtOplog(client, address, server, since, o);
   const estimatedBytes = await client.ask((driver) => estimate(driver, databases), o);
   return {
     sourceId: server.sourceId,
@@ -37,14 +40,38 @@ export async function inspect(
     tools,
     privileges: neededPrivileges(server, address),
     omissions: omissionsOf(server, address),
-    capabilities: ["full"],
+    capabilities: whyNoChanges(server, address) === undefined ? kinds : ["full"],
     ...server.position === undefined ? {} : { position: server.position },
     clockOffsetMs: server.localTime === undefined
       ? null
       : Math.round(server.localTime.getTime() - middle),
     ...estimatedBytes === undefined ? {} : { estimatedBytes },
-    warnings: consistencyWarnings(server, address),
+    warnings: [...consistencyWarnings(server, address), ...kept.warnings],
+    ...kept.continues === undefined ? {} : { continues: kept.continues },
+    ...kept.logSince === undefined ? {} : { logSince: kept.logSince },
   };
+}
+
+/** What the oplog still has, and whether a next backup can go on from where its parent ended. */
+async function lookAtOplog(
+  client: Client,
+  address: MongoAddress,
+  server: Server,
+  since: Since | undefined,
+  o: Abortable,
+): Promise<{ logSince?: Date; continues?: Continuation; warnings: string[] }> {
+  const why = whyNoChanges(server, address);
+  if (why !== undefined) {
+    return {
+      warnings: [],
+      ...since === undefined ? {} : { continues: { isPossible: false, reason: why } },
+    };
+  }
+  const first = await client.ask(firstEntry, o);
+  const logSince = first === undefined ? {} : { logSince: new Date(first.instantMs) };
+  if (since === undefined) return { ...logSince, warnings: [] };
+  const continues = await client.ask((driver) => continuation(driver, since.parent), o);
+  return { ...logSince, continues, warnings: shortOplog(first, server, since.parent) };
 }
 
 /** Whether a dump of these databases can show one moment. */
@@ -57,18 +84,24 @@ export function isWhole({ accounts }: Server, { selected }: MongoAddress): boole
   return selected === undefined && accounts.isReadable;
 }
 
-/** Why a dump will not show one moment, where it will not. */
-export function consistencyWarnings(server: Server, address: MongoAddress): string[] {
-  if (isConsistent(server, address)) return [];
-  const why = server.kind === "standalone"
+/** Why there are no backups of changes, as the rest of a sentence; undefined where there are. */
+export function whyNoChanges(server: Server, address: MongoAddress): string | undefined {
+  if (isConsistent(server, address)) return undefined;
+  return server.kind === "standalone"
     ? "a standalone server keeps no oplog; make it a replica set of one member"
     : server.kind === "sharded cluster"
-    ? "mongodump cannot take the oplog through mongos"
+    ? "the oplog cannot be taken through mongos"
     : address.selected !== undefined
-    ? "mongodump takes the oplog only together with all databases"
+    ? "the oplog can only be taken together with all databases"
     : !server.accounts.isReadable
-    ? "mongodump takes the oplog only together with users and roles, which cannot be read"
+    ? "the oplog can only be taken together with users and roles, which cannot be read"
     : "the oplog cannot be read; grant the user the role backup, where the server offers an oplog";
+}
+
+/** Why a dump will not show one moment, where it will not. */
+export function consistencyWarnings(server: Server, address: MongoAddress): string[] {
+  const why = whyNoChanges(server, address);
+  if (why === undefined) return [];
   return [
     `The dump shows no single moment if something writes meanwhile: ${why}. Documents that belong ` +
     "together may then be of different moments",

@@ -1,7 +1,7 @@
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
 import { env } from "../../core/secret.ts";
 import { declaredServer } from "../connection.ts";
-import { stepByStep } from "../../contracts/recipe.ts";
+import { kinds } from "../../contracts/manifest.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
 import { clientOf } from "./client.ts";
 import { listDatabases } from "./databases.ts";
@@ -9,6 +9,8 @@ import { dump } from "./dump.ts";
 import { inspect } from "./inspect.ts";
 import { readInventory } from "./inventory.ts";
 import { fromUrl, jobName, type MongodbOptions, mongodbOptions, schemes } from "./options.ts";
+import { oplogFormat } from "./oplog/format.ts";
+import { positions } from "./oplog/position.ts";
 import { recipe } from "./recipe.ts";
 import { restore } from "./restore.ts";
 import { planRestore } from "./target.ts";
@@ -27,14 +29,17 @@ export const mongodb: ConnectorKind<MongodbOptions> = {
   paths: ["toolsDir", "tls.ca", "tls.cert", "tls.key"],
   settings: ["exclude", "excludeData", "schemaOnly", "dumpArgs", "restoreArgs"],
   omissions: ["databases", "accounts"],
-  formats: [archiveFormat, accountsFormat],
+  formats: [archiveFormat, accountsFormat, oplogFormat],
+  roles: ["dump", "log", "accounts"],
+  kinds,
+  positions,
   fromUrl,
   async open(options, { runtime }): Promise<Connector> {
     const address = await resolveAddress(options, runtime);
     const client = clientOf(address, runtime);
     return {
       location: address.label,
-      inspect: ({ signal }) => inspect(client, address, { signal, runtime }),
+      inspect: (asked) => inspect(client, address, { ...asked, runtime }),
       databases: ({ signal }) => client.ask((driver) => listDatabases(driver, address), { signal }),
       dump: (plan, emit, { signal }) => dump(client, address, plan, emit, { signal, runtime }),
       planRestore: (chain, restoreOptions, { signal }) =>
@@ -47,6 +52,6 @@ export const mongodb: ConnectorKind<MongodbOptions> = {
     };
   },
   declaredSource: (options, { runtime }) => declaredServer(options, schemes, 27017, runtime),
-  recipe: (chain) => stepByStep(chain, recipe),
+  recipe,
   jobName,
 };

@@ -1,6 +1,5 @@
-import type { MongoClient } from "mongodb";
 import type { Abortable } from "../../core/bytes.ts";
-import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
+import { BackupError, hasCode } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type {
   RestorableArtifact,
@@ -11,23 +10,20 @@ import type {
   RestoreResult,
   RestoreStep,
 } from "../../contracts/connector.ts";
-import {
-  assertRestored,
-  compareInventories,
-  type InventoryDifference,
-} from "../../contracts/inventory.ts";
+import { restoreAccounts } from "./accountsRestore.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
 import type { Client } from "./client.ts";
 import { chosen, type RestoreContext, workers } from "./context.ts";
 import { assertAllRestored, feed } from "./feed.ts";
-import { readInventory } from "./inventory.ts";
 import { restoreGoingOn } from "./keepGoing.ts";
-import { mark, restoring, unmark } from "./leftover.ts";
+import { restoring, unmark } from "./leftover.ts";
 import { restoreFlags } from "./recipe.ts";
-import { partOf, select, type Selection } from "./selection.ts";
-import { collectionNames } from "./target.ts";
+import { restoreChain } from "./restoreChain.ts";
+import { select } from "./selection.ts";
 import { requireTool } from "./tools.ts";
+import { clear, undo, withTheRest } from "./undo.ts";
 import type { MongoAddress } from "./uri.ts";
+import { assertSame, compare, untold } from "./verdict.ts";
 
 /** A plan, and what it was made from. */
 export interface RestoreRequest {
@@ -52,6 +48,7 @@ export async function restore(
   const tool = await requireTool("mongorestore", address, o);
   const selection = select(chain, options);
   const r: RestoreContext = { ...o, client, address, tool, selection, options };
+  if (chain.length > 1) return await restoreChain(chain, plan, r);
   const steps = restoring(plan.steps);
   for (const step of steps) {
     if (step.mode === "replace") await client.ask((driver) => clear(driver, step, selection), r);
@@ -76,26 +73,6 @@ export async function restore(
     if (adopts !== undefined) await client.ask((driver) => unmark(driver.db(to)), r);
   }
   return { steps: plan.steps, failures, left: [], differences, warnings: [], followUps: [] };
-}
-
-/** After the data, which stays where it is when they cannot be restored. */
-async function restoreAccounts(accounts: RestorableArtifact, r: RestoreContext): Promise<void> {
-  const { tool, address, client } = r;
-  try {
-    assertAllRestored(await feed({ tool, address, alive: client.alive }, accounts.open(r), [], r));
-  } catch (error) {
-    if (!hasCode(error, "restore/failed")) throw error;
-    throw new BackupError(
-      "restore/failed",
-      `The databases are restored, but users and roles are not: ${error.message}`,
-      {
-        cause: error,
-        details: { ...error.details },
-        hint:
-          "The target may keep no users and roles of its own, or refuse this user to write them.",
-      },
-    );
-  }
 }
 
 function isWanted(artifact: RestorableArtifact, steps: readonly RestoreStep[]): boolean {
@@ -202,105 +179,4 @@ async function unfinished(
     left.push(step);
   }
   return left;
-}
-
-/** Drops what a step replaces; a database that the server needs itself, collection by collection. */
-async function clear(client: MongoClient, step: RestoreStep, selection: Selection): Promise<void> {
-  const db = client.db(step.to);
-  if (!selection.isPartial && step.to !== "admin") {
-    await db.dropDatabase();
-    return;
-  }
-  await unmark(db);
-  for (const name of await collectionNames(client, step.to)) {
-    if (!selection.isPartial || selection.has(step.from, name)) await db.dropCollection(name);
-  }
-}
-
-/** Removes what a failed restore left where nothing was before. */
-async function undo(steps: readonly RestoreStep[], r: RestoreContext): Promise<void> {
-  // After an abort, too: the server is asked for as long as it answers.
-  const o = { signal: new AbortController().signal };
-  for (const step of steps) {
-    if (step.mode === "replace") continue;
-    // The failure itself matters more than one to clean up, which may have the same cause.
-    await r.client.ask((driver) => clear(driver, step, r.selection), o).catch((error) => {
-      r.runtime.log.warn('Database "{to}" could not be emptied again: {error}', {
-        ...{ to: step.to, error: toBackupError(error).message },
-      });
-    });
-  }
-}
-
-/** Undoes what can be undone, and says what holds a part only. */
-async function withTheRest(
-  error: unknown,
-  steps: readonly RestoreStep[],
-  r: RestoreContext,
-): Promise<unknown> {
-  const details = error instanceof BackupError ? error.details?.["failed"] : undefined;
-  const failed = Array.isArray(details) ? steps.filter(({ to }) => details.includes(to)) : steps;
-  await undo(failed, r);
-  const parts = failed.filter(({ mode }) => mode === "replace").map(({ to }) => `"${to}"`);
-  if (parts.length > 0) {
-    r.runtime.log.warn(
-      "{names} was emptied for this restore and holds only a part of the backup, if anything: " +
-        "restore again with --overwrite",
-      { names: parts.join(", ") },
-    );
-  }
-  return error;
-}
-
-async function compare(
-  steps: readonly RestoreStep[],
-  r: RestoreContext,
-): Promise<InventoryDifference[]> {
-  const pairs = [];
-  for (const { from, to } of steps) {
-    const expected = r.selection.databases.find(({ database }) => database === from);
-    if (expected === undefined) continue;
-    const live = await r.client.ask((driver) => readInventory(driver.db(to)), r);
-    const names = new Set(expected.objects.map(({ name }) => `${to}.${name}`));
-    pairs.push({ expected, found: r.selection.isPartial ? partOf(live, names) : live });
-  }
-  return compareInventories(pairs);
-}
-
-/** What differs stays in place, marked, so that it can be taken as it is. */
-async function assertSame(
-  differences: readonly InventoryDifference[],
-  steps: readonly RestoreStep[],
-  r: RestoreContext,
-): Promise<void> {
-  const differing = new Set(
-    differences.filter(({ isFailure }) => isFailure).map(({ database }) => database),
-  );
-  const left = steps.filter(({ to }) => differing.has(to))
-    .map(({ from, to }) => ({ from, to, name: to }));
-  const { isDifferenceAccepted: isAccepted, backupId } = r.options;
-  if (!isAccepted) {
-    for (const { to } of left) await r.client.ask((driver) => mark(driver.db(to), backupId), r);
-  }
-  assertRestored(differences, { left, isAccepted });
-}
-
-/** Differences that no failure has told already. */
-function untold(
-  differences: readonly InventoryDifference[],
-  failures: readonly RestoreFailure[],
-): RestoreFailure[] {
-  const told = new Set(failures.map(({ database, object }) => `${database} ${object}`));
-  return differences.filter(({ isFailure }) => isFailure).flatMap((one) => {
-    const object = `${one.type} ${one.name}`;
-    if (told.has(`${one.database} ${object}`)) return [];
-    const isMissing = one.problem === "missing";
-    return [{
-      ...{ database: one.database, object },
-      message: isMissing
-        ? "it is not there after the restore"
-        : `it holds ${one.found} instead of ${one.expected} documents`,
-      leaves: isMissing ? "It is missing." : "Some of its documents are missing.",
-    }];
-  });
 }

@@ -24,13 +24,8 @@ export interface Selection {
  * @throws BackupError `restore/no-such-object`
  */
 export function select(chain: RestorableChain, options: RestoreOptions): Selection {
-  const backup = chain[0];
-  if (backup === undefined || chain.length !== 1) {
-    throw new BackupError("restore/failed", `Cannot restore a chain of ${chain.length} backups`, {
-      hint: "Restore the full backup alone.",
-    });
-  }
-  const all = backup.inventory.databases;
+  const backup = chain[0]!;
+  const all = databasesOf(chain, options);
   const wanted = options.databases?.map((name) => {
     const found = all.find(({ database }) => database === name);
     if (found !== undefined) return found;
@@ -50,6 +45,26 @@ export function select(chain: RestorableChain, options: RestoreOptions): Selecti
       ? wanted.map((database) => partOf(database, names)).filter((d) => d.objects.length > 0)
       : wanted,
   };
+}
+
+/**
+ * What is there at the end; before it, what any backup of the chain has may be there, too, as the last
+ * one that has it describes it.
+ */
+function databasesOf(chain: RestorableChain, { until }: RestoreOptions): DatabaseInventory[] {
+  const last = chain.at(-1)!.inventory.databases;
+  if (until === undefined) return [...last];
+  const known = new Map<string, DatabaseInventory>();
+  for (const { inventory } of chain) {
+    for (const one of inventory.databases) {
+      const before = known.get(one.database)?.objects ?? [];
+      const names = new Set(one.objects.map(({ name }) => name));
+      // What is gone by then can still be asked for.
+      const gone = before.filter(({ name }) => !names.has(name));
+      known.set(one.database, { database: one.database, objects: [...one.objects, ...gone] });
+    }
+  }
+  return [...known.values()].sort((a, b) => a.database < b.database ? -1 : 1);
 }
 
 function namesOf(databases: readonly DatabaseInventory[], only: readonly string[]): Set<string> {

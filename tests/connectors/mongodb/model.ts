@@ -12,7 +12,7 @@ import {
   without,
 } from "../../../src/connectors/mongodb/oplog/catalog.ts";
 import { applyDiff } from "../../../src/connectors/mongodb/oplog/diff.ts";
-import { numberOf } from "../../../src/connectors/mongodb/oplog/entry.ts";
+import { numberOf, readEntry } from "../../../src/connectors/mongodb/oplog/entry.ts";
 import {
   type Replay,
   replay,
@@ -160,7 +160,7 @@ export async function restoredBase(
     });
     under.announce(namespace, state);
   }
-  for (const entry of window) await under.entry(entry, "window");
+  for (const entry of window) await under.entry(readEntry(entry)!, "window");
   await under.flush();
   return { model: server, replay: under };
 }

@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+
 /**
  * Just enough BSON (https://bsonspec.org/spec.html) to walk an archive: elements are found, compared
  * and put together as raw bytes, so that every type survives untouched.
@@ -89,6 +91,11 @@ export function inner(element: Element | undefined): Uint8Array | undefined {
 export function halves(element: Element | undefined): readonly [number, number] | undefined {
   if (element?.value.byteLength !== 8) return undefined;
   return [int32At(element.value, 4), int32At(element.value, 0)];
+}
+
+/** Bytes as a text, to compare them and to look them up by. */
+export function keyOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 /** A little-endian signed 32-bit integer. */

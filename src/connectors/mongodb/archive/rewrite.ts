@@ -32,7 +32,7 @@ export interface ArchiveRules extends NamespaceRules {
    */
   readonly seenUntil?: { readonly t: number; readonly i: number };
   /** Called with each entry of the oplog, as it was before. */
-  readonly onOplog?: (time: OplogTime) => void;
+  readonly onOplog?: (entry: Uint8Array) => void;
   /** Called with the collection whose documents follow, where they are kept. */
   readonly onBlock?: (db: string, collection: string) => void;
   /** Called with what each entry of the oplog that is kept changes, under the names of the backup. */
@@ -103,7 +103,7 @@ export async function* rewriteArchive(bytes: Bytes, rules: ArchiveRules): Bytes 
     document(document) {
       oplogCrc.update(document);
       const time = timeOf(document);
-      if (time !== undefined) rules.onOplog?.(time);
+      rules.onOplog?.(document);
       const isSeen = isFirstEntry && isWrite(document) && isUntil(time, rules.seenUntil);
       isFirstEntry = false;
       if (isSeen) return;

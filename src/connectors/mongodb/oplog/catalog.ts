@@ -5,6 +5,7 @@ import {
   elements,
   find,
   inner,
+  keyOf,
   stringElement,
   text,
   truth,
@@ -19,6 +20,8 @@ export interface CollectionState {
   readonly indexes: Map<string, Uint8Array>;
   /** Made by the server for a while: it goes when the replay is over. */
   isTemporary: boolean;
+  /** How many documents it has; undefined where only the server knows. */
+  count?: number | undefined;
 }
 
 /** Whether it is a view: it has no documents and no indexes. */
@@ -30,6 +33,13 @@ export function isView({ options }: Pick<CollectionState, "options">): boolean {
 export function isCapped({ options }: Pick<CollectionState, "options">): boolean {
   const capped = find(options, "capped");
   return capped !== undefined && capped.value.some((byte) => byte !== 0);
+}
+
+/** Whether the server removes documents of it when their time has passed. */
+export function expires({ options, indexes }: CollectionState): boolean {
+  return [options, ...indexes.values()].some((one) =>
+    find(one, "expireAfterSeconds") !== undefined
+  );
 }
 
 /** A document of options or of an index, without some of its fields. */
@@ -75,14 +85,16 @@ export function modifyIndex(collection: CollectionState, change: Uint8Array): vo
   collection.indexes.set(name!, without(changed, ...off, ...done ? ["prepareUnique"] : []));
 }
 
+const nothing = new Uint8Array();
+
 function nameByKey(
   { indexes }: CollectionState,
   key: Uint8Array | undefined,
 ): string | undefined {
   if (key === undefined) return undefined;
-  const wanted = String(key);
+  const wanted = keyOf(key);
   return [...indexes].find(([, definition]) =>
-    String(inner(find(definition, "key")) ?? "") === wanted
+    keyOf(inner(find(definition, "key")) ?? nothing) === wanted
   )?.[0];
 }
 

@@ -13,6 +13,14 @@ import { numberOf } from "./entry.ts";
 /** A difference that is written in a way this program does not know. */
 export class UnknownDiff extends Error {
   override readonly name = "UnknownDiff";
+  constructor(part: string) {
+    super(`an update is written in a way that is not known ("${part}")`);
+  }
+}
+
+/** Makes sure that a difference is one that is known, as far as that shows at once. @throws UnknownDiff */
+export function assertDiff(diff: Uint8Array): void {
+  for (const { name } of elements(diff)) if (!/^([dui]$|s)/.test(name)) throw new UnknownDiff(name);
 }
 
 /**

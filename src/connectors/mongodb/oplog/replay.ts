@@ -14,10 +14,11 @@ import {
   withFields,
   without,
 } from "./catalog.ts";
-import { type Operation, type OplogEntry, readEntry, readOperation } from "./entry.ts";
+import { assertDiff, UnknownDiff } from "./diff.ts";
+import { type Operation, type OplogEntry, readOperation } from "./entry.ts";
 import type { Namespace, ReplaySink, Write } from "./sink.ts";
 import type { Spool } from "./spool.ts";
-import { BrokenTransaction, transactions } from "./transactions.ts";
+import { BrokenTransaction, type OpenTransaction, transactions } from "./transactions.ts";
 
 /** What of an oplog is replayed, and onto what. */
 export interface ReplayRules {
@@ -26,6 +27,10 @@ export interface ReplayRules {
   readonly spool: () => Spool;
   /** The database's name on the target; undefined for a collection that is left out. */
   nameOf(db: string, collection: string): string | undefined;
+  /** Whether a database is only there on the way, and goes at the end. */
+  isPassing?(db: string): boolean;
+  /** Transactions that had begun before the first entry that this replay is given. */
+  readonly begun?: readonly OpenTransaction[];
   /** Asked before the first collection is made in a database that the base did not have. */
   onDatabase?(db: string): Promise<void>;
 }
@@ -46,11 +51,13 @@ export interface Replay {
    *
    * @throws BackupError `restore/failed`
    */
-  entry(document: Uint8Array, phase: ReplayPhase): Promise<void>;
+  entry(entry: OplogEntry, phase: ReplayPhase): Promise<void>;
   /** Writes what is held back for larger batches; a transaction that has not ended stays held. */
   flush(): Promise<void>;
-  /** Ends it: what the server made for a while goes. What transactions under way have done counts not. */
+  /** Ends it: what was there for a while only goes. What transactions under way have done counts not. */
   end(): Promise<void>;
+  /** The transactions that are under way. */
+  open(): OpenTransaction[];
   /** The indexes that each collection gets, under the names of the target. */
   indexes(): { target: Namespace; definitions: Uint8Array[] }[];
   /** Collections whose documents go after a time that the collection itself says, with that option. */
@@ -77,14 +84,12 @@ export function replay(rules: ReplayRules): Replay {
   const collections = new Map<string, CollectionState>();
   const written = new Set<string>();
   const databases = new Set<string>();
-  const underWay = transactions(rules.spool);
+  const underWay = transactions(rules.spool, rules.begun);
   const pending = batches(sink);
   /** Inserts of the window into capped collections: see {@link settle}. */
   const held = new Map<string, Write[]>();
 
-  async function entry(document: Uint8Array, phase: ReplayPhase): Promise<void> {
-    const read = readEntry(document);
-    if (read === undefined) throw failed("an entry has no time");
+  async function entry(read: OplogEntry, phase: ReplayPhase): Promise<void> {
     const isLenient = phase === "window";
     try {
       if (!isLenient && held.size > 0) await settleAll();
@@ -127,11 +132,19 @@ export function replay(rules: ReplayRules): Replay {
     }
     written.add(namespace);
     const write = writeOf(operation);
+    count(state, write, isLenient);
     if (isLenient && isCapped(state)) {
       held.set(namespace, [...held.get(namespace) ?? [], write]);
       return;
     }
     await pending.add(target, write, { isLenient, isCapped: isCapped(state) });
+  }
+
+  function count(state: CollectionState, { type }: Write, isLenient: boolean): void {
+    if (state.count === undefined) return;
+    if (isLenient || isCapped(state)) state.count = undefined;
+    else if (type === "insert") state.count++;
+    else if (type === "remove") state.count--;
   }
 
   function targetOf(db: string, collection: string): Namespace | undefined {
@@ -263,6 +276,7 @@ export function replay(rules: ReplayRules): Replay {
       options: without(options, "temp"),
       indexes: new Map(),
       isTemporary: find(options, "temp") !== undefined || isPassing(collection),
+      count: isLenient ? undefined : 0,
     });
   }
 
@@ -338,9 +352,10 @@ export function replay(rules: ReplayRules): Replay {
       await flush();
       for (const [namespace, { isTemporary }] of [...collections]) {
         const { db, collection } = splitNamespace(namespace);
-        if (isTemporary) await drop(db, collection);
+        if (isTemporary || rules.isPassing?.(db) === true) await drop(db, collection);
       }
     },
+    open: underWay.open,
     indexes: () =>
       [...collections].flatMap(([namespace, state]) => {
         const { db, collection } = splitNamespace(namespace);
@@ -381,7 +396,10 @@ function writeOf({ op, object, target }: Operation): Write {
     (first.name === "$v" || first.name === "$set" || first.name === "$unset");
   if (!isChange) return { type: "replace", id, document: object };
   const diff = inner(find(object, "diff"));
-  if (diff !== undefined) return { type: "diff", id, diff };
+  if (diff !== undefined) {
+    assertDiff(diff);
+    return { type: "diff", id, diff };
+  }
   return { type: "modify", id, operators: without(object, "$v") };
 }
 
@@ -398,7 +416,8 @@ function failed(problem: string, hint?: string): Unreplayable {
 }
 
 function atEntry(error: unknown, { time: { t, i } }: OplogEntry): unknown {
-  const isOurs = error instanceof Unreplayable || error instanceof BrokenTransaction;
+  const isOurs = error instanceof Unreplayable || error instanceof BrokenTransaction ||
+    error instanceof UnknownDiff;
   if (!isOurs) return error;
   const when = new Date(t * 1000).toISOString();
   const what = error instanceof BrokenTransaction ? "a transaction is not whole: " : "";

@@ -1,6 +1,7 @@
 import { closeSync, ftruncateSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { int32At } from "../archive/bson.ts";
+import { readOperation } from "./entry.ts";
 
 /** Holds documents, in order, until it is known what becomes of them. */
 export interface Spool {
@@ -21,6 +22,30 @@ export function memorySpool(): Spool {
     push: (document) => void held.push(document),
     documents: () => held,
     drop: () => void (held = []),
+  };
+}
+
+/**
+ * A spool of what operations do and not of what they write: many writes of one kind to one collection
+ * take no more than one. They come out in the order in which each was first there.
+ */
+export function sketchSpool(): Spool {
+  const held = new Map<string, { readonly sketch: Uint8Array; count: number }>();
+  return {
+    push(document) {
+      const { op, db, collection } = readOperation(document);
+      const isWrite = op === "i" || op === "d" || op === "u";
+      const key = isWrite ? `${op} ${db}.${collection}` : String(held.size);
+      const known = held.get(key);
+      if (known !== undefined) known.count++;
+      else held.set(key, { sketch: document, count: 1 });
+    },
+    *documents() {
+      for (const { sketch, count } of held.values()) {
+        for (let left = count; left > 0; left--) yield sketch;
+      }
+    },
+    drop: () => held.clear(),
   };
 }
 

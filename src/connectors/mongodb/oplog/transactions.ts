@@ -29,17 +29,28 @@ export class BrokenTransaction extends Error {
   override readonly name = "BrokenTransaction";
 }
 
-/** @param spool makes what the operations of one are held in */
-export function transactions(spool: () => Spool): Transactions {
-  const underWay = new Map<string, OpenTransaction & { readonly held: Spool; count: number }>();
+/** One under way; `count` is of its operations, where all of its entries were seen. */
+type Begun = OpenTransaction & { readonly held: Spool; count: number | undefined };
 
-  function begun({ transaction, time: { t, i } }: OplogEntry) {
+/**
+ * @param spool makes what the operations of one are held in
+ * @param begun those whose first entries are known and not seen here
+ */
+export function transactions(
+  spool: () => Spool,
+  begun: readonly OpenTransaction[] = [],
+): Transactions {
+  const underWay = new Map<string, Begun>(
+    begun.map((one) => [one.key, { ...one, held: spool(), count: undefined }]),
+  );
+
+  function begunBy({ transaction, time: { t, i } }: OplogEntry) {
     const { key, isContinued } = transaction!;
     const known = underWay.get(key);
     if (known !== undefined && isContinued) return known;
     if (isContinued) throw new BrokenTransaction("its first entries are missing");
     known?.held.drop();
-    const fresh = { key, since: { t, i }, held: spool(), count: 0 };
+    const fresh: Begun = { key, since: { t, i }, held: spool(), count: 0 };
     underWay.set(key, fresh);
     return fresh;
   }
@@ -52,14 +63,14 @@ export function transactions(spool: () => Spool): Transactions {
         underWay.delete(key);
         return undefined;
       }
-      const one = begun(entry);
+      const one = begunBy(entry);
       if (type !== "commit") {
         for (const { value } of elements(inner(find(entry.object, "applyOps")) ?? noDocument)) {
           one.held.push(value);
-          one.count++;
+          if (one.count !== undefined) one.count++;
         }
       }
-      if (count !== undefined && count !== one.count) {
+      if (count !== undefined && one.count !== undefined && count !== one.count) {
         throw new BrokenTransaction(`it has ${one.count} of ${count} operations`);
       }
       if (type === "part" || type === "prepare") return undefined;
