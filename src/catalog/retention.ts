@@ -16,6 +16,11 @@ export interface RetentionPolicy extends Readonly<Partial<Record<Period, number>
   readonly maxAgeMs?: number;
   /** So many of the newest are kept, however old they are. */
   readonly minKeep?: number;
+  /**
+   * Of so many of the newest full backups the newest good chain is kept, however old it is. The newest
+   * good one is kept anyhow.
+   */
+  readonly minChains?: number;
 }
 
 /** What retention reads of a backup. */
@@ -192,12 +197,26 @@ function keepByPolicy<R extends Retainable>(
   for (const [index, { reasons }] of good.slice(0, minKeep).entries()) {
     reasons.push(`minKeep ${index + 1} of ${minKeep}`);
   }
+  keepChains(good, policy.minChains ?? 0);
   const young = good.filter(isYoung);
   for (const [index, { reasons }] of young.slice(0, last).entries()) {
     reasons.push(`last ${index + 1} of ${last}`);
   }
   for (const period of periodNames) {
     keepPeriods(young, period, policy[period] ?? 0, calendar);
+  }
+}
+
+/** Keeps the newest backup of each of the newest families: with what it needs, that is a chain. */
+function keepChains<R>(good: readonly Candidate<R>[], count: number): void {
+  const seen = new Set<R>();
+  for (const one of good) {
+    let root = one;
+    while (root.parent !== undefined) root = root.parent;
+    if (seen.has(root.ref)) continue;
+    if (seen.size === count) return;
+    seen.add(root.ref);
+    one.reasons.push(`chain ${seen.size} of ${count}`);
   }
 }
 

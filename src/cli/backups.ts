@@ -54,9 +54,9 @@ export function backupJson(backup: ListedBackup, session: Session): Record<strin
   };
 }
 
-function marksJson(marks: readonly Mark[]): { type: Mark["type"]; at?: string }[] {
+function marksJson(marks: readonly Mark[]): readonly unknown[] {
   return marksOf(marks).map((mark) =>
-    mark.type === "hold" ? { type: mark.type } : { type: mark.type, at: mark.at.toISOString() }
+    mark.type === "hold" ? mark : { ...mark, at: mark.at.toISOString() }
   );
 }
 

@@ -31,6 +31,7 @@ export function describePlan(
     `  what      ${manifest.kind} backup of ${manifest.source.flavour} ${manifest.source.version}, ` +
     `${formatBytes(rawBytesOf(manifest))} raw`,
     ...describeLinks(prepared),
+    ...describeTime(prepared),
     `  from      ${from}: ${backup.prefix}`,
     `  to        ${plan.target}`,
     ...asked.only.length === 0 ? [] : [`  only      ${asked.only.join(", ")}`],
@@ -81,6 +82,18 @@ function describeLinks({ links }: PreparedRestore): string[] {
   return [
     head,
     ...kinds.map(([kind, some]) => `    ${kind}: ${some.map(({ id }) => id).join(", ")}`),
+  ];
+}
+
+/** How long it may take, by the last drill. */
+function describeTime({ links, lastDrill }: PreparedRestore): string[] {
+  if (lastDrill === undefined) return [];
+  const bytes = links.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+  const { at, restoreMs, fetchedBytes } = lastDrill;
+  const ms = restoreMs * Math.max(1, bytes) / Math.max(1, fetchedBytes);
+  return [
+    `  takes     about ${formatDuration(ms)}, by the drill of ${formatTime(at)}: ` +
+    `${formatBytes(fetchedBytes)} in ${formatDuration(restoreMs)}`,
   ];
 }
 

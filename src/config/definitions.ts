@@ -39,6 +39,20 @@ export type EncryptionSettings =
   | { readonly recipients: readonly Text[] }
   | { readonly passphrase: Secret };
 
+/** What a restored database must answer in a drill. */
+export type DrillAssertion =
+  | { readonly sql: string; readonly equals: string | number | boolean }
+  | { readonly sql: string; readonly atLeast: number }
+  /** The query gives a time, at most so long ago. */
+  | { readonly sql: string; readonly newerThanMs: number }
+  /** A line for the shell, which must exit 0. */
+  | { readonly command: string };
+
+/** What is asked of a restored database in a drill. */
+export interface DrillSettings {
+  readonly assert: readonly DrillAssertion[];
+}
+
 /** Which of a job's backups are kept, at each of its destinations. */
 export interface JobRetention {
   /** Keeps everything when it has no rule. */

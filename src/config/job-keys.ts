@@ -15,6 +15,7 @@ import {
   defaultVolumeBytes,
   type DestinationDefinition,
   destinationStallMs,
+  type DrillSettings,
   type EncryptionSettings,
   type JobRetention,
 } from "./definitions.ts";
@@ -121,6 +122,8 @@ const retentionRules = {
   yearly: count.optional().describe("The last of so many years that have a backup."),
   maxAge: duration.optional().describe('Older ones are dropped, whatever rule keeps them: "90d".'),
   minKeep: count.optional().describe("So many of the newest are kept, however old they are."),
+  minChains: count.optional()
+    .describe("Of so many of the newest full backups the newest chain is kept. Default 1."),
 };
 
 /** Which backups are kept. */
@@ -129,6 +132,23 @@ const retention = z.strictObject({
   ...retentionRules,
   destinations: z.record(destinationName, retentionRulesSchema).optional()
     .describe("Destinations with other rules, by name: each replaces all of the rules above."),
+});
+
+const sql = z.string().min(1).describe("The first column of its first row is compared.");
+const drillAssertion = z.union([
+  z.strictObject({ sql, equals: z.union([z.string(), z.number(), z.boolean()]) }),
+  z.strictObject({ sql, atLeast: z.number() }),
+  z.strictObject({ sql, newerThan: duration.describe('It is a time, at most so long ago: "2h".') }),
+  z.strictObject({
+    command: z.string().min(1)
+      .describe("A line for sh, which must exit 0; $DBBACKUP_DRILL_TARGET is what was restored."),
+  }),
+], {
+  error: "expected { sql, equals }, { sql, atLeast }, { sql, newerThan } or { command }",
+});
+/** What a restored database must answer. */
+export const drillSchema = z.strictObject({
+  assert: z.array(drillAssertion).describe("What must hold of the restored database."),
 });
 
 const strategyName = z.enum(strategyNames as readonly [StrategyName, ...StrategyName[]]);
@@ -335,6 +355,13 @@ export const jobKeys = {
     read: strategyOf,
     show: ({ id }) => id,
   }),
+  drill: key({
+    schema: drillSchema.optional()
+      .describe("What `verify --drill` asks of the database that it restores."),
+    as: "drill",
+    read: drillOf,
+    show: shownDrill,
+  }),
   retention: key({
     schema: retention.optional().describe("Which backups are kept. Default: all of them."),
     as: "retention",
@@ -392,6 +419,22 @@ function setting<const N extends keyof DumpSettings, S extends z.ZodType<DumpSet
     read: (written, { database }) => database.kind.settings.includes(name) ? written : undefined,
     show: (value) => value,
     ...(flag === undefined ? {} : { flags: { [name]: flag } }),
+  };
+}
+
+function drillOf(written: z.output<typeof drillSchema> | undefined): DrillSettings | undefined {
+  return written && {
+    assert: written.assert.map((one) =>
+      "newerThan" in one ? { sql: one.sql, newerThanMs: parseDuration(one.newerThan)! } : one
+    ),
+  };
+}
+
+function shownDrill(drill: DrillSettings | undefined): unknown {
+  return drill && {
+    assert: drill.assert.map((one) =>
+      "newerThanMs" in one ? { sql: one.sql, newerThan: formatDuration(one.newerThanMs) } : one
+    ),
   };
 }
 

@@ -33,6 +33,15 @@ export interface BackupRef {
  */
 export type Mark =
   | { readonly type: "verified" | "suspect" | "damaged"; readonly at: Date }
+  | {
+    /** A drill restored it, with all that it builds on, and found what it should. */
+    readonly type: "drilled";
+    readonly at: Date;
+    /** Milliseconds that the restore took, reading included. */
+    readonly restoreMs: number;
+    /** What was fetched for it, in bytes. */
+    readonly fetchedBytes: number;
+  }
   | { readonly type: "hold" };
 
 /** What the next backup of a job is to be, by history and clock alone. */

@@ -115,6 +115,27 @@ describe("retention", () => {
     assert.deepEqual(kept(refs, { daily: 3 }, "Europe/Berlin"), ["ddddddd3"]);
   });
 
+  test("minChains keeps the newest chain of each of so many full backups, however old", () => {
+    const day = (back: number) => new Date(now.getTime() - back * dayMs);
+    const incr = (id: number, parent: number, back: number) =>
+      refOf({ id: idOf(id), parentId: idOf(parent), kind: "incremental", at: day(back) });
+    const refs = [
+      refOf({ id: idOf(1), at: day(30) }),
+      incr(2, 1, 29),
+      refOf({ id: idOf(3), at: day(20) }),
+      incr(4, 3, 19),
+      incr(5, 3, 18),
+      refOf({ id: idOf(6), at: day(10) }),
+      incr(7, 6, 9),
+    ];
+    assert.deepEqual(kept(refs, { last: 1 }), [6, 7].map(idOf));
+    assert.deepEqual(kept(refs, { last: 1, minChains: 1 }), [6, 7].map(idOf));
+    const two = { maxAgeMs: dayMs, last: 1, minChains: 2 };
+    assert.deepEqual(kept(refs, two), [3, 5, 6, 7].map(idOf));
+    assert.equal(decided(refs, two)[idOf(5)], "keep: chain 2 of 2");
+    assert.equal(decided(refs, two)[idOf(3)], `keep: needed by ${idOf(5)}`);
+  });
+
   test("maxAge drops what is older, whatever rule keeps it; minKeep is a floor", () => {
     const refs = dailyBackups(5);
     assert.deepEqual(kept(refs, { maxAgeMs: 3.5 * dayMs }), [idOf(3), idOf(4), idOf(5)]);
@@ -277,6 +298,7 @@ function randomPolicy(random: (below: number) => number): RetentionPolicy {
     ...maybe("monthly"),
     ...maybe("yearly"),
     ...maybe("minKeep"),
+    ...maybe("minChains"),
     ...(random(3) === 0 ? { maxAgeMs: (1 + random(400)) * dayMs } : {}),
   };
 }

@@ -112,6 +112,46 @@ describe("increments of SQLite in the compiled binary", () => {
   });
 });
 
+describe("verify --drill in the compiled binary", () => {
+  const drill = (sql: string) => `, drill: { assert: [{ sql: "${sql}", atLeast: 200 }] }`;
+
+  test("restores and asks; list, show and the plan of a restore tell of it", async () => {
+    const at = chained("drill", drill("SELECT count(*) FROM orders"));
+    await at.take();
+    await at.take(update);
+    const { stdout } = await succeeds(at, ["verify", "--drill", "shop"]);
+    assert.match(stdout, /^restored {3}shop {2}\w{8}, 2 backups, [\d.]+ [KM]iB fetched$/m);
+    assert.match(stdout, /^ {2}into scratch file .*drill\.db, removed$/m);
+    for (const step of ["choose", "restore", "assert", "remove"]) {
+      assert.match(stdout, new RegExp(`^ {2}${step} +[\\d.]+m?s$`, "m"));
+    }
+    assert.match(stdout, /^ {2}holds {2}SELECT count\(\*\) FROM orders: 250$/m);
+    const id = at.taken.at(-1)!.id;
+    const listed = await succeeds(at, ["list"]);
+    assert.match(listed.stdout, new RegExp(`^Last drill of shop: ${id}, .*Z, restored in `, "m"));
+    const shown = await succeeds(at, ["show", id]);
+    assert.match(shown.stdout, /^marks .*drilled .*Z \(restored in [\d.]+m?s\)$/m);
+    const plan = ["restore", "shop", "--to", "sqlite:x.db", "--dry-run"];
+    assert.match((await succeeds(at, plan)).stdout, / takes {5}about .*, by the drill of .*Z: /);
+    assert.deepEqual(readdirSync(at.env["TMPDIR"]!), []);
+    const json = (await succeeds(at, ["verify", "--drill", "--json"])).json() as {
+      drills: { backup: string; error: unknown }[];
+    };
+    assert.deepEqual(json.drills.map(({ backup, error }) => [backup, error]), [[id, null]]);
+  });
+
+  test("ends with status 7 where an assertion does not hold, and 2 for flags of another check", async () => {
+    const at = chained("drill-fails", drill("SELECT count(*) FROM orders WHERE id < 10"));
+    await at.take();
+    const { stdout, stderr } = await fails(at, ["verify", "--drill"], "verification/drill", 7);
+    assert.match(stdout, /^ {2}DOES NOT HOLD {2}SELECT .*: 9 instead of at least 200$/m);
+    assert.match(stderr, /The drill of job "shop" failed: 1 assertion of 1 did not hold/);
+    assert.doesNotMatch((await succeeds(at, ["list"])).stdout, /drill/i);
+    await fails(at, ["verify", "--drill", "--deep"], "usage/drill", 2);
+    await fails(at, ["verify", "--drill", "shpo"], "usage/unknown-job", 2);
+  });
+});
+
 /** Runs the newest backup's RESTORE.txt as it is, in a copy of all folders, without dbbackup. */
 async function follow(at: Chained, env: Record<string, string> = {}): Promise<string> {
   const copy = join(tempDir("restore-chain"), "shop");

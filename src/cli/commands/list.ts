@@ -66,6 +66,7 @@ export const list = defineCommand({
     else if (!json) {
       printLines(backupTable(backups, expected, ahead, session), session);
       printWindows(backups.filter(({ id }) => !ahead.includes(id)), session);
+      printDrills(backups, session);
     }
     for (const { id, error } of backups) {
       if (error !== undefined) {
@@ -129,6 +130,26 @@ function printWindows(backups: readonly ListedBackup[], session: Session): void 
   ));
   const more = windows.length - shown.length;
   if (more > 0) session.print(`and ${counted(more, "older chain")}`);
+}
+
+/** The last drill of each job, where there was one. */
+function printDrills(backups: readonly ListedBackup[], session: Session): void {
+  const last = new Map<string, { readonly id: string; readonly at: Date; readonly ms: number }>();
+  for (const { job, id, marks } of backups) {
+    for (const mark of marks) {
+      if (mark.type !== "drilled") continue;
+      const before = last.get(job);
+      if (before !== undefined && before.at >= mark.at) continue;
+      last.set(job, { id, at: mark.at, ms: mark.restoreMs });
+    }
+  }
+  if (last.size === 0) return;
+  session.print("");
+  for (const [job, { id, at, ms }] of last) {
+    session.print(
+      `Last drill of ${job}: ${id}, ${formatTime(at)}, restored in ${formatDuration(ms)}`,
+    );
+  }
 }
 
 function unreachedError({ name, error: { code, message, hint } }: FailedDestination): BackupError {
@@ -279,6 +300,7 @@ function notes({ manifest, files, copies, error }: ListedBackup): string[] {
   const words = [
     ...isAnew ? ["new chain"] : [],
     ...standings.flatMap((word) => noted(word, copies, ({ marks }) => standingOf(marks) === word)),
+    ...noted("drilled", copies, ({ marks }) => marks.some(({ type }) => type === "drilled")),
     ...noted("hold", copies, ({ marks }) => marks.some(({ type }) => type === "hold")),
   ];
   if (error !== undefined) words.unshift("unreadable");

@@ -1,6 +1,6 @@
 import { recipientsIn } from "../../codecs/age-keys.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
-import type { BackupRef } from "../../contracts/strategy.ts";
+import type { BackupRef, Mark } from "../../contracts/strategy.ts";
 import type { ListedBackup } from "../../jobs/list/types.ts";
 import { showInventory } from "../../jobs/list/inventory.ts";
 import { showBackup } from "../../jobs/list/list.ts";
@@ -159,13 +159,15 @@ function chainText(chain: readonly BackupRef[]): string {
   return chain[0]!.parentId === undefined ? ids : `${chain[0]!.parentId} (missing) → ${ids}`;
 }
 
+function markText(mark: Mark): string {
+  if (mark.type === "hold") return "hold";
+  const text = `${mark.type} ${formatTime(mark.at)}`;
+  return mark.type === "drilled" ? `${text} (restored in ${formatDuration(mark.restoreMs)})` : text;
+}
+
 /** Those of each destination, where they are not the same at all. */
 function marksText({ copies }: ListedBackup): string {
-  const texts = copies.map(({ marks }) =>
-    marksOf(marks).map((mark) =>
-      mark.type === "hold" ? "hold" : `${mark.type} ${formatTime(mark.at)}`
-    ).join(", ") || "none"
-  );
+  const texts = copies.map(({ marks }) => marksOf(marks).map(markText).join(", ") || "none");
   if (new Set(texts).size === 1) return texts[0]!;
   return copies.map(({ destination }, index) => `${destination}: ${texts[index]}`).join("; ");
 }

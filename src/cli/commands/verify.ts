@@ -6,6 +6,7 @@ import type { DestinationDefinition } from "../../config/model.ts";
 import type { FailedDestination } from "../../jobs/shared/destinations.ts";
 import { jobOrBackup } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, restArguments, toggle } from "../command.ts";
+import { runDrills } from "../drills.ts";
 import { keyFlags } from "../encryption.ts";
 import { errorJson } from "../errors.ts";
 import { fromOption } from "../from.ts";
@@ -23,6 +24,7 @@ export const verify = defineCommand({
     "dbbackup verify",
     "dbbackup verify k3v9x2ma --deep",
     "dbbackup verify --from /var/backups --latest --deep --json",
+    "dbbackup verify --drill shop",
   ],
   parser: merge(
     object({
@@ -30,11 +32,17 @@ export const verify = defineCommand({
       from: fromOption(),
       deep: toggle("--deep", "Read every byte."),
       latest: toggle("--latest", "Only the newest backup of each job and server."),
+      drill: toggle(
+        "--drill",
+        "Restore each job's newest backup into a database that it makes and removes, and ask that " +
+          "what the job's drill says.",
+      ),
     }),
     keyFlags,
     commonFlags,
   ),
-  async run({ what, from, deep, latest, ...keys }, session) {
+  async run({ what, from, deep, latest, drill, ...keys }, session) {
+    if (drill) return await runDrills({ what, from, others: deep || latest }, keys, session);
     const config = from.length === 0 ? await session.config() : await session.namedConfig();
     const destinations = await session.destinations(from);
     const [only] = what;

@@ -19,6 +19,7 @@ import {
 import { recipe } from "./recipe.ts";
 import { declaredSource } from "./declared-source.ts";
 import { restore } from "./restore.ts";
+import { scratch } from "./scratch.ts";
 import { type SourceOptions, withSource } from "./source.ts";
 import { planRestore } from "./target.ts";
 import { sqliteFormat } from "./walker.ts";
@@ -68,6 +69,7 @@ export const sqlite: ConnectorKind<SqliteOptions> = {
     };
   },
   declaredSource,
+  scratch,
   recipe,
   // A reference is not resolved here, so its file's name is not known.
   jobName: ({ path }) => typeof path === "string" ? plainName(path) : "sqlite",

@@ -37,6 +37,8 @@ export interface ChainSource {
   open(): Promise<RestorableChain>;
   /** The names of the destinations that are read, each once. */
   from(): string[];
+  /** The copy of the last backup that is read. */
+  lastCopy(): Copy;
   /**
    * Looks again at the copy that could not be read, if reading is what failed since the last call,
    * and gives it up where that fails, too, marking it where it is damaged.
@@ -177,6 +179,7 @@ export function chainSource(
       const names = links.flatMap(({ copies }) => copies.slice(0, 1));
       return [...new Set(names.map(({ destination }) => destination.name))];
     },
+    lastCopy: () => links.at(-1)!.copies[0]!,
     async fallBack() {
       if (failed === undefined) return undefined;
       const { link, copy, error, again } = failed;

@@ -1,4 +1,6 @@
 import { chainOf } from "../../catalog/catalog.ts";
+import { markName } from "../../catalog/mark-names.ts";
+import { addMark, removeMark } from "../../catalog/marks.ts";
 import { momentId, newBackupId } from "../../catalog/names.ts";
 import { defaultStallTimeoutMs } from "../../config/model.ts";
 import { openWithLimits } from "../../connectors/limits.ts";
@@ -28,7 +30,13 @@ import { keepBackups } from "../shared/lock.ts";
 import { createMeter, type Meter } from "../shared/progress.ts";
 import type { ListedBackup } from "../list/types.ts";
 import { isRestored } from "../shared/roles.ts";
-import type { PreparedRestore, PrepareRestore, RestoredLink, RestoreRequest } from "./types.ts";
+import type {
+  DrilledMark,
+  PreparedRestore,
+  PrepareRestore,
+  RestoredLink,
+  RestoreRequest,
+} from "./types.ts";
 import type { JobContext } from "../shared/context.ts";
 
 /** Finds a backup and plans its restore, touching nothing. See {@link PrepareRestore}. */
@@ -61,9 +69,14 @@ export const prepareRestore: PrepareRestore = async (request, o) => {
     kept = await keepChain(choice, found, o);
     const meter = createMeter(o);
     const source = chainSource(choice, found, request, meter, o);
-    connector = await openWithLimits(request.target, { answerMs: defaultStallTimeoutMs }, o);
+    const chain = request.makePlace === undefined ? undefined : await source.open();
+    const target = chain === undefined
+      ? request.target
+      : { ...request.target, options: await request.makePlace!(chain) };
+    connector = await openWithLimits(target, { answerMs: defaultStallTimeoutMs }, o);
     const scene = { request, choice, until, source, connector, meter };
-    return await plan(scene, close, o);
+    const lastDrill = lastDrillOf(choice, found);
+    return { ...await plan(scene, chain, close, o), ...lastDrill && { lastDrill } };
   } catch (error) {
     await close();
     throw error;
@@ -106,11 +119,12 @@ interface Scene {
 
 async function plan(
   scene: Scene,
+  opened: RestorableChain | undefined,
   close: () => Promise<void>,
   o: JobContext,
 ): Promise<PreparedRestore> {
   const { request, choice, until, source, connector, meter } = scene;
-  const chain = await source.open();
+  const chain = opened ?? await source.open();
   const { manifest } = chain.at(-1)!;
   const refusals: BackupError[] = [];
   const options: RestoreOptions = {
@@ -137,6 +151,14 @@ async function plan(
     ...until === undefined ? {} : { until },
     plan: restorePlan,
     close,
+    async mark(mark) {
+      const { destination: { storage }, ref } = source.lastCopy();
+      await addMark(storage, ref, mark, o);
+      const outdated = ref.marks.filter((old) =>
+        old.type === mark.type && markName(old) !== markName(mark)
+      );
+      for (const old of outdated) await removeMark(storage, ref, old, o);
+    },
     async run() {
       const run = newBackupId(o.runtime.random);
       const what = `restore of backup ${manifest.id}`;
@@ -333,6 +355,14 @@ function totalBytes(chain: RestorableChain): number {
   return chain.flatMap(({ manifest }) => manifest.artifacts)
     .filter(isRestored)
     .reduce((sum, { rawBytes }) => sum + rawBytes, 0);
+}
+
+/** The newest drill of the job: how long a restore may take. */
+function lastDrillOf({ ref }: FoundBackup, found: readonly FoundBackup[]): DrilledMark | undefined {
+  return found.filter((one) => one.ref.job === ref.job && one.ref.sourceTag === ref.sourceTag)
+    .flatMap(({ copies }) => copies.flatMap((copy) => copy.ref.marks))
+    .filter((mark) => mark.type === "drilled")
+    .toSorted((a, b) => a.at.getTime() - b.at.getTime()).at(-1);
 }
 
 function linkOf({ manifest }: RestorableBackup): RestoredLink {

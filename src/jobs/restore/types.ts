@@ -1,8 +1,9 @@
 import type { Position } from "../../contracts/manifest.ts";
 import type { Until } from "../../contracts/changes.ts";
 import type { DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
-import type { RestorePlan, RestoreResult } from "../../contracts/connector.ts";
+import type { RestorableChain, RestorePlan, RestoreResult } from "../../contracts/connector.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
+import type { Mark } from "../../contracts/strategy.ts";
 import type { ListedBackup } from "../list/types.ts";
 import type { BackupError } from "../../core/errors.ts";
 import type { JobContext } from "../shared/context.ts";
@@ -20,6 +21,8 @@ export interface RestoreRequest {
   /** Up to this position in the change log, in the place of `at`. */
   readonly position?: Position;
   readonly target: DatabaseDefinition;
+  /** Makes the place to restore to, once it is known what is restored: the target's kind with these options. */
+  readonly makePlace?: (chain: RestorableChain) => Promise<unknown>;
   readonly databases?: readonly string[];
   readonly only: readonly string[];
   readonly isOverwrite: boolean;
@@ -31,6 +34,9 @@ export interface RestoreRequest {
   /** True where only the plan is wanted, and what would be refused. */
   readonly isDryRun?: boolean;
 }
+
+/** See Mark. */
+export type DrilledMark = Extract<Mark, { readonly type: "drilled" }>;
 
 /** One backup that a restore reads. */
 export interface RestoredLink {
@@ -49,6 +55,8 @@ export interface PreparedRestore {
   readonly from: string;
   /** What it reads, the full backup first. */
   readonly links: readonly RestoredLink[];
+  /** The newest drill of the job, where there was one. */
+  readonly lastDrill?: DrilledMark;
   /** The moment that was asked for; the data may be older where no log was kept. */
   readonly asked?: Date;
   /** Where it stops in the backup; absent for its end. */
@@ -62,6 +70,8 @@ export interface PreparedRestore {
    * @throws BackupError `locked/database`, `restore/changed`, those of the connector
    */
   run(): Promise<RestoreResult>;
+  /** Marks the copy of the last backup that was read, in the place of older marks of this type. */
+  mark(mark: Mark): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -172,7 +172,9 @@ async function leaveMark(
     await addMark(storage, ref, mark, o);
     // Two checks in one second leave the same name, which must not be taken away again.
     const others = ref.marks.filter((old) => markName(old) !== markName(mark));
-    for (const old of others) if (old.type !== "hold") await removeMark(storage, ref, old, o);
+    // What a drill found is another thing, and a hold is the user's.
+    const outdated = others.filter((old) => old.type !== "hold" && old.type !== "drilled");
+    for (const old of outdated) await removeMark(storage, ref, old, o);
     return mark;
   } catch (error) {
     o.signal.throwIfAborted();
