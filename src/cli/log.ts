@@ -6,7 +6,7 @@ import type { LogSettings } from "../config/model.ts";
 
 /** Where log lines go. */
 export interface LogOptions {
-  readonly settings: LogSettings;
+  readonly settings: LogSettings & Required<Pick<LogSettings, "level">>;
   readonly secrets: Secrets;
   /** Writes a line to standard error, when the settings name no file. */
   readonly write: (line: string) => void;

@@ -3,7 +3,7 @@ import { adHocDestinations } from "./given.ts";
 import { givenKeyring, keyAidOf } from "./encryption.ts";
 import { errorText } from "./errors.ts";
 import { type Host, isColourful } from "./host.ts";
-import { openLog } from "./log.ts";
+import { type LogOptions, openLog } from "./log.ts";
 import type { GivenByVariable } from "./variables.ts";
 import { createProgressLine, noProgress, type ProgressLine } from "./progress.ts";
 import type { CommonFlags } from "./flags.ts";
@@ -56,7 +56,7 @@ export async function openSession(
   // Where the log on standard error is JSON, every line there is.
   let isJsonLog = false;
   const setLog = async (written: LogSettings) => {
-    const settings = withFlags(written, flags, host.cwd);
+    const settings = withFlags(written, flags, host);
     isJsonLog = settings.format === "json" && settings.file === undefined;
     const isOutcomeShown = !isJsonLog && !flags.json &&
       (flags.quiet || host.stdout.isTerminal && host.stderr.isTerminal);
@@ -68,8 +68,7 @@ export async function openSession(
       isOutcomeShown,
     });
   };
-  // To a person, progress and the result tell what a log at level info would say again.
-  await setLog({ level: host.stderr.isTerminal ? "warning" : "info", format: "text" });
+  await setLog({ format: "text" });
 
   // Whatever a killed one left is gone with the next command, whichever that is.
   await sweepTempDirs(host);
@@ -174,11 +173,17 @@ async function warnOfPlainSecrets(config: Config, { uid }: Host, session: Sessio
 }
 
 /** What the command line says about the log wins. */
-function withFlags(settings: LogSettings, flags: CommonFlags, cwd: string): LogSettings {
-  const common = {
-    level: flags.logLevel ?? settings.level,
-    format: flags.logFormat ?? settings.format,
-  };
+function withFlags(
+  settings: LogSettings,
+  flags: CommonFlags,
+  { cwd, stderr }: Host,
+): LogOptions["settings"] {
+  const format = flags.logFormat ?? settings.format;
+  const isRead = stderr.isTerminal && format === "text" && flags.logFile === undefined &&
+    settings.file === undefined;
+  // To a person, progress and the result tell what a log at level info would say again.
+  const level = flags.logLevel ?? settings.level ?? (isRead ? "warning" : "info");
+  const common = { level, format };
   if (flags.logFile !== undefined) {
     const path = resolve(cwd, flags.logFile);
     return { ...common, file: { maxBytes: 10 * 1024 ** 2, keep: 5, ...settings.file, path } };

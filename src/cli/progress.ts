@@ -14,6 +14,7 @@ export const noProgress: ProgressLine = { update() {}, clear() {} };
 
 // Faster than this nobody reads, and a slow terminal would hold the work back.
 const redrawEveryMs = 200;
+const idleEveryMs = 1_000;
 // The time that is left is guessed from here on.
 const settledAfterMs = 2_000;
 
@@ -30,27 +31,44 @@ export function createProgressLine(output: Output, label: string): ProgressLine 
   let stageStart = 0;
   let drawnMs = -Infinity;
   let isShown = false;
+  let last: Omit<ProgressEvent, "type"> | undefined;
+  let timer: ReturnType<typeof setInterval> | undefined;
+
+  function draw(progress: Omit<ProgressEvent, "type">, nowMs: number): void {
+    drawnMs = nowMs;
+    const line = formatProgress(label, progress, {
+      elapsedMs: nowMs - startedMs,
+      stageMs: nowMs - stageStartedMs,
+      stageBytes: progress.rawBytes - stageStart,
+    });
+    isShown = true;
+    output.write(`\r\x1b[K${line.slice(0, Math.max(10, output.columns - 1))}`);
+  }
+
+  /** Work that tells nothing for a while still goes on. */
+  function tick(): void {
+    const nowMs = performance.now();
+    if (last !== undefined && nowMs - drawnMs >= idleEveryMs) draw(last, nowMs);
+  }
+
   return {
     update(progress) {
       const nowMs = performance.now();
-      if (progress.stage !== stage) {
+      last = progress;
+      timer ??= setInterval(tick, idleEveryMs).unref();
+      const isNewStage = progress.stage !== stage;
+      if (isNewStage) {
         stage = progress.stage;
         stageStartedMs = nowMs;
         stageStart = progress.rawBytes;
       }
-      if (nowMs - drawnMs < redrawEveryMs) return;
-      drawnMs = nowMs;
-      const line = formatProgress(label, progress, {
-        elapsedMs: nowMs - startedMs,
-        stageMs: nowMs - stageStartedMs,
-        stageBytes: progress.rawBytes - stageStart,
-      });
-      isShown = true;
-      output.write(`\r\x1b[K${line.slice(0, Math.max(10, output.columns - 1))}`);
+      if (isNewStage || nowMs - drawnMs >= redrawEveryMs) draw(progress, nowMs);
     },
     clear() {
       if (isShown) output.write("\r\x1b[K");
       isShown = false;
+      clearInterval(timer);
+      timer = undefined;
     },
   };
 }
@@ -64,9 +82,9 @@ export function formatProgress(
   const rate = times.stageMs > 0 ? times.stageBytes / (times.stageMs / 1000) : 0;
   const parts = [
     stage === "" || stage.startsWith(label) ? stage || label : `${label}: ${stage}`,
-    `${formatBytes(rawBytes)} raw`,
+    ...(rawBytes === 0 ? [] : [`${formatBytes(rawBytes)} raw`]),
     ...(storedBytes === 0 ? [] : [`${formatBytes(storedBytes)} stored`]),
-    `${formatBytes(Math.round(rate))}/s`,
+    ...(times.stageBytes <= 0 ? [] : [`${formatBytes(Math.round(rate))}/s`]),
     formatDuration(times.elapsedMs),
   ];
   if (totalBytes !== undefined && totalBytes > 0) {

@@ -23,13 +23,23 @@ export async function runJobs(
     session.print(describeRun(result, session));
     // The job's name is in the log and on standard output; mail from cron may show only this.
     if (result.error !== undefined) {
-      session.complain(named(result.error, jobs, job.name), { isLogged: true });
+      const error = session.flags.quiet ? withReasons(result.error, result) : result.error;
+      session.complain(named(error, jobs, job.name), { isLogged: true });
     }
     // What was interrupted has told so; the jobs that were done are in the outcome.
     if (session.host.signal.aborted) break;
   }
   const codes = results.flatMap((result) => codesOf(result));
   return { json: { runs: results.map((result) => runFacts(result, session.secrets)) }, codes };
+}
+
+/** Without the list of destinations, the error of a partial run says why they failed. */
+function withReasons(error: BackupError, { status, destinations }: RunResult): BackupError {
+  if (status !== "partial") return error;
+  const reasons = destinations.flatMap((one) => one.status === "failed" ? [one.error.message] : []);
+  const { code, message, hint } = error;
+  if (reasons.length === 0) return error;
+  return new BackupError(code, `${message}: ${reasons.join("; ")}`, { hint, cause: error });
 }
 
 /** With several jobs, an error says whose it is. */

@@ -360,7 +360,8 @@ function logSettings(log: ParsedConfig["log"], base: string): LogSettings {
     maxBytes: parseSize(written.maxSize ?? "") ?? 10 * 1024 ** 2,
     keep: written.keep ?? 5,
   };
-  const common = { level: log?.level ?? "info", format: log?.format ?? "text" } as const;
+  const level = log?.level === undefined ? {} : { level: log.level };
+  const common = { ...level, format: log?.format ?? "text" } as const;
   return file === undefined ? common : { ...common, file };
 }
 

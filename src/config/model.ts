@@ -14,7 +14,8 @@ export interface JobDefinition extends JobValues {
 
 /** How the log is written. */
 export interface LogSettings {
-  readonly level: "debug" | "info" | "warning" | "error";
+  /** Absent where nothing says so: info, and to a person at a terminal warning. */
+  readonly level?: "debug" | "info" | "warning" | "error";
   readonly format: "text" | "json";
   /** Rotated file; standard error when absent. */
   readonly file?: { readonly path: string; readonly maxBytes: number; readonly keep: number };

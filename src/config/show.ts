@@ -39,7 +39,7 @@ export function showConfig(config: Config): Record<string, unknown> {
     stateDir: config.stateDir,
     tempDir: config.tempDir,
     log: {
-      level: config.log.level,
+      level: config.log.level ?? "info",
       format: config.log.format,
       ...(config.log.file === undefined ? {} : {
         file: {

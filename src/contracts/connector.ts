@@ -109,6 +109,8 @@ export interface DumpPlan {
   readonly stallMs: number;
   /** For progress: told now and then how many bytes are made ready before the first are emitted. */
   readonly onPrepared?: (bytes: number) => void;
+  /** Told when all of that is ready and is checked, which may take long, before any of it goes by. */
+  readonly onChecking?: () => void;
 }
 
 /** The head of an artifact that a dump is about to emit. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { fails, type Place, place, succeeds } from "./support/cli.ts";
+import { commandOnTerminal, withoutTerminal } from "../support/terminal.ts";
+import { binary, fails, type Place, place, succeeds } from "./support/cli.ts";
 import { makeSqlite } from "./support/sqlite.ts";
 
 async function backedUp(name: string): Promise<Place> {
@@ -51,6 +52,41 @@ describe("a run in a pipe", () => {
     assert.equal(`${stdout}${stderr}`.split("does not exist").length - 1, 2, stderr);
     assert.match(stderr, /failed and was excluded from this run: .* \(storage\/not-found\)/);
     assert.match(stderr, /Run \w+ of job shop failed \(storage\/not-found\)/);
+  });
+
+  test("says why one of several destinations failed where it happens, and in the summary", async () => {
+    const at = await backedUp("typed-partial");
+    const args = ["backup", "--from", "sqlite:shop.db", "--to", "./backups", "--to", "./no/such"];
+    const { stdout, stderr } = await fails(at, args, "partial/destinations", 9);
+    const reason = "does not exist";
+    assert.deepEqual([stdout, stderr].map((text) => text.split(reason).length - 1), [1, 1]);
+    assert.match(stderr, /^error: Backup \w+ is missing at 1 of 2 destinations: "\S+" \(partial/m);
+    // Mail of a quiet run has nothing but its error, where the log is a file.
+    const quiet = await fails(at, [...args, "--quiet", "--log-file", "log"], "partial/", 9);
+    assert.equal(quiet.stderr.split(reason).length - 1, 1, quiet.stderr);
+  });
+
+  test("has a log at level info, which a person at a terminal needs only when it is asked for", {
+    skip: withoutTerminal,
+  }, async () => {
+    const at = await backedUp("typed-log");
+    const config = (log: string) =>
+      writeFileSync(
+        join(at.folder, "backup.config.yaml"),
+        `databases: { shop: { type: sqlite, path: ./shop.db } }
+destinations: { disk: { type: local, path: ./backups } }
+jobs: { shop: { database: shop, destinations: [disk] } }
+${log}`,
+      );
+    config("");
+    assert.match(
+      (await succeeds(at, ["backup", "shop"])).stderr,
+      /info +Run \w+ of job shop started/,
+    );
+    const backup = () => commandOnTerminal(at, [binary, "backup", "shop"]);
+    assert.doesNotMatch((await backup()).screen, /info +Run/);
+    config("log: { level: info }\n");
+    assert.match((await backup()).screen, /info +Run \w+ of job shop started/);
   });
 });
 

@@ -40,8 +40,8 @@ describe("the events of a run", () => {
     const stages = events.filter((event) => event.type === "stage").map((event) =>
       event.type === "stage" && event.stage
     );
-    // SQLite is copied before it is read.
-    assert.deepEqual(stages, ["inspect", "dump", "copy", "dump"]);
+    // SQLite is copied and checked before it is read.
+    assert.deepEqual(stages, ["inspect", "dump", "copy", "check", "dump"]);
   });
 
   test("tell of each destination that is dropped and each that has it", async () => {

@@ -30,6 +30,7 @@ export async function dump(
     const known = plan.kind === "full" ? undefined : await readDigests(plan, folder, o);
     const copied = await copyOf(path, join(folder, "copy.db"), plan, o);
     const { generation, consistentAt, name } = copied;
+    plan.onChecking?.();
     // A full backup's copy is compared with its indexes, too, which takes three times as long as
     // everything else.
     const { problems, warnings } = await checkFile(copied.copy, known === undefined, o);

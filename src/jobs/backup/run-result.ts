@@ -27,8 +27,7 @@ export function committedResult(
   const names = failures.map(({ name }) => `"${name}"`).join(", ");
   const error = new BackupError(
     "partial/destinations",
-    `Backup ${run} is missing at ${failures.length} of ${destinations.length} destinations: ${names}` +
-      ` (${failures[0]!.error.message})`,
+    `Backup ${run} is missing at ${failures.length} of ${destinations.length} destinations: ${names}`,
     { cause: failures[0]!.error, hint: healingHint(run, job, destinations, o) },
   );
   return { ...base, status: "partial", destinations, warnings, error };

@@ -121,6 +121,7 @@ async function write(
         settings: job.settings,
         stallMs: job.stallTimeoutMs,
         onPrepared: meter.prepared,
+        onChecking: meter.checking,
       },
       emits.emit,
       o,

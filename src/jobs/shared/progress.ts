@@ -8,6 +8,8 @@ export interface Meter {
   stage(name: string, totalBytes?: number): void;
   /** So many bytes in all were made ready, before any of them goes by; the count begins anew then. */
   prepared(bytes: number): void;
+  /** All of that is ready, and is checked. */
+  checking(): void;
   /** Bytes of the database's own side went by. */
   raw(bytes: number): void;
   /** Bytes of the destination's side went by. */
@@ -21,7 +23,9 @@ export interface MeteredContext extends JobContext {
 
 /** Makes the meter of one job; without a listener it costs nothing. */
 export function createMeter({ onEvent }: Pick<JobContext, "onEvent">): Meter {
-  if (onEvent === undefined) return { stage() {}, prepared() {}, raw() {}, stored() {} };
+  if (onEvent === undefined) {
+    return { stage() {}, prepared() {}, checking() {}, raw() {}, stored() {} };
+  }
   let state: Omit<ProgressEvent, "type"> = { stage: "", rawBytes: 0, storedBytes: 0 };
   let preparedFor: Omit<ProgressEvent, "type"> | undefined;
   let reportedAt = 0;
@@ -40,9 +44,15 @@ export function createMeter({ onEvent }: Pick<JobContext, "onEvent">): Meter {
       change({ ...state, stage, totalBytes }, "stage");
     },
     prepared(bytes) {
-      const isFirst = preparedFor === undefined;
+      if (preparedFor === undefined) {
+        preparedFor = state;
+        change({ ...state, stage: "copy", rawBytes: 0 }, "stage");
+      }
+      change({ ...state, rawBytes: bytes }, "progress");
+    },
+    checking() {
       preparedFor ??= state;
-      change({ ...state, stage: "copy", rawBytes: bytes }, isFirst ? "stage" : "progress");
+      change({ ...state, stage: "check", totalBytes: undefined }, "stage");
     },
     raw(bytes) {
       // What was made ready goes by now, and is counted from the beginning.
