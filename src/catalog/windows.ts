@@ -17,7 +17,8 @@ export interface ChainWindow extends Window {
 }
 
 /** A backup whose moments its seal tells, or its manifest where there is none. */
-type Dated = BackupRef & { readonly manifest?: Manifest | undefined };
+type Dated = BackupRef & { readonly manifest?: Moments | undefined };
+type Moments = Pick<Manifest, "window" | "consistentAt">;
 
 /**
  * The windows of the chains among some backups, newest first: of each full one that others build on,
@@ -64,7 +65,7 @@ function momentsOf({ files, manifest }: Dated): Window & { isOfLog: boolean } | 
   return at && { from: at, to: at, isOfLog: false };
 }
 
-function readWindow(manifest: Manifest | undefined): Window | undefined {
+function readWindow(manifest: Moments | undefined): Window | undefined {
   const window = manifest?.window;
   return window && { from: new Date(window.from), to: new Date(window.to) };
 }

@@ -1,9 +1,5 @@
 import type { Config, DestinationDefinition } from "../config/model.ts";
-import { rawBytesOf } from "../catalog/seal.ts";
-import { age } from "../codecs/age.ts";
 import { standingOf } from "../catalog/standing.ts";
-import type { CodecParameters } from "../contracts/codec.ts";
-import type { Manifest } from "../contracts/manifest.ts";
 import type { Mark } from "../contracts/strategy.ts";
 import { listRefs } from "../jobs/list/list.ts";
 import { unreachedError } from "../jobs/shared/resolve-reached.ts";
@@ -25,21 +21,21 @@ export function marksOf(marks: readonly Mark[]): Mark[] {
 
 /** A backup as `list --json` tells it. */
 export function backupJson(backup: ListedBackup, session: Session): Record<string, unknown> {
-  const { manifest } = backup;
+  const { summary } = backup;
   return {
     id: backup.id,
     job: backup.job,
     kind: backup.kind,
     parent: backup.parentId ?? null,
     createdAt: backup.createdAt.toISOString(),
-    finishedAt: manifest?.finishedAt ?? null,
-    consistentAt: manifest?.consistentAt ?? null,
-    window: manifest?.window ?? null,
-    rawBytes: manifest === undefined ? null : rawBytesOf(manifest),
+    finishedAt: summary?.finishedAt ?? null,
+    consistentAt: summary?.consistentAt ?? null,
+    window: summary?.window ?? null,
+    rawBytes: summary?.rawBytes ?? null,
     storedBytes: backup.storedBytes,
-    source: manifest === undefined ? { tag: backup.sourceTag } : manifest.source,
-    encryption: manifest === undefined ? null : encryptionOf(manifest) ?? null,
-    databases: manifest === undefined ? null : databasesOf(manifest),
+    source: summary?.source ?? { tag: backup.sourceTag },
+    encryption: summary?.encryption ?? null,
+    databases: summary?.databases ?? null,
     destinations: backup.destinations,
     prefix: backup.prefix,
     marks: marksJson(backup.marks),
@@ -48,8 +44,8 @@ export function backupJson(backup: ListedBackup, session: Session): Record<strin
       standing: standingOf(marks),
       marks: marksJson(marks),
     })),
-    omitted: manifest?.omitted ?? null,
-    warnings: manifest?.warnings ?? null,
+    omitted: summary?.omitted ?? null,
+    warnings: summary?.warnings ?? null,
     error: backup.error === undefined ? null : errorJson(backup.error, session.secrets),
   };
 }
@@ -58,18 +54,6 @@ function marksJson(marks: readonly Mark[]): readonly unknown[] {
   return marksOf(marks).map((mark) =>
     mark.type === "hold" ? mark : { ...mark, at: mark.at.toISOString() }
   );
-}
-
-/** The databases inside a backup, by name. */
-export function databasesOf(manifest: Manifest): string[] {
-  const dumps = manifest.artifacts.filter(({ role }) => role === "dump");
-  return [...new Set(dumps.flatMap(({ databases }) => databases))];
-}
-
-/** For whom a backup is encrypted, as its manifest says; undefined for nobody. */
-export function encryptionOf({ artifacts }: Manifest): CodecParameters | undefined {
-  const codec = artifacts.flatMap(({ codecs }) => codecs).find(({ id }) => id === age.id);
-  return codec === undefined ? undefined : codec.parameters ?? {};
 }
 
 /** What a word on the command line means: a job or a backup's id. */

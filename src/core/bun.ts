@@ -14,6 +14,13 @@ interface BunApi {
 /** Bun's own API; undefined on other runtimes. */
 export const bun: BunApi | undefined = (globalThis as { Bun?: BunApi }).Bun;
 
+/** Has the garbage collected that was made since the last time. */
+export function collectYoung(): void {
+  if (bun === undefined) return;
+  const jsc = process.getBuiltinModule("bun:jsc") as { edenGC(): void } | undefined;
+  jsc?.edenGC();
+}
+
 /** What there is to call a C library with. */
 export interface Ffi {
   /** @throws where there is no such library or function */

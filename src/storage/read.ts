@@ -36,7 +36,6 @@ export async function* readResumably(
   open: (from: ByteRange & { tag?: string }, signal: AbortSignal) => Promise<OpenRead | undefined>,
   o: ReadOptions,
 ): Bytes {
-  const ended = new AbortController();
   let position = o.range?.start ?? 0;
   const end = o.range?.end ?? Infinity;
   let tag: string | undefined;
@@ -51,9 +50,8 @@ export async function* readResumably(
   }
 
   async function openReading(signal: AbortSignal): Promise<Reading | undefined> {
-    const closed = new AbortController();
-    const whole = AbortSignal.any([closed.signal, ended.signal, o.signal]);
-    const abort = () => closed.abort(signal.reason);
+    const life = createLife(o.signal);
+    const abort = () => life.end(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     try {
       const from = {
@@ -61,16 +59,19 @@ export async function* readResumably(
         ...(end === Infinity ? {} : { end }),
         ...(tag === undefined ? {} : { tag }),
       };
-      const answer = await open(from, whole);
+      const answer = await open(from, life.signal);
       // This try may have been given up meanwhile.
       signal.throwIfAborted();
-      if (answer === undefined) return undefined;
-      if (tag !== undefined && answer.tag !== tag) {
-        closed.abort();
-        throw new ChangedError(o.name);
+      if (answer === undefined) {
+        life.end();
+        return undefined;
       }
+      if (tag !== undefined && answer.tag !== tag) throw new ChangedError(o.name);
       tag = answer.tag;
-      return startReading(answer, closed, o.name);
+      return startReading(answer, life, o.name);
+    } catch (error) {
+      life.end();
+      throw error;
     } finally {
       signal.removeEventListener("abort", abort);
     }
@@ -93,19 +94,40 @@ export async function* readResumably(
       if (chunk === undefined) return;
       position += chunk.byteLength;
       yield chunk;
+      if (read?.isDone() === true) return;
     }
   } finally {
     await close();
-    ended.abort();
   }
+}
+
+/** How long one answer is read: until it is ended, or the reader's signal aborts. */
+interface Life {
+  readonly signal: AbortSignal;
+  end(reason?: unknown): void;
+}
+
+/** Linked by hand, as each read has one and AbortSignal.any leaves its links to the collector. */
+function createLife(whole: AbortSignal): Life {
+  const life = new AbortController();
+  const end = (reason?: unknown) => {
+    whole.removeEventListener("abort", stop);
+    life.abort(reason);
+  };
+  const stop = () => end(whole.reason);
+  whole.addEventListener("abort", stop);
+  if (whole.aborted) stop();
+  return { signal: life.signal, end };
 }
 
 interface Reading {
   next(): Promise<Uint8Array | undefined>;
+  /** True once all came that was announced. */
+  isDone(): boolean;
   close(): Promise<void>;
 }
 
-function startReading(answer: OpenRead, closed: AbortController, name: string): Reading {
+function startReading(answer: OpenRead, life: Life, name: string): Reading {
   const source = answer.bytes[Symbol.asyncIterator]();
   let left = answer.length;
   let isAsking = false;
@@ -131,8 +153,9 @@ function startReading(answer: OpenRead, closed: AbortController, name: string): 
       }
       return undefined;
     },
+    isDone: () => left <= 0,
     async close() {
-      closed.abort();
+      life.end();
       const closing = Promise.resolve(source.return?.()).catch(() => {});
       // One that hangs hears of its end only after that; do not wait for it.
       if (!isAsking) await closing;

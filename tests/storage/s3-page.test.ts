@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { describe, test } from "node:test";
+import fc from "fast-check";
 import { IncompletePage, readPage } from "../../src/storage/s3/page.ts";
 import { ForeignAnswer } from "../../src/storage/foreign.ts";
 
@@ -32,6 +33,44 @@ describe("a page of S3's LIST", () => {
     }
   });
 
+  test("is read the same in the usual way of writing it and in others that XML allows", async () => {
+    const name = fc.string({ unit: "grapheme", minLength: 1 }).filter((text) =>
+      // deno-lint-ignore no-control-regex
+      !/[\u0000-\u001f\ufffe\uffff]|\p{Cs}/u.test(text)
+    );
+    const object = fc.record({
+      name,
+      bytes: fc.nat(),
+      modifiedAt: fc.date({ noInvalidDate: true }),
+    });
+    await fc.assert(fc.asyncProperty(fc.array(object, { minLength: 1 }), async (objects) => {
+      const written = objects.filter(({ modifiedAt }) => modifiedAt.getUTCFullYear() < 10_000)
+        .map(({ name, bytes, modifiedAt }) =>
+          `<Key>${escaped(name)}</Key><LastModified>${modifiedAt.toISOString()}</LastModified>` +
+          `<ETag>&quot;x&quot;</ETag><Size>${bytes}</Size><Owner><ID>a</ID><ID/></Owner>`
+        );
+      const usual = pageOf(written.join("</Contents><Contents>"));
+      for (
+        const other of [
+          usual.replaceAll("<Contents>", "<Contents >"),
+          usual.replace("<Contents>", "<!-- <Contents> --><Contents>"),
+          usual.replaceAll("Key>", "s3:Key>"),
+        ]
+      ) {
+        assert.deepEqual(
+          await readPage(inPieces(usual, 999)),
+          await readPage(inPieces(other, 999)),
+        );
+      }
+    }));
+  });
+
+  test("is none when an object in it is garbled", async () => {
+    for (const text of ["<Key>a</Kez>", "<Key>a", "<Key>a<</Key>", "<Key>a</Key><Size>1"]) {
+      await assert.rejects(readPage(inPieces(pageOf(text), 999)), IncompletePage);
+    }
+  });
+
   test("is none when it is cut short", async () => {
     const text = pageOf("<Key>a</Key>");
     for (const length of [text.length - 1, text.length - 30, 60]) {
@@ -52,7 +91,13 @@ function pageOf(contents: string): string {
     `<IsTruncated>false</IsTruncated><Contents>${contents}</Contents></ListBucketResult>`;
 }
 
-async function* inPieces(text: string, length: number): AsyncGenerator<Uint8Array> {
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`);
+}
+
+function inPieces(text: string, length: number): Response {
   const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.byteLength; at += length) yield bytes.subarray(at, at + length);
+  return new Response(async function* () {
+    for (let at = 0; at < bytes.byteLength; at += length) yield bytes.subarray(at, at + length);
+  }());
 }

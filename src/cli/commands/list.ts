@@ -1,5 +1,4 @@
 import { fromOption } from "../from.ts";
-import type { Manifest } from "../../contracts/manifest.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { aheadWarning } from "../../jobs/shared/clock.ts";
 import type { FailedDestination } from "../../jobs/shared/destinations.ts";
@@ -12,7 +11,7 @@ import { briefPatience } from "../../core/retry.ts";
 import { counted, formatBytes, formatDuration, suggestion } from "../../core/text.ts";
 import { standingOf } from "../../catalog/standing.ts";
 import { windowsOf } from "../../catalog/windows.ts";
-import { rawBytesOf, type SealedFacts, sealOf } from "../../catalog/seal.ts";
+import { type SealedFacts, sealOf } from "../../catalog/seal.ts";
 import { backupJson } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, optionalArgument } from "../command.ts";
 import { errorJson } from "../errors.ts";
@@ -115,12 +114,12 @@ const mostWindows = 10;
 /** From when to when each chain restores, where there is one. */
 function printWindows(backups: readonly ListedBackup[], session: Session): void {
   // A backup is as good as the best of its copies.
-  const windows = windowsOf(
-    backups.map((one) => ({
-      ...one,
-      marks: (one.copies.find(({ marks }) => standingOf(marks) !== "damaged") ?? one).marks,
-    })),
-  );
+  const windows = windowsOf(backups.map((one) => {
+    const { summary: manifest, copies } = one;
+    if (manifest === undefined && copies.length === 1) return one;
+    const { marks } = copies.find(({ marks }) => standingOf(marks) !== "damaged") ?? one;
+    return { ...one, manifest, marks };
+  }));
   if (windows.length === 0) return;
   const shown = windows.slice(0, mostWindows);
   session.print("");
@@ -257,7 +256,7 @@ function wrapped(text: string, width: number): string[] {
 
 function row(backup: ListedBackup, nowMs: number, more: readonly string[]): string[] {
   const facts = backup.error === undefined
-    ? sealOf(backup.files.keys())?.facts ?? factsOf(backup.manifest)
+    ? sealOf(backup.files.keys())?.facts ?? factsOf(backup)
     : undefined;
   const stored = formatBytes(backup.storedBytes);
   const startedMs = backup.createdAt.getTime();
@@ -276,11 +275,11 @@ function row(backup: ListedBackup, nowMs: number, more: readonly string[]): stri
 type Facts = Pick<SealedFacts, "startedAt" | "finishedAt" | "rawBytes">;
 
 /** What a seal would say, of a backup that has none. */
-function factsOf(manifest: Manifest | undefined): Facts | undefined {
-  return manifest && {
-    startedAt: new Date(manifest.startedAt),
-    finishedAt: new Date(manifest.finishedAt),
-    rawBytes: rawBytesOf(manifest),
+function factsOf({ createdAt, summary }: ListedBackup): Facts | undefined {
+  return summary && {
+    startedAt: createdAt,
+    finishedAt: new Date(summary.finishedAt),
+    rawBytes: summary.rawBytes,
   };
 }
 
@@ -294,9 +293,9 @@ const kindWords: Readonly<Record<string, string>> = {
   incremental: "incr",
 };
 
-function notes({ manifest, files, copies, error }: ListedBackup): string[] {
+function notes({ summary, files, copies, error }: ListedBackup): string[] {
   const isAnew = sealOf(files.keys())?.facts?.isInstead === true ||
-    manifest?.strategy?.wanted !== undefined;
+    summary?.isInstead === true;
   const words = [
     ...isAnew ? ["new chain"] : [],
     ...standings.flatMap((word) => noted(word, copies, ({ marks }) => standingOf(marks) === word)),
@@ -304,7 +303,7 @@ function notes({ manifest, files, copies, error }: ListedBackup): string[] {
     ...noted("hold", copies, ({ marks }) => marks.some(({ type }) => type === "hold")),
   ];
   if (error !== undefined) words.unshift("unreadable");
-  const omitted = manifest?.omitted.map(({ name }) => name) ?? [];
+  const omitted = summary?.omitted.map(({ name }) => name) ?? [];
   if (omitted.length > 0) words.push(`without ${omitted.join(", ")}`);
   return words;
 }

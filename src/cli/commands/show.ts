@@ -1,7 +1,8 @@
 import { recipientsIn } from "../../codecs/age-keys.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef, Mark } from "../../contracts/strategy.ts";
-import type { ListedBackup } from "../../jobs/list/types.ts";
+import type { ShownBackup } from "../../jobs/list/types.ts";
+import { databasesOf, encryptionOf } from "../../jobs/list/summary.ts";
 import { showInventory } from "../../jobs/list/inventory.ts";
 import { showBackup } from "../../jobs/list/list.ts";
 import { BackupError } from "../../core/errors.ts";
@@ -9,7 +10,7 @@ import { briefPatience } from "../../core/retry.ts";
 import { briefWords, formatBytes, formatDuration } from "../../core/text.ts";
 import { rawBytesOf } from "../../catalog/seal.ts";
 import { windowsOf } from "../../catalog/windows.ts";
-import { backupJson, databasesOf, encryptionOf, marksOf } from "../backups.ts";
+import { backupJson, marksOf } from "../backups.ts";
 import { commonFlags, defineCommand, merge, object, requiredArgument, toggle } from "../command.ts";
 import { keyFlags } from "../encryption.ts";
 import { errorJson } from "../errors.ts";
@@ -79,7 +80,7 @@ export const show = defineCommand({
   },
 });
 
-function describe(backup: ListedBackup, chain: readonly BackupRef[]): string {
+function describe(backup: ShownBackup, chain: readonly BackupRef[]): string {
   const { manifest } = backup;
   const facts: (readonly [string, string])[] = [
     ["id", backup.id],
@@ -166,7 +167,7 @@ function markText(mark: Mark): string {
 }
 
 /** Those of each destination, where they are not the same at all. */
-function marksText({ copies }: ListedBackup): string {
+function marksText({ copies }: ShownBackup): string {
   const texts = copies.map(({ marks }) => marksOf(marks).map(markText).join(", ") || "none");
   if (new Set(texts).size === 1) return texts[0]!;
   return copies.map(({ destination }, index) => `${destination}: ${texts[index]}`).join("; ");

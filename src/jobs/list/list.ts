@@ -20,7 +20,8 @@ import {
 } from "../shared/manifest-cache.ts";
 import { findBackups, type FoundBackup } from "../shared/find.ts";
 import { resolveReached } from "../shared/resolve-reached.ts";
-import type { ListBackups, ListedBackup, ShowBackup } from "./types.ts";
+import { createSummarizer } from "./summary.ts";
+import type { ListBackups, ListedBackup, ShowBackup, ShownBackup } from "./types.ts";
 import type { JobContext } from "../shared/context.ts";
 
 /** Lists the backups of several destinations as one list. See {@link ListBackups}. */
@@ -52,7 +53,7 @@ export const showBackup: ShowBackup = (definitions, id, o) =>
     const cache = await openManifestCache(o);
     try {
       const one = found.find(({ ref }) => ref.prefix === prefix)!;
-      return { backup: await listed(one, cache, o), chain: linksOf(one.ref, refs), unreached };
+      return { backup: await shown(one, cache, o), chain: linksOf(one.ref, refs), unreached };
     } finally {
       cache.close();
     }
@@ -114,13 +115,16 @@ async function withManifests(
 ): Promise<ListedBackup[]> {
   const cache = await openManifestCache(o);
   const sweep = createSweeper();
+  const summarize = createSummarizer();
   try {
     const backups = await mapSome(
       found,
       manifestsAtOnce,
       async (backup) => {
         sweep();
-        return o.isBrief === true && isTold(backup) ? told(backup) : await listed(backup, cache, o);
+        if (o.isBrief === true && isTold(backup)) return told(backup);
+        const { manifest, ...one } = await read(backup, cache, o);
+        return { ...one, summary: manifest && summarize(manifest) };
       },
     );
     for (const { storage } of o.job === undefined ? open : []) {
@@ -161,14 +165,24 @@ function isTold({ copies }: FoundBackup): boolean {
 }
 
 function told({ ref, copies }: FoundBackup): ListedBackup {
-  return { ...ref, ...listedCopies(copies), manifest: undefined };
+  return { ...ref, ...listedCopies(copies), summary: undefined };
 }
 
-async function listed(
+async function shown(
+  backup: FoundBackup,
+  cache: ManifestCache,
+  o: JobContext,
+): Promise<ShownBackup> {
+  const one = await read(backup, cache, o);
+  return { ...one, summary: one.manifest && createSummarizer()(one.manifest) };
+}
+
+/** With the manifest of the first copy whose own can be read. */
+async function read(
   { ref, copies }: FoundBackup,
   cache: ManifestCache,
   o: JobContext,
-): Promise<ListedBackup> {
+): Promise<Omit<ShownBackup, "summary">> {
   const base = { ...ref, ...listedCopies(copies) };
   let failure: unknown;
   for (const copy of copies) {

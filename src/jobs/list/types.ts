@@ -4,6 +4,7 @@ import type { BackupRef, Mark } from "../../contracts/strategy.ts";
 import type { BackupError } from "../../core/errors.ts";
 import type { JobContext } from "../shared/context.ts";
 import type { FailedDestination } from "../shared/destinations.ts";
+import type { ManifestSummary } from "./summary.ts";
 
 /** What lies of a backup at one destination. */
 export interface ListedCopy {
@@ -18,8 +19,14 @@ export interface ListedBackup extends BackupRef {
   /** The same with what is marked at each: one may be damaged and the other not. */
   readonly copies: readonly ListedCopy[];
   /** Undefined when it cannot be read, where `error` says why, and when it was not asked for. */
-  readonly manifest: Manifest | undefined;
+  readonly summary: ManifestSummary | undefined;
   readonly error?: BackupError;
+}
+
+/** One backup with all that is told of it. */
+export interface ShownBackup extends ListedBackup {
+  /** Undefined when it cannot be read. */
+  readonly manifest: Manifest | undefined;
 }
 
 /**
@@ -51,7 +58,7 @@ export type ShowBackup = (
   id: string,
   o: JobContext,
 ) => Promise<{
-  backup: ListedBackup;
+  backup: ShownBackup;
   /** From the full backup to this one; shorter where a link is missing. */
   chain: BackupRef[];
   /** Destinations that could not be looked at: whether they have it is not known. */

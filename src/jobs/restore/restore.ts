@@ -28,7 +28,8 @@ import { listedCopies } from "../list/list.ts";
 import { backupHolds, restoreHolds, withDatabases } from "../shared/database-lock.ts";
 import { keepBackups } from "../shared/lock.ts";
 import { createMeter, type Meter } from "../shared/progress.ts";
-import type { ListedBackup } from "../list/types.ts";
+import { createSummarizer } from "../list/summary.ts";
+import type { ShownBackup } from "../list/types.ts";
 import { isRestored } from "../shared/roles.ts";
 import type {
   DrilledMark,
@@ -371,6 +372,7 @@ function linkOf({ manifest }: RestorableBackup): RestoredLink {
   return { id, kind, consistentAt: new Date(consistentAt), storedBytes };
 }
 
-function asListed({ ref, copies }: FoundBackup, manifest: Manifest): ListedBackup {
-  return { ...ref, ...listedCopies(copies), job: manifest.job, manifest };
+function asListed({ ref, copies }: FoundBackup, manifest: Manifest): ShownBackup {
+  const summary = createSummarizer()(manifest);
+  return { ...ref, ...listedCopies(copies), job: manifest.job, manifest, summary };
 }

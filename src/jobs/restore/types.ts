@@ -4,7 +4,7 @@ import type { DatabaseDefinition, DestinationDefinition } from "../../config/mod
 import type { RestorableChain, RestorePlan, RestoreResult } from "../../contracts/connector.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { Mark } from "../../contracts/strategy.ts";
-import type { ListedBackup } from "../list/types.ts";
+import type { ShownBackup } from "../list/types.ts";
 import type { BackupError } from "../../core/errors.ts";
 import type { JobContext } from "../shared/context.ts";
 
@@ -49,7 +49,7 @@ export interface RestoredLink {
 
 /** A restore that is planned and not begun. `close` it in any case. */
 export interface PreparedRestore {
-  readonly backup: ListedBackup;
+  readonly backup: ShownBackup;
   readonly manifest: Manifest;
   /** The destination it is read from; several where no single one has its whole chain. */
   readonly from: string;

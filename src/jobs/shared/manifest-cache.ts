@@ -10,6 +10,7 @@ import { sealOf } from "../../catalog/seal.ts";
 import { manifestName } from "../../contracts/manifest.ts";
 import type { Storage } from "../../contracts/storage.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
+import { createSweeper } from "../../core/memory.ts";
 import { openStateDatabase, type StateDatabase } from "./state-database.ts";
 import type { JobContext } from "./context.ts";
 
@@ -34,6 +35,7 @@ export interface ManifestCache {
 /** Opens the cache; where that cannot be done, every manifest is read from its destination. */
 export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   let database = await openDatabase(o);
+  const sweep = createSweeper(sweepEvery);
 
   /** A cache that fails once is not asked again. */
   function attempt<T>(use: (database: DatabaseSync) => T): T | undefined {
@@ -81,6 +83,7 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
 
   return {
     async read(storage, ref, context) {
+      sweep();
       const { location } = storage;
       const sha256 = sealOf(ref.files.keys())?.sha256;
       const known = sha256 === undefined ? undefined : remembered(location, ref, sha256);
@@ -107,6 +110,9 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
     },
   };
 }
+
+// Reading one leaves some 50 kB behind.
+const sweepEvery = 200;
 
 // A transaction for each takes as long as reading it from the store.
 const keptAtOnce = 100;

@@ -5,6 +5,7 @@ import type { Keys } from "../keys.ts";
 import type { PartBuffers } from "../part-buffers.ts";
 import type { Told, Waiting } from "../waiting.ts";
 import { s3Error } from "./errors.ts";
+import type { Shortcut } from "./shortcut.ts";
 
 /** What the SDK exports; imported when a bucket is opened, for it is large. */
 export type Sdk = typeof import("@aws-sdk/client-s3");
@@ -13,6 +14,7 @@ export type Sdk = typeof import("@aws-sdk/client-s3");
 export interface Access {
   readonly sdk: Sdk;
   readonly client: S3Client;
+  readonly shortcut: Shortcut;
   readonly bucket: string;
   readonly keys: Keys;
   /** `s3://bucket/prefix`. */

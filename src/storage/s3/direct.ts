@@ -9,10 +9,17 @@ import { send, type SignedRequest, toSdk } from "./http.ts";
  * before the next collection: 50 pages took 60 MB. For a small object it takes longer than all else.
  *
  * @param read reads the answer of status 200 or 206, whose body is still to come
+ * @param o.onSigned told of the request that the SDK made
+ * @param o.answer what was answered already, when the request was made without the SDK
  */
-export function readDirectly<T>(read: (answer: Response) => Promise<T>, signal: AbortSignal) {
+export function readDirectly<T>(
+  read: (answer: Response) => Promise<T>,
+  signal: AbortSignal,
+  o: { onSigned?: (request: SignedRequest) => Promise<void>; answer?: Response } = {},
+) {
   let told: { readonly answer: T } | undefined;
   let other: Response | undefined;
+  let early = o.answer;
 
   /** For {@link sendAt}: sends the signed request, and ends here when it is answered well. */
   function sendRequest<A extends { readonly request: unknown }, R>(
@@ -20,8 +27,10 @@ export function readDirectly<T>(read: (answer: Response) => Promise<T>, signal: 
   ): (args: A) => Promise<R | Answered> {
     return async (args) => {
       if (!isSigned(args.request)) throw new TypeError("The SDK made no request");
-      const answer = await send(args.request, signal);
-      if (answer.status !== 200 && answer.status !== 206) {
+      const answer = early ?? await send(args.request, signal);
+      if (early === undefined) await o.onSigned?.(args.request);
+      early = undefined;
+      if (!isWell(answer)) {
         other = answer;
         return await next(args);
       }
@@ -50,6 +59,11 @@ export function readDirectly<T>(read: (answer: Response) => Promise<T>, signal: 
       return told.answer;
     },
   };
+}
+
+/** True for an answer that has what was asked for. */
+export function isWell({ status }: Response): boolean {
+  return status === 200 || status === 206;
 }
 
 /** Last of what is done to a request: after it was signed. */

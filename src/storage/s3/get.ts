@@ -3,8 +3,9 @@ import { BackupError, hasCode } from "../../core/errors.ts";
 import { type OpenRead, readResumably } from "../read.ts";
 import { type Access, urlOf } from "./client.ts";
 import { assertTagged } from "./checksum.ts";
-import { handOverAt, readDirectly, sendAt } from "./direct.ts";
+import { handOverAt, isWell, readDirectly, sendAt } from "./direct.ts";
 import { nameOf, s3Error } from "./errors.ts";
+import { send } from "./http.ts";
 
 /** Streams an object, or a range of it. */
 export async function* getObject(
@@ -36,19 +37,31 @@ async function openRead(
 ): Promise<OpenRead | undefined> {
   const { GetObjectCommand } = access.sdk;
   const isPart = from.start > 0 || from.end !== undefined;
+  const range = isPart ? `bytes=${from.start}-${from.end ?? ""}` : undefined;
+  const read = (answer: Response) =>
+    readAnswer(answer, access, { doing, start: isPart ? from.start : undefined });
   try {
+    const request = version === undefined
+      ? await access.shortcut.request(name, {
+        ...(range === undefined ? {} : { range }),
+        ...(from.tag === undefined ? {} : { "if-match": from.tag }),
+      })
+      : undefined;
+    const answer = request === undefined ? undefined : await send(request, abortSignal);
+    if (answer !== undefined && isWell(answer)) return await read(answer);
     const command = new GetObjectCommand({
       Bucket: access.bucket,
       Key: name,
-      ...(isPart ? { Range: `bytes=${from.start}-${from.end ?? ""}` } : {}),
+      ...(range === undefined ? {} : { Range: range }),
       ...(from.tag === undefined ? {} : { IfMatch: from.tag }),
       ...(version === undefined ? {} : { VersionId: version }),
     });
-    const start = isPart ? from.start : undefined;
-    const direct = readDirectly(
-      (answer) => readAnswer(answer, access, { doing, start }),
-      abortSignal,
-    );
+    const direct = readDirectly(read, abortSignal, {
+      ...(answer === undefined ? {} : { answer }),
+      onSigned: async (signed) => {
+        if (version === undefined) await access.shortcut.learn(signed, name);
+      },
+    });
     command.middlewareStack.add(direct.sendRequest, sendAt);
     command.middlewareStack.add(direct.handOver, handOverAt);
     await access.client.send(command, { abortSignal });

@@ -76,7 +76,7 @@ function urlOf({ protocol, hostname, port, path, query }: SignedRequest): string
 }
 
 /** Strict: encodeURIComponent leaves some characters that a signature wants encoded. */
-function encode(text: string): string {
+export function encode(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
     (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`,

@@ -26,7 +26,7 @@ export async function* listObjects(
           Prefix,
           ContinuationToken,
         });
-        const direct = readDirectly(({ body }) => readPage(body), abortSignal);
+        const direct = readDirectly(readPage, abortSignal);
         command.middlewareStack.add(direct.sendRequest, sendAt);
         command.middlewareStack.add(direct.handOver, handOverAt);
         await access.client.send(command, { abortSignal });

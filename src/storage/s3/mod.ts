@@ -15,6 +15,7 @@ import { listObjects, sweepUploads } from "./list.ts";
 import { statObject } from "./object.ts";
 import { type S3Options, s3Options } from "./options.ts";
 import { putObject } from "./put.ts";
+import { createShortcut } from "./shortcut.ts";
 
 export { type S3Options, s3Options } from "./options.ts";
 
@@ -96,6 +97,7 @@ export async function openS3(
   const access: Access = {
     sdk,
     client,
+    shortcut: createShortcut(client),
     bucket,
     keys,
     location: keys.location(`s3://${bucket}`),

@@ -1,5 +1,6 @@
 import { SaxesParser } from "saxes";
 import { ForeignAnswer } from "../foreign.ts";
+import { cutUsualEntries } from "./usual-entries.ts";
 
 /** One page of a LIST. */
 export interface Page {
@@ -16,13 +17,21 @@ export interface Entry {
 }
 
 /**
- * Reads a page as it comes in; of its text no more than a piece is held at a time.
+ * Reads a page.
  *
  * Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
  *
  * @throws ForeignAnswer for what is no list of objects; IncompletePage
  */
-export async function readPage(body: AsyncIterable<Uint8Array> | null): Promise<Page> {
+export async function readPage(answer: Pick<Response, "bytes">): Promise<Page> {
+  const bytes = await answer.bytes();
+  const cut = cutUsualEntries(bytes);
+  if (cut === undefined) return parsePage(bytes);
+  const { next } = parsePage(cut.rest);
+  return { entries: cut.entries, next };
+}
+
+function parsePage(bytes: Uint8Array): Page {
   const entries: Entry[] = [];
   // The names of the open elements, and the text of the innermost.
   const path: string[] = [];
@@ -56,7 +65,7 @@ export async function readPage(body: AsyncIterable<Uint8Array> | null): Promise<
     // Anybody may have stored something whose name XML cannot hold: it is not ours.
     if (!/disallowed character\.$|character entity/.test(cause.message)) throw cause;
   });
-  await parse(parser, body);
+  parse(parser, bytes);
   // Whatever it is, it must not pass for an empty bucket.
   if (!facts.has("Name") && !facts.has("IsTruncated")) {
     throw new ForeignAnswer("it is no list of objects");
@@ -74,27 +83,12 @@ export class IncompletePage extends Error {
 
 const root = "ListBucketResult";
 
-async function parse(parser: SaxesParser, body: AsyncIterable<Uint8Array> | null): Promise<void> {
-  const decoder = new TextDecoder();
-  let isEmpty = true;
-  for await (const chunk of body ?? []) {
-    isEmpty &&= chunk.byteLength === 0;
-    feed(decoder.decode(chunk, { stream: true }));
-  }
-  if (isEmpty) throw new ForeignAnswer("it is no list of objects");
-  feed(decoder.decode());
+function parse(parser: SaxesParser, bytes: Uint8Array): void {
+  if (bytes.byteLength === 0) throw new ForeignAnswer("it is no list of objects");
   try {
-    parser.close();
+    parser.write(new TextDecoder().decode(bytes)).close();
   } catch (cause) {
     throw asTold(cause);
-  }
-
-  function feed(piece: string): void {
-    try {
-      parser.write(piece);
-    } catch (cause) {
-      throw asTold(cause);
-    }
   }
 }
 
