@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { manifestName } from "../contracts/manifest.ts";
 import type { ObjectInfo, Storage } from "../contracts/storage.ts";
-import type { BackupRef } from "../contracts/strategy.ts";
+import type { BackupRef, Mark } from "../contracts/strategy.ts";
 import type { Abortable } from "../core/bytes.ts";
 import { createSweeper } from "../core/memory.ts";
 import { isArtifactFile } from "./own-files.ts";
@@ -68,7 +68,7 @@ export async function surveyCatalog(storage: Storage, o: CatalogOptions): Promis
   const { folders, strays, scratch } = await readFolders(storage, { ...o, keepsObjects: true });
   const backups: SurveyedBackup[] = [];
   const abandoned: AbandonedFolder[] = [];
-  for (const folder of folders) {
+  for (const folder of taken(folders)) {
     if (folder.manifestAt === undefined) {
       abandoned.push(toAbandoned(folder, o.job ?? folder.job ?? folder.prefix.split("/")[0]!));
     } else {
@@ -89,9 +89,17 @@ export async function scanCatalog(
   const { folders, strays } = await readFolders(storage, { ...o, keepsObjects: false });
   const sweep = createSweeper();
   const backups: BackupRef[] = [];
-  for (const folder of folders) {
+  const once = createOnce();
+  for (const folder of taken(folders)) {
     sweep();
-    if (folder.manifestAt !== undefined) backups.push(await toRef(folder, storage, o));
+    if (folder.manifestAt === undefined) continue;
+    const ref = await toRef(folder, storage, o);
+    backups.push({
+      ...ref,
+      job: once(ref.job),
+      kind: once(ref.kind),
+      sourceTag: once(ref.sourceTag),
+    });
   }
   return { backups: backups.sort(oldestFirst), strays };
 }
@@ -132,11 +140,15 @@ function toAbandoned({ prefix, name, files, objects }: Folder, job: string): Aba
   };
 }
 
-interface Folder {
+interface Folder extends Listed {
   readonly prefix: string;
   /** Undefined where its name was too long for the folder's. */
   readonly job: string | undefined;
   readonly name: FolderName;
+}
+
+/** What a LIST tells of a folder; all else is in its prefix. */
+interface Listed {
   /** Sizes by file name. */
   readonly files: Map<string, number>;
   /** By file name; empty where they are not kept. */
@@ -148,10 +160,10 @@ interface Folder {
 async function readFolders(
   storage: Storage,
   o: CatalogOptions & { readonly keepsObjects: boolean },
-): Promise<{ folders: Folder[]; strays: string[]; scratch: ObjectInfo[] }> {
-  const folders = new Map<string, Folder>();
+): Promise<{ folders: Map<string, Listed>; strays: string[]; scratch: ObjectInfo[] }> {
+  const folders = new Map<string, Listed>();
   // Most folders have the same file names; each once is enough to remember.
-  const names = new Map<string, string>();
+  const once = createOnce();
   const strays: string[] = [];
   const scratch: ObjectInfo[] = [];
   const prefix = o.job === undefined ? "" : jobPrefix(o.job);
@@ -159,27 +171,30 @@ async function readFolders(
     const parts = detached(object.key).split("/");
     if (parts.length === 2 && isScratchName(parts[1]!)) scratch.push(object);
     if (parts.length < 3) continue;
-    const [jobFolder, name] = [parts[0]!, parseFolderName(parts[1]!)];
-    if (name === undefined) {
-      if (parts.length === 3 && parts[2] === manifestName) strays.push(`${jobFolder}/${parts[1]}/`);
+    const key = `${parts[0]}/${parts[1]}/`;
+    let folder = folders.get(key);
+    if (folder === undefined && parseFolderName(parts[1]!) === undefined) {
+      if (parts.length === 3 && parts[2] === manifestName) strays.push(key);
       continue;
     }
-    const key = `${jobFolder}/${parts[1]}/`;
-    const folder: Folder = folders.get(key) ??
-      {
-        prefix: key,
-        job: unescapeName(jobFolder),
-        name,
-        files: new Map(),
-        objects: o.keepsObjects ? new Map() : noObjects,
-      };
-    const file = rememberedOnce(parts.slice(2).join("/"), names);
+    folder ??= { files: new Map(), objects: o.keepsObjects ? new Map() : noObjects };
+    const file = once(parts.slice(2).join("/"));
     folder.files.set(file, object.bytes);
     if (o.keepsObjects) folder.objects.set(file, object);
     if (file === manifestName) folder.manifestAt = object.modifiedAt;
     folders.set(key, folder);
   }
-  return { folders: [...folders.values()], strays, scratch };
+  return { folders, strays, scratch };
+}
+
+/** Takes each folder out: what becomes of it need not be in memory beside it. */
+function* taken(folders: Map<string, Listed>): Generator<Folder> {
+  for (const [prefix, listed] of folders) {
+    folders.delete(prefix);
+    const [jobFolder, folderName] = prefix.split("/");
+    const name = parseFolderName(folderName!)!;
+    yield { ...listed, prefix, job: unescapeName(jobFolder!), name };
+  }
 }
 
 // Never added to: one for all where the objects are not kept.
@@ -190,15 +205,19 @@ function detached(key: string): string {
   return Buffer.from(key).toString();
 }
 
-function rememberedOnce(file: string, names: Map<string, string>): string {
-  const known = names.get(file);
-  if (known !== undefined) return known;
-  if (names.size < mostNames) names.set(file, file);
-  return file;
+/** Gives the first of all texts that are the same, so that it is in memory once. */
+function createOnce(): (text: string) => string {
+  const known = new Map<string, string>();
+  return (text) => {
+    const same = known.get(text);
+    if (same !== undefined) return same;
+    if (known.size < mostKnown) known.set(text, text);
+    return text;
+  };
 }
 
 // Names of seals and marks are of one folder each.
-const mostNames = 1000;
+const mostKnown = 1000;
 
 async function toRef(folder: Folder, storage: Storage, o: CatalogOptions): Promise<BackupRef> {
   const { prefix, name, files, manifestAt } = folder;
@@ -224,10 +243,24 @@ function toTheMillisecond(second: Date, exact: Date | undefined): Date {
 
 function toContents(files: ReadonlyMap<string, number>) {
   return {
-    storedBytes: sumOf(new Map([...files].filter(([name]) => isArtifactFile(name)))),
-    marks: [...files.keys()].flatMap((file) => parseMarkName(file) ?? []),
+    storedBytes: storedBytesOf(files),
+    marks: marksIn(files),
     files,
   };
+}
+
+function marksIn(files: ReadonlyMap<string, number>): readonly Mark[] {
+  const marks = [...files.keys()].flatMap((file) => parseMarkName(file) ?? []);
+  return marks.length === 0 ? noMarks : marks;
+}
+
+// Most backups have none.
+const noMarks: readonly Mark[] = [];
+
+function storedBytesOf(files: ReadonlyMap<string, number>): number {
+  let sum = 0;
+  for (const [name, bytes] of files) if (isArtifactFile(name)) sum += bytes;
+  return sum;
 }
 
 function sumOf(files: ReadonlyMap<string, number>): number {

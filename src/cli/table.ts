@@ -15,10 +15,14 @@ export function formatTable(
   return [...tableLines(columns, rows)].join("\n");
 }
 
-/** The lines of {@link formatTable} one after the other: of a long table none is kept. */
+/**
+ * The lines of {@link formatTable} one after the other: of a long table none is kept.
+ *
+ * @param rows is gone through twice: for the widths first
+ */
 export function* tableLines(
   columns: readonly Column[],
-  rows: readonly (readonly string[])[],
+  rows: Iterable<readonly string[]>,
 ): Generator<string> {
   const cellOf = (row: readonly string[], index: number) =>
     shorten(row[index] ?? "", columns[index]?.maxWidth);

@@ -71,11 +71,13 @@ export const verify = defineCommand({
     session.print(summary(results));
     const errors = [...complaints(results), ...strays, ...unreached.map(unreachedError)];
     for (const error of errors) session.complain(error);
+    /** One by one, as they are written. */
+    function* entries(): Generator<unknown> {
+      for (const one of results) yield resultJson(one);
+      for (const one of unreached) yield unreachedJson(one, session);
+    }
     return {
-      json: [
-        ...results.map(resultJson),
-        ...unreached.map((one) => unreachedJson(one, session)),
-      ],
+      json: entries(),
       codes: [...results.flatMap(codesOf), ...errors.map(({ code }) => code)],
     };
   },

@@ -152,7 +152,7 @@ export function listedCopies(
       destination: destination.name,
       marks: ref.marks,
     })),
-    marks: copies.flatMap(({ ref }) => ref.marks),
+    marks: copies.length === 1 ? copies[0]!.ref.marks : copies.flatMap(({ ref }) => ref.marks),
   };
 }
 

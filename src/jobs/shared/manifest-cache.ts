@@ -35,7 +35,7 @@ export interface ManifestCache {
 /** Opens the cache; where that cannot be done, every manifest is read from its destination. */
 export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   let database = await openDatabase(o);
-  const sweep = createSweeper(sweepEvery);
+  const sweep = createSweeper(manifestSweeps);
 
   /** A cache that fails once is not asked again. */
   function attempt<T>(use: (database: DatabaseSync) => T): T | undefined {
@@ -111,8 +111,8 @@ export async function openManifestCache(o: JobContext): Promise<ManifestCache> {
   };
 }
 
-// Reading one leaves some 50 kB behind.
-const sweepEvery = 200;
+// Reading one leaves 50 kB behind, some of it after other reads have ended.
+const manifestSweeps = { every: 100, oldEvery: 10 };
 
 // A transaction for each takes as long as reading it from the store.
 const keptAtOnce = 100;
