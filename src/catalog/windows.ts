@@ -1,6 +1,7 @@
 import type { Window } from "../contracts/changes.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
+import { createSweeper } from "../core/memory.ts";
 import { goodBackups } from "./catalog.ts";
 import { sealOf } from "./seal.ts";
 
@@ -25,7 +26,7 @@ type Moments = Pick<Manifest, "window" | "consistentAt">;
  * or that a log begins at. What is damaged, or lacks what it builds on, counts for nothing.
  */
 export function windowsOf(backups: readonly Dated[]): ChainWindow[] {
-  const good = goodBackups(backups);
+  const good = goodBackups(chained(backups));
   const byId = new Map(good.map((one) => [keyOf(one, one.id), one]));
   const families = Map.groupBy(good, (one) => {
     let root = one;
@@ -38,6 +39,19 @@ export function windowsOf(backups: readonly Dated[]): ChainWindow[] {
   });
   return [...families].flatMap(([root, all]) => windowOf(root, all) ?? [])
     .sort((a, b) => b.to.getTime() - a.to.getTime());
+}
+
+/** Without the full ones that stand alone, which are most of many. */
+function chained(backups: readonly Dated[]): Dated[] {
+  const bases = new Set(
+    backups.flatMap((one) => one.parentId === undefined ? [] : [keyOf(one, one.parentId)]),
+  );
+  const sweep = createSweeper();
+  return backups.filter((one) => {
+    sweep();
+    return one.parentId !== undefined || (bases.size > 0 && bases.has(keyOf(one, one.id))) ||
+      momentsOf(one)?.isOfLog === true;
+  });
 }
 
 function windowOf(root: Dated, all: readonly Dated[]): ChainWindow | undefined {

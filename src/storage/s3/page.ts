@@ -1,19 +1,12 @@
 import { SaxesParser } from "saxes";
 import { ForeignAnswer } from "../foreign.ts";
-import { cutUsualEntries } from "./usual-entries.ts";
+import { cutUsualEntries, type Entry } from "./usual-entries.ts";
 
 /** One page of a LIST. */
 export interface Page {
   readonly entries: readonly Entry[];
   /** Where the next page begins; undefined for the last one. */
   readonly next: string | undefined;
-}
-
-/** What a LIST says of one object. */
-export interface Entry {
-  readonly name: string;
-  readonly bytes: number;
-  readonly modifiedAt: Date;
 }
 
 /**

@@ -1,5 +1,11 @@
 import { Buffer } from "node:buffer";
-import type { Entry } from "./page.ts";
+
+/** What a LIST says of one object. */
+export interface Entry {
+  readonly name: string;
+  readonly bytes: number;
+  readonly modifiedAt: Date;
+}
 
 /** The objects of a page, and the page without them. */
 export interface Cut {
