@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { hkdfSync } from "node:crypto";
 import type { Bytes } from "../core/bytes.ts";
+import { release } from "../core/memory.ts";
 import { importKey, open, seal, tagBytes } from "./chacha.ts";
 import { corrupt, truncated } from "./damage.ts";
 import { inParallel } from "./parallel.ts";
@@ -34,7 +35,7 @@ export async function* sealPayload(
   const key = await streamKey(fileKey, nonce);
   // The cipher copies its input before the call returns.
   const sealed = ({ bytes, ...chunk }: Chunk) => seal(key, chunkNonce(chunk), bytes);
-  yield* inParallel(plainChunks(bytes), sealed, chunksAtOnce);
+  yield* released(inParallel(plainChunks(bytes), sealed, chunksAtOnce));
 }
 
 /**
@@ -56,7 +57,15 @@ export async function* openPayload(
     }
     return plain;
   };
-  yield* inParallel(sealedChunks(reader), opened, chunksAtOnce);
+  yield* released(inParallel(sealedChunks(reader), opened, chunksAtOnce));
+}
+
+/** What the cipher returns is fresh each time, and is given back once it was read. */
+async function* released(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    yield chunk;
+    release(chunk);
+  }
 }
 
 async function streamKey(fileKey: Uint8Array, nonce: Uint8Array): Promise<CryptoKey> {
