@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import type { Abortable } from "../../core/bytes.ts";
-import { ChildError, type ChildSpec, childText } from "../../core/child.ts";
+import { ChildError, type ChildSpec } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
 import { findProgram } from "../../core/program.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { versionText } from "../../core/version-text.ts";
 import type { Tool } from "../../contracts/connector.ts";
 import type { MongoAddress } from "./uri.ts";
 
@@ -19,7 +20,7 @@ export async function findTool(
   const path = await pathOf(name, { toolsDir }, o.runtime);
   if (path === undefined) return { name, path, version: undefined };
   try {
-    const { stdout } = await childText({ command: path, args: ["--version"], stallMs: 10_000 }, o);
+    const stdout = await versionText(path, ["--version"], { ...o, stallMs: 10_000 });
     // "mongodump version: 100.9.4"; builds of one's own print other words
     return { name, path, version: /version:\s*r?(\S+)/.exec(stdout)?.[1] ?? "unknown" };
   } catch (error) {

@@ -1,9 +1,10 @@
 import { delimiter, join } from "node:path";
 import type { Abortable } from "../../core/bytes.ts";
-import { ChildError, type ChildSpec, childText } from "../../core/child.ts";
+import { ChildError, type ChildSpec } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
 import { findProgram } from "../../core/program.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { versionText } from "../../core/version-text.ts";
 import type { Tool } from "../../contracts/connector.ts";
 import type { MysqlAddress } from "./address.ts";
 import { signOfLife } from "./client.ts";
@@ -128,7 +129,7 @@ export function complaint({ exit, message }: ChildError): string {
 
 async function describe(name: string, path: string, o: Context): Promise<ClientTool> {
   try {
-    const { stdout } = await childText({ command: path, args: ["--no-defaults", "--version"] }, o);
+    const stdout = await versionText(path, ["--no-defaults", "--version"], o);
     // "Ver 10.19 Distrib 10.11.19-MariaDB", "from 11.4.2-MariaDB, client 15.2", "Ver 9.7.4 for"
     const version = /(?:Distrib|from) (\d[\d.]*)/.exec(stdout) ?? /Ver (\d[\d.]*)/.exec(stdout);
     const flavour = /MariaDB/i.test(stdout) ? "MariaDB" : "MySQL";

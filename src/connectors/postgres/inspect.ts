@@ -25,12 +25,15 @@ export async function inspect(
   o: Abortable & { runtime: Runtime },
 ): Promise<SourceInfo> {
   assertDumpArgs(settings.dumpArgs ?? []);
+  // While the server is asked, the tools are; what is wrong with them is told in its turn.
+  const looking = findToolSets(address.toolsDir, o);
+  looking.catch(() => {});
   const list = await listDatabases(client, address, o);
   const place = await client.anyDatabase(o);
   const askedAt = o.runtime.now().getTime();
   const server = await readServer(client, address, place, o);
   const answeredAt = o.runtime.now().getTime();
-  const { tools, isFitting } = await dumpTools(server, address, o);
+  const { tools, isFitting } = dumpTools(await looking, server, address);
   const omissions: Omission[] = serverOmissions(server, address, list);
   const warnings: string[] = [];
   const unmatched: ReadonlySet<string>[] = [];
@@ -89,17 +92,16 @@ export async function inspect(
 }
 
 /** The tools that a dump would take; the newest there are when none will do. */
-async function dumpTools(
+function dumpTools(
+  sets: readonly ToolSet[],
   server: Server,
   { toolsDir }: Address,
-  o: Abortable & { runtime: Runtime },
-): Promise<{ readonly tools: ToolSet | undefined; readonly isFitting: boolean }> {
-  const sets = await findToolSets(toolsDir, o);
+): { readonly tools: ToolSet | undefined; readonly isFitting: boolean } {
   try {
     return { tools: toolsForDump(sets, server, toolsDir), isFitting: true };
   } catch (error) {
     if (!hasCode(error, "dump/")) throw error;
-    return { tools: sets.sort((a, b) => b.major - a.major)[0], isFitting: false };
+    return { tools: sets.toSorted((a, b) => b.major - a.major)[0], isFitting: false };
   }
 }
 

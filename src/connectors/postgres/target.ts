@@ -38,10 +38,13 @@ export async function planRestore(
   const backup = onlyBackup(chain);
   const wanted = selectDatabases(chain, options);
   const targets = wanted.map(({ name }) => targetName(name, wanted, address));
+  // While the server is asked, the tools are; what is wrong with them is told in its turn.
+  const looking = findToolSets(address.toolsDir, o);
+  looking.catch(() => {});
   const place = await client.anyDatabase(o, targets).catch(() => client.anyDatabase(o));
   const server = await readServer(client, address, place, o);
   await checked(() => assertWritable(server, address), options);
-  const sets = await findToolSets(address.toolsDir, o);
+  const sets = await looking;
   const heads: ArchiveHead[] = [];
   const tools: (ToolSet | undefined)[] = [];
   for (const { artifact } of wanted) {

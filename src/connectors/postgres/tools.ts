@@ -2,10 +2,11 @@ import { existsSync } from "node:fs";
 import { readdir, realpath } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import type { Abortable } from "../../core/bytes.ts";
-import { ChildError, type ChildSpec, childText } from "../../core/child.ts";
+import { ChildError, type ChildSpec } from "../../core/child.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { isExecutable } from "../../core/program.ts";
 import type { Environment, Runtime } from "../../core/runtime.ts";
+import { versionText } from "../../core/version-text.ts";
 import type { Tool } from "../../contracts/connector.ts";
 import { type Address, parameterVariables } from "./address.ts";
 import { passFileLine } from "./passfile.ts";
@@ -189,10 +190,7 @@ async function readToolSet(folder: string, o: Options): Promise<ToolSet | undefi
   }
   if (names.length === 0) return undefined;
   try {
-    const { stdout } = await childText(
-      { command: join(folder, names[0]!), args: ["--version"] },
-      o,
-    );
+    const stdout = await versionText(join(folder, names[0]!), ["--version"], o);
     // "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"
     const version = /\(PostgreSQL\) (\d+[\w.]*)/.exec(stdout)?.[1];
     return version === undefined
