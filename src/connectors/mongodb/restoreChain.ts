@@ -261,6 +261,7 @@ async function replayAll(
   let isOver = false;
   for (const { artifacts } of increments) {
     for (const artifact of artifacts.filter(({ role }) => role === "log")) {
+      if (!isOver) assertJoins(artifact, last);
       // To its very end, wherever the replay stops: only that shows that it was read as it was written.
       for await (const entry of sliceEntries(artifact, r)) {
         isOver ||= until !== undefined && isBeyond(entry, until);
@@ -272,6 +273,20 @@ async function replayAll(
     }
   }
   return { count, last };
+}
+
+/** A piece may begin before the last entry that was replayed, and never after it. */
+function assertJoins(
+  { from, volumes }: RestorableArtifact,
+  last: { readonly t: number; readonly i: number },
+): void {
+  const begin = oplogPosition(from);
+  if (begin !== undefined && compareTimes(begin, last) <= 0) return;
+  throw new BackupError(
+    "verification/gap",
+    `Changes are missing between ${last.t}:${last.i} and the start of "${volumes[0]!.name}"`,
+    { hint: "Restore to a moment before that with --at." },
+  );
 }
 
 function isBeyond({ time, instantMs }: OplogEntry, until: Until): boolean {
