@@ -147,7 +147,7 @@ function hintFor(stderr: string): string {
 function follow(underWay: Transactions, entry: OplogEntry): void {
   if (entry.transaction === undefined) return;
   try {
-    underWay.take(entry)?.drop();
+    underWay.take(entry, true)?.drop();
   } catch (error) {
     if (!(error instanceof BrokenTransaction)) throw error;
   }

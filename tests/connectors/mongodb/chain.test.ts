@@ -38,7 +38,7 @@ async function newest(client: MongoClient) {
 }
 
 needsMongo("oplog").describe("a chain of MongoDB", () => {
-  test("restores every moment that was recorded, by position, and its end", async () => {
+  test("restores every moment that was recorded, by time and position, and its end", async () => {
     const [source, target] = await Promise.all([
       startMongo({ can: ["oplog"] }),
       startMongo({ can: ["oplog"] }),
@@ -69,6 +69,8 @@ needsMongo("oplog").describe("a chain of MongoDB", () => {
         () => orders.insertOne({ _id: 7 }),
       ];
       for (const [number, change] of changes.entries()) {
+        // Times are told apart by the millisecond.
+        await sleep(5);
         await change();
         moments.push({
           at: await newest(client),
@@ -81,10 +83,10 @@ needsMongo("oplog").describe("a chain of MongoDB", () => {
     assert.equal(chain.length, 4);
     const restored = await target.client();
     await withConnector(optionsOf(target), async (connector) => {
-      for (const { at, content, of } of moments) {
+      for (const [number, { at, content, of }] of moments.entries()) {
         for (const name of ["shop", "other"]) await restored.db(name).dropDatabase();
         const { t, i } = at;
-        const until = { position: { type: "oplog", t, i } };
+        const until = number % 2 === 0 ? { at: at.wall } : { position: { type: "oplog", t, i } };
         const { result } = await restoreTo(connector, chain.slice(0, of + 1), until);
         assert.deepEqual(await contentOf(restored, ["shop", "other"]), content);
         assert.deepEqual(result.differences.filter(({ isFailure }) => isFailure), []);

@@ -318,6 +318,28 @@ describe("what an entry does", () => {
     assert.deepEqual(content["shop.c"], [{ _id: 1 }, { _id: 2 }]);
   });
 
+  test("a transaction of the window counts without what is not in the base", async () => {
+    const part = (operations: Document[], more: Document, isFirst: boolean) => ({
+      ...command({ applyOps: operations, ...more }, "admin"),
+      ...{ lsid: { id: new UUID("30d96917-ac0d-46a0-9b9e-5af9afe4d936") } },
+      txnNumber: Long.fromNumber(1),
+      prevOpTime: {
+        ts: new Timestamp(isFirst ? { t: 0, i: 0 } : { t: 5, i: 5 }),
+        t: Long.fromNumber(1),
+      },
+    });
+    const first = part([insert("shop.c", { _id: 1 })], { partialTxn: true }, true);
+    // Of three, one was left out of the archive.
+    const last = part([insert("shop.c", { _id: 2 })], { count: Long.fromNumber(3) }, false);
+    const made = command({ create: "c" });
+    const both = [{ _id: 1 }, { _id: 2 }];
+    const within = await replayed([], { window: [made, first, last] });
+    assert.deepEqual(within.content["shop.c"], both);
+    const across = await replayed([last], { window: [made, first] });
+    assert.deepEqual(across.content["shop.c"], both);
+    await assert.rejects(replayed([made, first, last]), failsWith(/has 2 of 3 operations/));
+  });
+
   test("what the window wrote into a capped collection follows what the dump has seen", async () => {
     const server = model();
     const under = replay({ sink: server, spool: memorySpool, nameOf: (db) => db });

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { describe, test } from "node:test";
 import { deserialize, type Document, Long, serialize, Timestamp, UUID } from "bson";
 import type { NamespaceRules } from "../../../src/connectors/mongodb/archive/oplog.ts";
-import { judge } from "../../../src/connectors/mongodb/oplog/continuation.ts";
+import { judge, shortOplog } from "../../../src/connectors/mongodb/oplog/continuation.ts";
 import { readEntry } from "../../../src/connectors/mongodb/oplog/entry.ts";
 import { oplogFormat } from "../../../src/connectors/mongodb/oplog/format.ts";
 import { keptEntry, TakenIn } from "../../../src/connectors/mongodb/oplog/kept.ts";
@@ -78,6 +78,17 @@ describe("whether an oplog goes on from a backup", () => {
     );
   });
 
+  test("a warning comes while less than three times the time since the last backup is kept", () => {
+    const warned = (keptSeconds: number, sinceSeconds: number) =>
+      shortOplog(
+        timeOf(1_800_000_000 - keptSeconds),
+        { position: at(1_800_000_000) },
+        { position: { to: at(1_800_000_000 - sinceSeconds) } },
+      );
+    assert.deepEqual([warned(3000, 1000), warned(3000, 900), warned(3000, 0)], [[], [], []]);
+    assert.match(warned(7200, 3600).join(), /^The oplog reaches back 2h, .* is 1h old: less/);
+  });
+
   test("it does not where the entry was rolled back, or another has its time", () => {
     assert.match(reasonOf(judged(1_800_000_000, undefined))!, /1800000100:1.*was rolled back/);
     assert.match(
@@ -146,12 +157,12 @@ describe("a transaction that is under way at the end of a piece", () => {
 
   test("is known by its first entry, and the next piece goes on with it", () => {
     const first = transactions(sketchSpool);
-    assert.equal(first.take(prepare), undefined);
+    assert.equal(first.take(prepare, true), undefined);
     assert.deepEqual(first.open().map(({ since }) => since), [{ t: 5, i: 1 }]);
     const next = transactions(sketchSpool, first.open());
-    assert.notEqual(next.take(commit), undefined);
+    assert.notEqual(next.take(commit, true), undefined);
     assert.deepEqual(next.open(), []);
-    assert.throws(() => transactions(sketchSpool).take(commit), /first entries are missing/);
+    assert.throws(() => transactions(sketchSpool).take(commit, true), /first entries are missing/);
   });
 });
 

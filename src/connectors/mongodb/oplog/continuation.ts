@@ -60,7 +60,7 @@ export function judge({ first, here }: Look, position: OplogPosition, id: string
 export function shortOplog(
   first: OplogEntry | undefined,
   { position }: Pick<Server, "position">,
-  parent: Manifest,
+  parent: Pick<Manifest, "position">,
 ): string[] {
   const [now, before] = [oplogPosition(position), oplogPosition(parent.position.to)];
   if (first === undefined || now === undefined || before === undefined) return [];

@@ -1,5 +1,5 @@
 import { BackupError } from "../../../core/errors.ts";
-import { type Element, elements, find, inner, text } from "../archive/bson.ts";
+import { elements, find, inner, text } from "../archive/bson.ts";
 import { isOwn, plainName } from "../archive/namespace.ts";
 import { splitNamespace } from "../archive/oplog.ts";
 import { batches } from "./batches.ts";
@@ -103,7 +103,7 @@ export function replay(rules: ReplayRules): Replay {
   async function applyTransaction(read: OplogEntry, isLenient: boolean): Promise<void> {
     let whole: Spool | undefined;
     try {
-      whole = underWay.take(read);
+      whole = underWay.take(read, !isLenient);
     } catch (error) {
       // One that began before the window ended before the dump did begin: it is in the documents.
       if (isLenient && error instanceof BrokenTransaction) return;
@@ -207,12 +207,8 @@ export function replay(rules: ReplayRules): Replay {
       case "abortIndexBuild":
         return;
       case "createIndexes":
-        if (state !== undefined) addIndex(state, without(object, "createIndexes"));
-        break;
       case "commitIndexBuild":
-        for (const { value } of elements(inner(find(object, "indexes")) ?? noDocument)) {
-          if (state !== undefined) addIndex(state, value);
-        }
+        for (const one of indexesOf(object)) if (state !== undefined) addIndex(state, one);
         break;
       case "dropIndexes":
       case "deleteIndexes":
@@ -294,7 +290,7 @@ export function replay(rules: ReplayRules): Replay {
     if (index !== undefined) modifyIndex(state, index);
     const fields = [...elements(change)].filter((one) => one.name !== "index");
     if (fields.length === 0) return;
-    state.options = withOptions(state.options, fields);
+    state.options = withFields(state.options, fields);
     const now = fields.filter((one) => one.name !== "expireAfterSeconds");
     if (now.length === 0) return;
     await sink.modify(target, without(change, "index", "expireAfterSeconds"));
@@ -377,9 +373,11 @@ export function replay(rules: ReplayRules): Replay {
 
 const noDocument = Uint8Array.of(5, 0, 0, 0, 0);
 
-/** What `listCollections` shows after a `collMod`: an empty validator is none. */
-function withOptions(options: Uint8Array, fields: readonly Element[]): Uint8Array {
-  return withFields(options, fields);
+/** Those of `commitIndexBuild`, or the one that a `createIndexes` itself describes. */
+function indexesOf(command: Uint8Array): Uint8Array[] {
+  const several = inner(find(command, "indexes"));
+  if (several === undefined) return [without(command, "createIndexes")];
+  return [...elements(several)].map(({ value }) => value);
 }
 
 function startsWithBuckets(view: Uint8Array): boolean {

@@ -15,11 +15,13 @@ export interface Transactions {
   /**
    * Takes an entry of one.
    *
+   * @param isWhole whether it has all operations that it was written with; of a base's own oplog those
+   * on collections that are not in the base are left out
    * @returns the operations that count now, in order, and what they are held in, to be dropped once
    * they are applied; undefined while it is under way, or where it was aborted
    * @throws BrokenTransaction where its beginning was never seen, or a part is missing
    */
-  take(entry: OplogEntry): Spool | undefined;
+  take(entry: OplogEntry, isWhole: boolean): Spool | undefined;
   /** Those that are under way, the oldest first. */
   open(): OpenTransaction[];
 }
@@ -56,7 +58,7 @@ export function transactions(
   }
 
   return {
-    take(entry) {
+    take(entry, isWhole) {
       const { key, type, count } = entry.transaction!;
       if (type === "abort") {
         underWay.get(key)?.held.drop();
@@ -64,6 +66,7 @@ export function transactions(
         return undefined;
       }
       const one = begunBy(entry);
+      if (!isWhole) one.count = undefined;
       if (type !== "commit") {
         for (const { value } of elements(inner(find(entry.object, "applyOps")) ?? noDocument)) {
           one.held.push(value);
