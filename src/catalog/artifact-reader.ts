@@ -171,8 +171,8 @@ function assertRaw(key: string, bytes: number, { digest, expected }: RawDigest):
 
 /** Names the object in errors of codecs and walkers, which do not know it. */
 function named(error: unknown, key: string): unknown {
-  const isOurs = hasCode(error, "verification/") || hasCode(error, "config/");
-  if (!isOurs || error.message.includes(key)) return error;
+  // That a key is missing or wrong is so for every object.
+  if (!hasCode(error, "verification/") || error.message.includes(key)) return error;
   if (error.message.startsWith('Object "')) return error;
   const { code, message, hint, details } = error;
   return new BackupError(code, `"${key}": ${message}`, { cause: error, hint, details });

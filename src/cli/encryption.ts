@@ -130,7 +130,10 @@ export async function resolveIdentities(
   secret: Secret,
   session: Session,
 ): Promise<(string | OtherIdentity)[]> {
-  return opened(await session.secrets.resolve(secret), secret.describe(), session);
+  const [part, ...others] = secret.parts;
+  const isFile = part !== undefined && "file" in part && others.length === 0;
+  const name = isFile ? JSON.stringify(part.file) : secret.describe();
+  return opened(await session.secrets.resolve(secret), name, session);
 }
 
 async function findIdentities(

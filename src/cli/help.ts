@@ -36,7 +36,7 @@ export function statusTable(): string {
 
 const otherVariables = [
   ["DBBACKUP_…", "gives any flag, such as DBBACKUP_CONFIG and DBBACKUP_JSON=1; a flag wins"],
-  [identityVariable, "an age identity, or the path of a file with identities"],
+  [identityVariable, "an age identity, or the path of a file with some or with an SSH key"],
   [passphraseVariable, "the passphrase of encrypted backups that are read"],
   ["DBBACKUP_RUN_…", "is for the hooks of a run, and gives no flag"],
   ["NO_COLOR", "switches colours off"],

@@ -18,9 +18,15 @@ export function usageError(
   const own = commandOf(argv, commands);
   const meant = meantChoice(text);
   if (argv[0] === "completions") {
-    return new BackupError(codeOf(text), sentence(text), {
-      hint: `${meant}Name one: ` +
-        '`eval "$(dbbackup completions bash)"`, or zsh; `dbbackup completions fish | source`.',
+    const [, shell] = /^Unsupported shell "(.*?)"/s.exec(text) ?? [];
+    const message = shell === undefined
+      ? "The name of a shell is missing"
+      : `There are no completions for ${JSON.stringify(shell)}`;
+    const best = nearest(shell ?? "", ["bash", "zsh", "fish", "nu", "pwsh"]);
+    return new BackupError(codeOf(text), message, {
+      hint: `${best === undefined ? "" : `Did you mean "${best}"? `}` +
+        "Give bash, zsh, fish, nu or pwsh: " +
+        '`eval "$(dbbackup completions bash)"`, `dbbackup completions fish | source`.',
     });
   }
   return new BackupError(codeOf(text), sentence(text), {
@@ -32,10 +38,8 @@ export function usageError(
 
 /** "Did you mean", where the parser told of a value that is none of several. */
 function meantChoice(text: string): string {
-  const [, known, wrong] = /one of (".*"), but got "(.*)"/s.exec(text) ?? [];
-  const [, wrongShell, shells] = /"(.*)"\. Available \w+: (".*")/s.exec(text) ?? [];
-  const names = [...(known ?? shells ?? "").matchAll(/"([^"]*)"/g)].map(([, name]) => name!);
-  const best = nearest(wrong ?? wrongShell ?? "", names);
+  const [, known = "", wrong = ""] = /one of (".*"), but got "(.*)"/s.exec(text) ?? [];
+  const best = nearest(wrong, [...known.matchAll(/"([^"]*)"/g)].map(([, name]) => name!));
   return best === undefined ? "" : `Did you mean "${best}"? `;
 }
 
@@ -91,7 +95,16 @@ function codeOf(text: string): ErrorCode {
   return "usage/bad-value";
 }
 
-/** Our sentences end without a full stop, and quote with `"`. */
+/** Our sentences end without a full stop, quote with `"`, and say what they mean in fewer words. */
 function sentence(text: string): string {
-  return text.replaceAll("`", '"').replace(/\.$/, "");
+  return text.replaceAll("`", '"').replace(/\.$/, "")
+    .replace(/^"(--?[\w-]+)": E/, "$1: e")
+    .replace(/^"(--?[\w-]+)" requires "(.*)"$/, "$1 needs a value: $2")
+    .replace(/\b([Ee]xpected) one of (".*"), but got/s, (_, word: string, known: string) => {
+      const names = [...known.matchAll(/"([^"]*)"/g)].map(([, name]) => name!);
+      return `${word} ${names.slice(0, -1).join(", ")} or ${names.at(-1)}, but got`;
+    })
+    .replace("a valid integer", "a whole number")
+    .replace("a value greater than or equal to", "at least")
+    .replace("a value less than or equal to", "at most");
 }

@@ -188,7 +188,7 @@ export function variableError(
   { code, message, hint }: BackupError,
   { variable, flag }: GivenByVariable,
 ): BackupError {
-  return new BackupError(code, `${variable}: ${message.replace(`"${flag}": `, "")}`, {
+  return new BackupError(code, `${variable}: ${message.replace(`${flag}: `, "")}`, {
     hint: `${variable} gives ${flag}.${hint === undefined ? "" : ` ${hint}`}`,
   });
 }

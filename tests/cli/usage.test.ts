@@ -51,7 +51,7 @@ const wrong: readonly [args: string[], code: string, told: RegExp][] = [
   [
     ["backup", "--from", "sqlite:a", "--to", "b", "--compression", "brotli"],
     "usage/bad-value",
-    /"zstd"/,
+    /expected gzip, zstd or none, but got "brotli"/,
   ],
   [
     ["backup", "--from", "sqlite:a", "--to", "b", "--compression=none", "--compression-level=9"],

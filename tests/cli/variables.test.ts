@@ -77,7 +77,12 @@ jobs: { shop: { database: shop, destinations: [disk], compression: none } }
   for (
     const [name, value, args, told] of [
       ["DBBACKUP_JSON", "maybe", ["list"], /DBBACKUP_JSON is "maybe"/],
-      ["DBBACKUP_LOG_LEVEL", "loud", ["list"], /DBBACKUP_LOG_LEVEL: Expected one of .*"loud"/],
+      [
+        "DBBACKUP_LOG_LEVEL",
+        "loud",
+        ["list"],
+        /DBBACKUP_LOG_LEVEL: expected debug, info, warning or error, but got "loud"/,
+      ],
       [
         "DBBACKUP_TIMEOUT",
         "soon",

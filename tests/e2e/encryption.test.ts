@@ -378,7 +378,7 @@ needs("ssh-keygen", "age").describe("a backup that is encrypted to SSH keys", ()
     const { code, screen } = await commandOnTerminal(
       at,
       [binary, ...restore, "--identity", path],
-      [[/Passphrase of .*id"\): /, `${passphrase}\r`]],
+      [[/Passphrase of ".*id": /, `${passphrase}\r`]],
     );
     assert.equal(code, 0, screen);
     assert.equal(screen.split("Passphrase of ").length, 2, screen);

@@ -26,7 +26,7 @@ export const show = defineCommand({
   brief: "Show everything about one backup.",
   description: "Shows everything about one backup: its source, chain, artifacts, marks, what was " +
     "left out, and the settings it was taken with. A destination that cannot be looked at is an " +
-    "error, and in JSON an entry of `unreached`. With --tables, what its inventory names, with row counts; of an " +
+    "error, and in JSON an entry of `unreached`. With --tables, what its inventory names, with rows and bytes; of an " +
     "encrypted backup that needs the key.",
   examples: [
     "dbbackup show k3v9x2ma",
@@ -37,7 +37,7 @@ export const show = defineCommand({
     object({
       id: requiredArgument("ID", "The backup's id; its beginning is enough while it is unique."),
       from: fromOption(),
-      tables: toggle("--tables", "Show its tables or collections, with their row counts."),
+      tables: toggle("--tables", "Show its tables or collections, with their rows and bytes."),
     }),
     keyFlags,
     commonFlags,
