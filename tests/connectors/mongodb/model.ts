@@ -13,11 +13,8 @@ import {
 } from "../../../src/connectors/mongodb/oplog/catalog.ts";
 import { applyDiff } from "../../../src/connectors/mongodb/oplog/diff.ts";
 import { numberOf, readEntry } from "../../../src/connectors/mongodb/oplog/entry.ts";
-import {
-  type Replay,
-  replay,
-  type ReplayRules,
-} from "../../../src/connectors/mongodb/oplog/replay.ts";
+import { type Replay, replay } from "../../../src/connectors/mongodb/oplog/replay.ts";
+import type { ReplayRules } from "../../../src/connectors/mongodb/oplog/replay-rules.ts";
 import type { Namespace, ReplaySink, Write } from "../../../src/connectors/mongodb/oplog/sink.ts";
 import { memorySpool } from "../../../src/connectors/mongodb/oplog/spool.ts";
 import { bytesOf } from "../../../src/core/bytes.ts";

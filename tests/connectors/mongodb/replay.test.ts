@@ -7,7 +7,8 @@ import { deserialize, type Document, Long, serialize, Timestamp, UUID } from "bs
 import { find } from "../../../src/connectors/mongodb/archive/bson.ts";
 import { readEntry } from "../../../src/connectors/mongodb/oplog/entry.ts";
 import { applyDiff, UnknownDiff } from "../../../src/connectors/mongodb/oplog/diff.ts";
-import { replay, type ReplayRules } from "../../../src/connectors/mongodb/oplog/replay.ts";
+import { replay } from "../../../src/connectors/mongodb/oplog/replay.ts";
+import type { ReplayRules } from "../../../src/connectors/mongodb/oplog/replay-rules.ts";
 import { fileSpools, memorySpool } from "../../../src/connectors/mongodb/oplog/spool.ts";
 import { BackupError } from "../../../src/core/errors.ts";
 import { onFixtures } from "../../support/mongoKinds.ts";

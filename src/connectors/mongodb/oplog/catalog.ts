@@ -116,3 +116,14 @@ export const simpleCollation = element(
   "collation",
   documentOf([stringElement("locale", "simple")]),
 );
+
+/** A document without a field. */
+export const noDocument = documentOf([]);
+
+/** Made by the server on its way to something else; a replay that stops in between leaves them. */
+const temporary = /^tmp\.agg_out\.|^tmp.{5}\.(renameCollection|convertToCapped\..*|rename)$/;
+
+/** Whether a collection is one that a server makes on its way to another one. */
+export function isPassing(collection: string): boolean {
+  return temporary.test(collection);
+}
