@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { FindCursor } from "mongodb";
-import type { DumpPlan, DumpResult, Emit } from "../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit, OpenableBackup } from "../../contracts/connector.ts";
+import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { Abortable, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
@@ -8,8 +9,10 @@ import type { Runtime } from "../../core/runtime.ts";
 import { emitAccounts } from "./accounts.ts";
 import type { NamespaceRules } from "./archive/oplog.ts";
 import type { Client } from "./client.ts";
+import { listDatabases } from "./databases.ts";
 import { serverCode } from "./errors.ts";
 import { omissionsOf } from "./inspect.ts";
+import { readInventory } from "./inventory.ts";
 import { continuation, timestampOf } from "./oplog/continuation.ts";
 import { type OplogEntry, readEntry } from "./oplog/entry.ts";
 import { oplogFormat } from "./oplog/format.ts";
@@ -19,6 +22,7 @@ import { compareTimes, type OplogPosition, oplogPosition, positionAt } from "./o
 import { type Replay, replay } from "./oplog/replay.ts";
 import { isSame } from "./oplog/slice.ts";
 import { sketchSpool } from "./oplog/spool.ts";
+import { BrokenTransaction, type Transactions, transactions } from "./oplog/transactions.ts";
 import { rulesOf } from "./rules.ts";
 import type { Server } from "./server.ts";
 import type { MongoAddress } from "./uri.ts";
@@ -47,18 +51,16 @@ export async function dumpOplog(
 ): Promise<DumpResult> {
   const parent = plan.parent!;
   const from = startOf(parent.manifest);
-  const stored = await storedInventory(parent, o);
-  const under = follower(stored, from);
+  const rules = rulesOf(plan.settings, undefined);
+  const known = await whatIsThere(client, address, { parent, server, from, rules }, o);
+  const under = follower(known, from);
   const reading: Reading = {
-    ...{ from, parent: parent.manifest, until: untilOf(server, from) },
-    rules: rulesOf(plan.settings, undefined),
-    under,
-    // Without an inventory, nobody knows which collections there are.
-    phase: stored.length === 0 ? "window" : "exact",
+    ...{ from, parent: parent.manifest, until: untilOf(server, from), rules, known, under },
+    underWay: transactions(sketchSpool, from.open),
     last: undefined,
     latestMs: startMsOf(parent.manifest),
   };
-  const to = () => positionAt(reading.last!.time, under.open());
+  const to = () => positionAt(reading.last!.time, reading.underWay.open());
   const head = {
     role: "log",
     databases: [],
@@ -90,8 +92,9 @@ interface Reading {
   readonly until: { readonly t: number; readonly i: number };
   readonly parent: Manifest;
   readonly rules: NamespaceRules;
+  readonly known: Known;
   readonly under: Replay;
-  readonly phase: "window" | "exact";
+  readonly underWay: Transactions;
   last: OplogEntry | undefined;
   /** Of all entries so far: within a second, wall clocks need not agree with their order. */
   latestMs: number;
@@ -113,8 +116,47 @@ function untilOf({ position }: Server, from: OplogPosition): OplogPosition {
   return until === undefined || compareTimes(until, from) < 0 ? from : until;
 }
 
+/** What is there at some moment. */
+interface Known {
+  readonly databases: readonly DatabaseInventory[];
+  /** Entries up to here are in it. */
+  readonly since: { readonly t: number; readonly i: number };
+  /** Whether it is what was there then, and not some time after. */
+  readonly isExact: boolean;
+}
+
+/**
+ * What the parent says that it holds. Where that cannot be read, it is what the server has now: what
+ * the oplog did until then is in it, and some of what it did since.
+ */
+async function whatIsThere(
+  client: Client,
+  address: MongoAddress,
+  { parent, server, from, rules }: {
+    readonly parent: OpenableBackup;
+    readonly server: Server;
+    readonly from: OplogPosition;
+    readonly rules: NamespaceRules;
+  },
+  o: Abortable,
+): Promise<Known> {
+  const stored = await storedInventory(parent, o);
+  if (stored !== undefined) return { databases: stored, since: from, isExact: true };
+  const databases = await client.ask(async (driver) => {
+    const names = await listDatabases(driver, address);
+    return await Promise.all(
+      names.map((name) => readInventory(driver.db(name), { isCounted: false })),
+    );
+  }, o);
+  const kept = databases.map(({ database, objects }) => ({
+    database,
+    objects: objects.filter(({ type, name }) => type === "index" || rules.keep(database, name)),
+  }));
+  return { databases: kept, since: untilOf(server, from), isExact: false };
+}
+
 /** Follows what entries do, and writes nothing. */
-function follower(stored: Parameters<typeof statesOf>[0], { open = [] }: OplogPosition): Replay {
+function follower({ databases }: Known, { open = [] }: OplogPosition): Replay {
   const nothing = () => Promise.resolve();
   const under = replay({
     sink: {
@@ -130,7 +172,7 @@ function follower(stored: Parameters<typeof statesOf>[0], { open = [] }: OplogPo
     begun: open,
     nameOf: (db) => db,
   });
-  for (const { namespace, state } of statesOf(stored)) under.announce(namespace, state);
+  for (const { namespace, state } of statesOf(databases)) under.announce(namespace, state);
   return under;
 }
 
@@ -210,14 +252,22 @@ async function take(
   try {
     const kept = keptEntry(document, reading.rules);
     const read = kept === document ? entry : readEntry(kept)!;
-    await reading.under.entry(read, reading.phase);
+    if (read.transaction !== undefined) reading.underWay.take(read, true)?.drop();
+    const { since, isExact } = reading.known;
+    if (compareTimes(entry.time, since) > 0) {
+      await reading.under.entry(read, isExact ? "exact" : "window");
+    }
     reading.last = entry;
     reading.latestMs = Math.max(reading.latestMs, entry.instantMs);
     return kept;
   } catch (error) {
-    if (error instanceof TakenIn) throw cannot(error.message);
-    if (!hasCode(error, "restore/failed")) throw error;
-    throw cannot(error.message);
+    const isInTheWay = error instanceof TakenIn || error instanceof BrokenTransaction ||
+      hasCode(error, "restore/failed");
+    if (!isInTheWay) throw error;
+    const what = error instanceof BrokenTransaction
+      ? "a transaction of the oplog is not whole: "
+      : "";
+    throw cannot(what + error.message);
   }
 }
 

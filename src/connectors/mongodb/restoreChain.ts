@@ -163,6 +163,7 @@ async function restoreData(
     under,
     r,
   );
+  assertNamed(under, scene, chain);
   await under.end();
   const failures = await buildIndexes(under, sink, r.options);
   for (const { target, change } of under.expiring()) await sink.modify(target, change);
@@ -175,6 +176,26 @@ async function restoreData(
     },
   });
   return { inventory: inventoryOf(under.collections), failures };
+}
+
+/** What is there at the end is never dropped because an inventory does not name it. */
+function assertNamed({ collections }: Replay, { passing }: Scene, chain: RestorableChain): void {
+  const named = passing.find(({ from }) =>
+    [...collections].some(([namespace, { isTemporary }]) =>
+      !isTemporary && namespace.startsWith(`${from}.`)
+    )
+  );
+  if (named === undefined) return;
+  const { id, consistentAt } = chain.at(-1)!.manifest;
+  throw new BackupError(
+    "restore/failed",
+    `Database "${named.from}" is there at the end of the oplog, and the inventory of ${id} does not ` +
+      "name it",
+    {
+      hint: `Restore with --at to a moment shortly before ${consistentAt}: then the oplog alone ` +
+        "says what is there.",
+    },
+  );
 }
 
 /** Where a collection of the backup goes; undefined where it is not restored. */

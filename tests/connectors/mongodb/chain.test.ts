@@ -77,9 +77,17 @@ needsMongo("oplog").describe("a chain of MongoDB", () => {
           content: await contentOf(client, ["shop", "other"]),
           of: chain.length,
         });
-        if (number % 4 === 3) chain.push(await take(connector, "incremental", chain.at(-1)!));
+        if (number % 4 !== 3) continue;
+        const parent = chain.at(-1)!;
+        // Without a key, what the parent holds is not known on the machine that takes the last one.
+        const artifacts = parent.artifacts.filter(({ role }) => number < 8 || role !== "inventory");
+        chain.push(await take(connector, "incremental", { ...parent, artifacts }));
       }
     });
+    const names = chain.at(-1)!.inventory.databases.map(({ database, objects }) => [
+      ...[database, objects.map(({ name }) => name)],
+    ]);
+    assert.deepEqual(names, [["shop", ["orders", "renamed"]]]);
     assert.equal(chain.length, 4);
     const restored = await target.client();
     await withConnector(optionsOf(target), async (connector) => {

@@ -64,7 +64,7 @@ export function definitions(
     const name = text(first) ?? "";
     if (first.name === "renameCollection") {
       await flush();
-      return await rename(name, object);
+      return await rename(name, object, isLenient);
     }
     // The server's own collections stay as they are, whatever is done to them.
     if (first.name !== "dropDatabase" && name !== "" && !isOwn(name)) return;
@@ -163,7 +163,11 @@ export function definitions(
     await sink.modify(target, without(change, "index", "expireAfterSeconds"));
   }
 
-  async function rename(fromName: string, object: Uint8Array): Promise<void> {
+  async function rename(
+    fromName: string,
+    object: Uint8Array,
+    isLenient: boolean,
+  ): Promise<void> {
     const toName = text(find(object, "to")) ?? "";
     const from = splitNamespace(fromName);
     const to = splitNamespace(toName);
@@ -177,6 +181,7 @@ export function definitions(
       );
     }
     const state = collections.get(fromName);
+    if (state === undefined && isLenient) return;
     if (state === undefined) throw failed(`collection "${fromName}" is not there`);
     await settle(fromName);
     const dropTarget = find(object, "dropTarget");

@@ -101,13 +101,21 @@ const inventorySchema = z.looseObject({
   })),
 });
 
-/** What a stored backup says that it holds; empty where it does not say. */
+/**
+ * What a stored backup says that it holds; undefined where that cannot be read, as where the key is
+ * not on the machine that takes backups.
+ */
 export async function storedInventory(
   { artifacts }: OpenableBackup,
   o: Abortable,
-): Promise<DatabaseInventory[]> {
+): Promise<DatabaseInventory[] | undefined> {
   const artifact = artifacts.find(({ role }) => role === "inventory");
-  if (artifact === undefined) return [];
-  const text = await collectText(artifact.open(o), 512 * 1024 * 1024);
-  return inventorySchema.parse(JSON.parse(text)).databases;
+  if (artifact === undefined) return undefined;
+  try {
+    const text = await collectText(artifact.open(o), 512 * 1024 * 1024);
+    return inventorySchema.parse(JSON.parse(text)).databases;
+  } catch {
+    o.signal.throwIfAborted();
+    return undefined;
+  }
 }
