@@ -2,8 +2,12 @@
  * Measures dbbackup against the plain shell pipeline, on real servers, in turn.
  *
  *   deno task bench [--gb 1] [--runs 3] [--minutes 10] [startup] [postgres] [mariadb] [s3]
+ *   deno task bench [--gb 1] changes
  *
  * `s3` sends the PostgreSQL dump to a gateway on this machine, against rclone where it is installed.
+ *
+ * `changes` puts a full backup, a differential and an increment after a change of 1 % side by side, for
+ * the engines that have them.
  *
  * Makes a database of about the given dump size, then prints as Markdown, as medians of several runs:
  * wall time; CPU time of the program and of the tools that it starts, without the server's; both as
@@ -23,6 +27,7 @@ import { fileURLToPath } from "node:url";
 import type { PostgresServer } from "../tests/support/postgres.ts";
 import { s3Server } from "../tests/support/s3.ts";
 import { tempDir } from "../tests/support/workspace.ts";
+import { benchChanges } from "./bench/changes.ts";
 import { mariadbData, postgresData } from "./bench/data.ts";
 import { measure, median } from "./bench/measure.ts";
 import { type Limits, type Row, type RowResult, summary, table } from "./bench/table.ts";
@@ -55,7 +60,8 @@ if (isWanted("startup")) await benchStartup();
 if (isWanted("postgres")) await benchPostgres();
 if (isWanted("mariadb")) await benchMariadb();
 if (isWanted("s3")) await benchS3();
-summary(results);
+if (wanted.includes("changes")) await benchChanges({ dbbackup, folder, gigabytes, env });
+else summary(results);
 process.exit(0);
 
 async function benchStartup(): Promise<void> {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { adHocJob, databaseFromUrl } from "../../src/config/adhoc.ts";
 import type { JobDefinition } from "../../src/config/model.ts";
@@ -11,6 +12,7 @@ import type { RestoreRequest } from "../../src/jobs/restore/types.ts";
 import type { JobContext } from "../../src/jobs/shared/context.ts";
 import { connectorKinds } from "../../src/registry.ts";
 import { incremental } from "../../src/strategies/incremental.ts";
+import { makeNumbered, modelAt, startWriter, stateOf } from "../connectors/sqlite/numbered.ts";
 import { type MemoryStorage, memoryStorage } from "../support/memoryStorage.ts";
 import { tempDir } from "../support/workspace.ts";
 import { contextOf, destinationOf, restoreRequest } from "./support.ts";
@@ -87,4 +89,33 @@ export function sqliteChain(
 export function folderOf({ objects }: MemoryStorage, { id }: Manifest): string {
   const key = [...objects.keys()].find((key) => key.split("/")[1]?.split("_")[2] === id)!;
   return key.slice(0, key.lastIndexOf("/") + 1);
+}
+
+/**
+ * Takes so many backups in one chain while another program writes, and restores each: every state has
+ * to be the one that the writer made, exactly.
+ */
+export async function chainUnderWriter(count: number, mode: "wal" | "delete"): Promise<void> {
+  const chain = sqliteChain();
+  makeNumbered(chain.path, mode);
+  const writer = await startWriter(chain.path);
+  const taken: Manifest[] = [];
+  try {
+    for (let index = 0; index < count; index++) taken.push(await chain.take());
+  } finally {
+    await writer.stop();
+  }
+  const kinds = ["full", ...Array(count - 1).fill("incremental")];
+  assert.deepEqual(taken.map(({ kind }) => kind), kinds);
+  const model = modelAt(join(tempDir("model"), "app.db"));
+  let last = 0;
+  for (const { id } of taken) {
+    const target = await chain.restore({ backup: id });
+    const { n, content } = stateOf(target);
+    assert.ok(n >= last, `${n} after ${last}`);
+    assert.deepEqual(content, model(n), `the state after ${n} changes`);
+    rmSync(target);
+    last = n;
+  }
+  assert.ok(last > 4 * count, `the writer came to ${last}`);
 }

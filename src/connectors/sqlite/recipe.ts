@@ -1,7 +1,7 @@
 import { BackupError } from "../../core/errors.ts";
 import type { RecipeBackup, RecipeChain, RecipeStep } from "../../contracts/recipe.ts";
 import { isFile, isRuns } from "./changes/apply.ts";
-import { blockBytes } from "./changes/blocks.ts";
+import { unitBytes } from "./changes/blocks.ts";
 import { basePositionSchema } from "./changes/position.ts";
 
 /** The commands that turn a chain into a database file again. */
@@ -32,7 +32,7 @@ const checked = [
   "# move its -wal, -shm and -journal away with it: SQLite would replay them into the new one.",
 ];
 
-/** A run's file is named after its first block, which dd puts it at. */
+/** A run's file is named after its place, which dd puts it at. */
 function incrementStep(backup: RecipeBackup): RecipeStep {
   const { id, consistentAt } = backup.manifest;
   const reads = backup.artifacts.filter(({ artifact }) => isRuns(artifact));
@@ -44,7 +44,7 @@ function incrementStep(backup: RecipeBackup): RecipeStep {
       ...reads.map(({ rawBytesCommand }) => `${rawBytesCommand} | tar -xf - -C changes`),
       "for run in changes/*; do",
       '  [ -f "$run" ] || continue',
-      `  dd if="$run" of=restored.db bs=${blockBytes} seek="\${run#changes/}" conv=notrunc ` +
+      `  dd if="$run" of=restored.db bs=${unitBytes} seek="\${run#changes/}" conv=notrunc ` +
       "2> dd.log || { cat dd.log >&2; false; }",
       "done",
       "# The file may have become shorter:",

@@ -1,10 +1,11 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Abortable } from "../../../core/bytes.ts";
-import { blockBytes, blocksOf } from "./blocks.ts";
-import { digestBytes, digestOf } from "./digests.ts";
-import { longestRun, type Run } from "./runs.ts";
+import { blocksOf, unitBytes } from "./blocks.ts";
+import { digestBytes, type Stretch } from "./digests.ts";
+import { bytesAtOnce, readAt, writeAt } from "./files.ts";
+import { longestRunBytes, type Run } from "./runs.ts";
 
 /** How a file differs from the state whose digests are at hand. */
 export interface Comparison {
@@ -13,14 +14,13 @@ export interface Comparison {
   readonly sha256: string;
   readonly changedBlocks: number;
   readonly changedBytes: number;
-  /** The blocks that differ, in order. */
+  /** Where the blocks lie that differ, in order. */
+  stretches(): Generator<Stretch>;
+  /** The same as bytes, in pieces of a length that is handed over at once. */
   runs(): Generator<Run>;
-  /** The digests of these blocks. */
-  digests(): AsyncGenerator<readonly [block: number, digest: Uint8Array]>;
+  /** A file with a digest for each block, in order. */
+  readonly digests: string;
 }
-
-// 1 MiB at a time.
-const blocksAtOnce = 16;
 
 /**
  * Compares each block of a file with what its digest was. Memory does not grow with the file but for a
@@ -31,107 +31,98 @@ const blocksAtOnce = 16;
  */
 export async function compareBlocks(
   path: string,
-  { salt, old, folder, signal }: Abortable & {
+  { salt, blockBytes, old, folder, signal }: Abortable & {
     readonly salt: Uint8Array;
+    readonly blockBytes: number;
     readonly old: FileHandle;
     readonly folder: string;
   },
 ): Promise<Comparison> {
+  const blocksAtOnce = Math.max(1, bytesAtOnce / blockBytes);
   const whole = createHash("sha256");
   const kept = await open(join(folder, "digests"), "wx+", 0o600);
   const file = await open(path, "r");
   try {
     const { size: fileBytes } = await file.stat();
-    const isChanged = new Uint8Array(Math.ceil(blocksOf(fileBytes) / 8));
+    const blocks = blocksOf(fileBytes, blockBytes);
+    const isChanged = new Uint8Array(Math.ceil(blocks / 8));
     const content = new Uint8Array(blocksAtOnce * blockBytes);
     const before = new Uint8Array(blocksAtOnce * digestBytes);
+    const after = new Uint8Array(blocksAtOnce * digestBytes);
+    const digestOf = digester(salt, blockBytes);
     let [changedBlocks, changedBytes] = [0, 0];
-    for (let block = 0; block < blocksOf(fileBytes); block += blocksAtOnce) {
+    for (let first = 0; first < blocks; first += blocksAtOnce) {
       signal.throwIfAborted();
-      const bytes = await readFully(file, content, block * blockBytes);
-      const known = await readFully(old, before, block * digestBytes);
+      const bytes = await readAt(file, content, first * blockBytes);
+      const known = await readAt(old, before, first * digestBytes);
       whole.update(bytes);
-      const digests = new Uint8Array(blocksOf(bytes.byteLength) * digestBytes);
-      for (let index = 0; index * blockBytes < bytes.byteLength; index++) {
+      const count = blocksOf(bytes.byteLength, blockBytes);
+      for (let index = 0; index < count; index++) {
         const one = bytes.subarray(index * blockBytes, (index + 1) * blockBytes);
-        const digest = digestOf(salt, one);
-        digests.set(digest, index * digestBytes);
-        if (isSame(digest, known.subarray(index * digestBytes, (index + 1) * digestBytes))) {
-          continue;
-        }
-        isChanged[(block + index) >> 3]! |= 1 << ((block + index) & 7);
+        const [start, end] = [index * digestBytes, (index + 1) * digestBytes];
+        after.set(digestOf(one), start);
+        if (isSame(after, known, start, end)) continue;
+        isChanged[(first + index) >> 3]! |= 1 << ((first + index) & 7);
         changedBlocks++;
         changedBytes += one.byteLength;
       }
-      await kept.write(digests);
+      await writeAt(kept, after.subarray(0, count * digestBytes), first * digestBytes);
     }
-    const changed = function* () {
-      for (let block = 0; block < blocksOf(fileBytes); block++) {
-        if ((isChanged[block >> 3]! >> (block & 7) & 1) === 1) yield block;
-      }
-    };
+    const stretches = () => stretchesOf(isChanged, blocks);
     return {
       fileBytes,
       sha256: whole.digest("hex"),
       changedBlocks,
       changedBytes,
-      runs: () => runsOf(changed(), fileBytes),
-      digests: () => digestsAt(changed(), join(folder, "digests")),
+      stretches,
+      runs: () => runsOf(stretches(), blockBytes, fileBytes),
+      digests: join(folder, "digests"),
     };
   } finally {
     await Promise.all([file.close(), kept.close()]);
   }
 }
 
-function* runsOf(blocks: Iterable<number>, fileBytes: number): Generator<Run> {
-  let [start, end] = [0, 0];
-  const run = () => ({
-    block: start,
-    bytes: Math.min(end * blockBytes, fileBytes) - start * blockBytes,
-  });
-  for (const block of blocks) {
-    if (block !== end || end - start === longestRun) {
-      if (end > start) yield run();
-      start = block;
+/** The digest of a block: the start of the SHA-256 of salt and block, computed in one call. */
+function digester(salt: Uint8Array, blockBytes: number): (block: Uint8Array) => Uint8Array {
+  const salted = new Uint8Array(salt.byteLength + blockBytes);
+  salted.set(salt);
+  return (block) => {
+    salted.set(block, salt.byteLength);
+    const bytes = salted.subarray(0, salt.byteLength + block.byteLength);
+    return hash("sha256", bytes, "buffer").subarray(0, digestBytes);
+  };
+}
+
+function isSame(one: Uint8Array, other: Uint8Array, start: number, end: number): boolean {
+  if (end > other.byteLength) return false;
+  for (let at = start; at < end; at++) if (one[at] !== other[at]) return false;
+  return true;
+}
+
+function* stretchesOf(isChanged: Uint8Array, blocks: number): Generator<Stretch> {
+  let [block, count] = [0, 0];
+  for (let at = 0; at < blocks; at++) {
+    if ((isChanged[at >> 3]! >> (at & 7) & 1) === 1) {
+      if (count === 0) block = at;
+      count++;
+    } else if (count > 0) {
+      yield { block, count };
+      count = 0;
     }
-    end = block + 1;
   }
-  if (end > start) yield run();
+  if (count > 0) yield { block, count };
 }
 
-async function* digestsAt(
-  blocks: Iterable<number>,
-  path: string,
-): AsyncGenerator<readonly [number, Uint8Array]> {
-  const file = await open(path, "r");
-  const page = new Uint8Array(4096 * digestBytes);
-  let first = 0;
-  let read: Uint8Array = new Uint8Array();
-  try {
-    for (const block of blocks) {
-      if ((block - first + 1) * digestBytes > read.byteLength) {
-        first = block;
-        read = await readFully(file, page, block * digestBytes);
-      }
-      const at = (block - first) * digestBytes;
-      yield [block, read.subarray(at, at + digestBytes)];
+function* runsOf(
+  stretches: Iterable<Stretch>,
+  blockBytes: number,
+  fileBytes: number,
+): Generator<Run> {
+  for (const { block, count } of stretches) {
+    const end = Math.min((block + count) * blockBytes, fileBytes);
+    for (let at = block * blockBytes; at < end; at += longestRunBytes) {
+      yield { unit: at / unitBytes, bytes: Math.min(longestRunBytes, end - at) };
     }
-  } finally {
-    await file.close();
   }
-}
-
-/** Fills the buffer, or as much of it as there is. */
-async function readFully(file: FileHandle, buffer: Uint8Array, at: number): Promise<Uint8Array> {
-  let filled = 0;
-  while (filled < buffer.byteLength) {
-    const { bytesRead } = await file.read(buffer, filled, buffer.byteLength - filled, at + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return buffer.subarray(0, filled);
-}
-
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  return other.byteLength === one.byteLength && one.every((byte, at) => byte === other[at]);
 }

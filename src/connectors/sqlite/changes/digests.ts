@@ -1,10 +1,10 @@
 import { Buffer } from "node:buffer";
-import { createHash } from "node:crypto";
-import type { FileHandle } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import type { Bytes } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { ArtifactFormat, Walker } from "../../../contracts/format.ts";
 import { blocksOf } from "./blocks.ts";
+import { bytesAtOnce, joined, openWindow, writeAt } from "./files.ts";
 
 /** The role of the artifacts that a next backup compares with; no restore needs them. */
 export const digestsRole = "digests";
@@ -16,9 +16,11 @@ export const digestsRole = "digests";
  * | bytes | meaning |
  * | 8 | `dbbdigs1` |
  * | 16 | salt, random for each full backup and the same in all that builds on it |
+ * | 4 | length of a block |
  * | 8 | length of the file |
- * | 4 | how many entries follow |
- * | 4, 16 | each: the block's number, and the start of the SHA-256 of salt and block; in order |
+ * | 4 | how many digests follow, in stretches of blocks that lie beside one another, in order: |
+ * | 4, 4 | the number of a stretch's first block, and how many it has |
+ * | 16 each | the start of the SHA-256 of salt and block |
  */
 export const digestsFormat: ArtifactFormat = {
   id: "sqlite-digests",
@@ -33,47 +35,65 @@ export const digestBytes = 16;
 export const saltBytes = 16;
 
 const magic = "dbbdigs1";
-const headBytes = magic.length + saltBytes + 8 + 4;
-const entryBytes = 4 + digestBytes;
+const headBytes = magic.length + saltBytes + 4 + 8 + 4;
+const stretchHeadBytes = 8;
 
 /** The head of a list of digests. */
 export interface DigestsHead {
   readonly salt: Uint8Array;
+  readonly blockBytes: number;
   readonly fileBytes: number;
   readonly count: number;
 }
 
-/** The digest of a block. */
-export function digestOf(salt: Uint8Array, block: Uint8Array): Uint8Array {
-  return createHash("sha256").update(salt).update(block).digest().subarray(0, digestBytes);
+/** Blocks that lie beside one another. */
+export interface Stretch {
+  readonly block: number;
+  readonly count: number;
 }
 
 /**
  * The bytes of a list.
  *
- * @param entries by number, ascending
+ * @param stretches in order
+ * @param path of a file that has a digest for each block, in order
  */
-export async function* writeDigests(
-  { salt, fileBytes, count }: DigestsHead,
-  entries: AsyncIterable<readonly [block: number, digest: Uint8Array]>,
+export function writeDigests(
+  head: DigestsHead,
+  stretches: Iterable<Stretch>,
+  path: string,
+): Bytes {
+  return joined(listOf(head, stretches, path));
+}
+
+async function* listOf(
+  { salt, blockBytes, fileBytes, count }: DigestsHead,
+  stretches: Iterable<Stretch>,
+  path: string,
 ): Bytes {
   const head = Buffer.alloc(headBytes);
   head.write(magic, "ascii");
   head.set(salt, magic.length);
-  head.writeBigUInt64LE(BigInt(fileBytes), magic.length + saltBytes);
+  head.writeUInt32LE(blockBytes, magic.length + saltBytes);
+  head.writeBigUInt64LE(BigInt(fileBytes), magic.length + saltBytes + 4);
   head.writeUInt32LE(count, headBytes - 4);
   yield head;
-  const some = Buffer.alloc(4096 * entryBytes);
-  let filled = 0;
-  for await (const [block, digest] of entries) {
-    some.writeUInt32LE(block, filled);
-    some.set(digest, filled + 4);
-    filled += entryBytes;
-    if (filled < some.byteLength) continue;
-    yield some;
-    filled = 0;
+  const file = await open(path, "r");
+  try {
+    const read = openWindow(file);
+    const start = Buffer.alloc(stretchHeadBytes);
+    for (const { block, count } of stretches) {
+      start.writeUInt32LE(block, 0);
+      start.writeUInt32LE(count, 4);
+      yield start;
+      const end = (block + count) * digestBytes;
+      for (let at = block * digestBytes; at < end; at += bytesAtOnce) {
+        yield await read(at, Math.min(bytesAtOnce, end - at));
+      }
+    }
+  } finally {
+    await file.close();
   }
-  if (filled > 0) yield some.subarray(0, filled);
 }
 
 /**
@@ -85,91 +105,93 @@ export async function* writeDigests(
 export async function applyDigests(bytes: Bytes, list: FileHandle): Promise<DigestsHead> {
   const parser = digestsParser();
   for await (const chunk of bytes) {
-    for (const { block, digests } of parser.push(chunk)) {
-      await writeAll(list, digests, block * digestBytes);
-    }
+    for (const { at, bytes } of parser.push(chunk)) await writeAt(list, bytes, at);
   }
   const head = parser.end();
-  await list.truncate(blocksOf(head.fileBytes) * digestBytes);
+  await list.truncate(blocksOf(head.fileBytes, head.blockBytes) * digestBytes);
   return head;
 }
 
-async function writeAll(list: FileHandle, bytes: Uint8Array, at: number): Promise<void> {
-  for (let written = 0; written < bytes.byteLength;) {
-    const rest = bytes.subarray(written);
-    written += (await list.write(rest, 0, rest.byteLength, at + written)).bytesWritten;
-  }
-}
-
-/** Digests of blocks that follow one another. */
-interface Stretch {
-  readonly block: number;
-  readonly digests: Uint8Array;
+/** Digests with their place among those of the whole file, in bytes. */
+interface Piece {
+  readonly at: number;
+  readonly bytes: Uint8Array;
 }
 
 /** Follows a list as its bytes pass. */
 function digestsParser() {
-  let rest: Uint8Array = new Uint8Array();
   let head: DigestsHead | undefined;
   let seen = 0;
-  let lastBlock = -1;
+  let nextBlock = 0;
+  /** Of the stretch that is being read, in bytes. */
+  let [at, left] = [0, 0];
+  const small = Buffer.alloc(headBytes);
+  let filled = 0;
 
-  function readHead(bytes: Buffer): DigestsHead {
-    if (bytes.toString("ascii", 0, magic.length) !== magic) throw broken("has another beginning");
-    const fileBytes = Number(bytes.readBigUInt64LE(magic.length + saltBytes));
-    const count = bytes.readUInt32LE(headBytes - 4);
-    if (count > blocksOf(fileBytes)) throw broken("has more entries than its file has blocks");
-    const salt = Uint8Array.from(bytes.subarray(magic.length, magic.length + saltBytes));
-    return { salt, fileBytes, count };
+  /** Gathers the bytes of something small; undefined until all are there. */
+  function gather(chunk: Uint8Array, length: number): Uint8Array | undefined {
+    const taken = chunk.subarray(0, length - filled);
+    small.set(taken, filled);
+    filled += taken.byteLength;
+    if (filled < length) return undefined;
+    filled = 0;
+    return chunk.subarray(taken.byteLength);
+  }
+
+  function readHead(): DigestsHead {
+    if (small.toString("ascii", 0, magic.length) !== magic) throw broken("has another beginning");
+    const salt = Uint8Array.from(small.subarray(magic.length, magic.length + saltBytes));
+    const blockBytes = small.readUInt32LE(magic.length + saltBytes);
+    const fileBytes = Number(small.readBigUInt64LE(magic.length + saltBytes + 4));
+    const count = small.readUInt32LE(headBytes - 4);
+    if (blockBytes === 0 || count > blocksOf(fileBytes, blockBytes)) {
+      throw broken("has more entries than its file has blocks");
+    }
+    return { salt, blockBytes, fileBytes, count };
+  }
+
+  function readStretch({ count: total, fileBytes, blockBytes }: DigestsHead): void {
+    const [block, count] = [small.readUInt32LE(0), small.readUInt32LE(4)];
+    if (count === 0 || block < nextBlock) throw broken("is not in order");
+    if (block + count > blocksOf(fileBytes, blockBytes)) {
+      throw broken("names a block behind the file's end");
+    }
+    if (seen + count > total) throw broken(`goes on after its ${total} entries`);
+    nextBlock = block + count;
+    seen += count;
+    [at, left] = [block * digestBytes, count * digestBytes];
   }
 
   return {
-    push(chunk: Uint8Array): Stretch[] {
-      let bytes = Buffer.concat([rest, chunk]);
-      if (head === undefined) {
-        if (bytes.byteLength < headBytes) {
-          rest = bytes;
-          return [];
+    push(chunk: Uint8Array): Piece[] {
+      const pieces: Piece[] = [];
+      let rest = chunk;
+      while (rest.byteLength > 0) {
+        if (left > 0) {
+          const bytes = rest.subarray(0, left);
+          pieces.push({ at, bytes });
+          at += bytes.byteLength;
+          left -= bytes.byteLength;
+          rest = rest.subarray(bytes.byteLength);
+          continue;
         }
-        head = readHead(bytes);
-        bytes = bytes.subarray(headBytes);
-      }
-      const whole = Math.floor(bytes.byteLength / entryBytes);
-      if (seen + whole > head.count) throw broken(`goes on after its ${head.count} entries`);
-      const digests = Buffer.alloc(whole * digestBytes);
-      const stretches: Stretch[] = [];
-      let start = 0;
-      for (let index = 0; index < whole; index++) {
-        const at = index * entryBytes;
-        const block = bytes.readUInt32LE(at);
-        if (block <= lastBlock) throw broken("is not in order");
-        if (block >= blocksOf(head.fileBytes)) throw broken("names a block behind the file's end");
-        digests.set(bytes.subarray(at + 4, at + entryBytes), index * digestBytes);
-        const isNext = index > 0 && block === lastBlock + 1;
-        if (index > 0 && !isNext) {
-          stretches.push(stretch(lastBlock, digests, start, index));
-          start = index;
+        if (head !== undefined && seen === head.count) {
+          throw broken(`goes on after its ${head.count} entries`);
         }
-        lastBlock = block;
+        const after = gather(rest, head === undefined ? headBytes : stretchHeadBytes);
+        if (after === undefined) break;
+        rest = after;
+        if (head === undefined) head = readHead();
+        else readStretch(head);
       }
-      if (whole > start) stretches.push(stretch(lastBlock, digests, start, whole));
-      seen += whole;
-      rest = Uint8Array.from(bytes.subarray(whole * entryBytes));
-      return stretches;
+      return pieces;
     },
     end(): DigestsHead {
-      if (head !== undefined && seen === head.count && rest.byteLength === 0) return head;
+      if (head !== undefined && seen === head.count && left === 0 && filled === 0) return head;
       throw new BackupError("verification/truncated", "The list of block digests ends early", {
         hint: "The copy is incomplete; use another one.",
       });
     },
-  };
-}
-
-function stretch(lastBlock: number, digests: Buffer, start: number, end: number): Stretch {
-  return {
-    block: lastBlock - (end - start - 1),
-    digests: digests.subarray(start * digestBytes, end * digestBytes),
   };
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { DumpPlan, DumpResult, Emit } from "../../../contracts/connector.ts";
 import { plainName } from "../options.ts";
 import { formatId } from "../walker.ts";
+import { blockBytesOf } from "./blocks.ts";
 import { compareBlocks } from "./compare.ts";
 import { digestsFormat, digestsRole, saltBytes, writeDigests } from "./digests.ts";
 import type { BasePosition } from "./position.ts";
@@ -21,13 +22,18 @@ export async function emitFull(
   if (!isBase) return { to: { type: "sqlite", changeCounter, schemaCookie } };
   const salt = o.runtime.random(saltBytes);
   const old = await open(join(folder, "none"), "wx+", 0o600);
-  const compared = await compareBlocks(copy, { salt, old, folder, signal: o.signal })
+  const blockBytes = blockBytesOf(generation.pageBytes);
+  const compared = await compareBlocks(copy, { salt, blockBytes, old, folder, signal: o.signal })
     .finally(() => old.close());
   const { fileBytes: length, changedBlocks: count, sha256 } = compared;
   await emit(
     { role: digestsRole, databases: [], format: digestsFormat.id, slug, isPublic: true },
-    writeDigests({ salt, fileBytes: length, count }, compared.digests()),
+    writeDigests(
+      { salt, blockBytes, fileBytes: length, count },
+      compared.stretches(),
+      compared.digests,
+    ),
   );
-  const to: BasePosition = { type: "sqlite", ...generation, bytes: length, sha256 };
+  const to: BasePosition = { type: "sqlite", ...generation, blockBytes, bytes: length, sha256 };
   return { to };
 }

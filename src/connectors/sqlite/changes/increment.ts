@@ -21,6 +21,7 @@ export interface KnownDigests {
   /** A digest for each block, in order. */
   readonly path: string;
   readonly salt: Uint8Array;
+  readonly blockBytes: number;
 }
 
 /**
@@ -39,7 +40,7 @@ export async function readDigests(
   try {
     for (const backup of chain) {
       const next = await readOne(backup, list, o);
-      if (head !== undefined && !Buffer.from(next.salt).equals(head.salt)) {
+      if (head !== undefined && !isOfOne(head, next)) {
         throw cannot(`the block digests of ${backup.manifest.id} are of another chain`);
       }
       head = next;
@@ -49,8 +50,15 @@ export async function readDigests(
   }
   if (head === undefined) throw cannot("it is not known what it would build on");
   const { data: then } = basePositionSchema.safeParse(chain.at(-1)!.manifest.position.to);
-  if (then?.bytes === head.fileBytes) return { path, salt: head.salt };
+  const { salt, blockBytes, fileBytes } = head;
+  if (then?.bytes === fileBytes && then.blockBytes === blockBytes) {
+    return { path, salt, blockBytes };
+  }
   throw cannot(`the block digests of ${chain.at(-1)!.manifest.id} are of another file`);
+}
+
+function isOfOne(one: DigestsHead, other: DigestsHead): boolean {
+  return one.blockBytes === other.blockBytes && Buffer.from(one.salt).equals(other.salt);
 }
 
 async function readOne(
@@ -74,19 +82,19 @@ async function readOne(
 /** Emits the blocks that differ from what is known, and their digests. */
 export async function emitIncrement(
   { parent }: DumpPlan,
-  { path, salt }: KnownDigests,
+  { path, salt, blockBytes }: KnownDigests,
   { copy, folder, generation, name }: Work,
   emit: Emit,
   o: DumpOptions,
 ): Promise<Pick<DumpResult, "from" | "to">> {
   const old = await open(path, "r");
-  const compared = await compareBlocks(copy, { salt, old, folder, signal: o.signal })
+  const compared = await compareBlocks(copy, { salt, blockBytes, old, folder, signal: o.signal })
     .finally(() => old.close());
   const { fileBytes, sha256, changedBlocks: count } = compared;
   const { id, position } = parent!.manifest;
   const from = basePositionSchema.parse(position.to);
   assertWorthwhile(id, from, generation, compared);
-  const to: BasePosition = { type: "sqlite", ...generation, bytes: fileBytes, sha256 };
+  const to: BasePosition = { type: "sqlite", ...generation, blockBytes, bytes: fileBytes, sha256 };
   const slug = plainName(name);
   const file = await open(copy, "r");
   try {
@@ -105,7 +113,11 @@ export async function emitIncrement(
   }
   await emit(
     { role: digestsRole, databases: [], format: digestsFormat.id, slug, isPublic: true },
-    writeDigests({ salt, fileBytes, count }, compared.digests()),
+    writeDigests(
+      { salt, blockBytes, fileBytes, count },
+      compared.stretches(),
+      compared.digests,
+    ),
   );
   return { from: position.to!, to };
 }

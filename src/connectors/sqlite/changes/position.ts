@@ -16,6 +16,8 @@ export const basePositionSchema = z.looseObject({
   pageBytes: z.number(),
   /** 0: none, 1: full, 2: incremental. */
   autoVacuum: z.number(),
+  /** The length of the blocks that are compared. */
+  blockBytes: z.number(),
   /** The length of the restored file. */
   bytes: z.number(),
   /** The digest of the restored file. */

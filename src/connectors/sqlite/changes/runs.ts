@@ -3,12 +3,13 @@ import type { Bytes } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import { parseTarHeader, tarBlockBytes, tarEnd, tarHeader, tarPadding } from "../../../core/tar.ts";
 import type { ArtifactFormat, Walker } from "../../../contracts/format.ts";
-import { blockBytes } from "./blocks.ts";
+import { unitBytes } from "./blocks.ts";
+import { bytesAtOnce, joined, openWindow, writeAt } from "./files.ts";
 
 /**
  * What changed in a file: a tar archive with a file for each run of blocks that differ. A run's name is
- * the number of its first block, in decimal digits, so that `dd bs=65536 seek=NAME conv=notrunc` puts
- * it in its place. Runs come in order and never touch a block twice.
+ * its place in units of 4096 bytes, in decimal digits, so that `dd bs=4096 seek=NAME conv=notrunc` puts
+ * it there. Runs come in order and never touch a byte twice.
  */
 export const runsFormat: ArtifactFormat = {
   id: "sqlite-blocks",
@@ -16,34 +17,39 @@ export const runsFormat: ArtifactFormat = {
   walk,
 };
 
-/** Blocks of the longest run: what `dd` reads at a time is a block, and 64 MiB is one file's length. */
-export const longestRun = 1024;
+/** The longest run, in bytes; more are several. */
+export const longestRunBytes = 64 * 1024 * 1024;
 
-/** Blocks that follow one another. */
+/** Bytes that lie beside one another. */
 export interface Run {
-  readonly block: number;
+  /** Where it starts, in {@link unitBytes}. */
+  readonly unit: number;
   readonly bytes: number;
 }
 
 /**
  * The bytes of an archive.
  *
- * @param file where the runs are read from
+ * @param runs in order
+ * @param file where they are read from
  */
-export async function* writeRuns(runs: Iterable<Run>, file: FileHandle): Bytes {
-  const buffer = new Uint8Array(16 * blockBytes);
-  for (const { block, bytes } of runs) {
-    yield tarHeader({ name: String(block), bytes });
-    for (let done = 0; done < bytes;) {
-      const length = Math.min(buffer.byteLength, bytes - done);
-      const { bytesRead } = await file.read(buffer, 0, length, block * blockBytes + done);
-      if (bytesRead === 0) {
+export function writeRuns(runs: Iterable<Run>, file: FileHandle): Bytes {
+  return joined(archiveOf(runs, file));
+}
+
+async function* archiveOf(runs: Iterable<Run>, file: FileHandle): Bytes {
+  const read = openWindow(file);
+  for (const { unit, bytes } of runs) {
+    yield tarHeader({ name: String(unit), bytes });
+    for (let done = 0; done < bytes; done += bytesAtOnce) {
+      const length = Math.min(bytesAtOnce, bytes - done);
+      const piece = await read(unit * unitBytes + done, length);
+      if (piece.byteLength < length) {
         throw new BackupError("dump/failed", "The copy of the database became shorter", {
           hint: "Something else writes in the temporary folder.",
         });
       }
-      yield buffer.subarray(0, bytesRead);
-      done += bytesRead;
+      yield piece;
     }
     if (tarPadding(bytes) > 0) yield tarEnd.subarray(0, tarPadding(bytes));
   }
@@ -54,12 +60,7 @@ export async function* writeRuns(runs: Iterable<Run>, file: FileHandle): Bytes {
 export async function applyRuns(bytes: Bytes, file: FileHandle): Promise<void> {
   const parser = runsParser();
   for await (const chunk of bytes) {
-    for (const { at, bytes } of parser.push(chunk)) {
-      for (let written = 0; written < bytes.byteLength;) {
-        const rest = bytes.subarray(written);
-        written += (await file.write(rest, 0, rest.byteLength, at + written)).bytesWritten;
-      }
-    }
+    for (const { at, bytes } of parser.push(chunk)) await writeAt(file, bytes, at);
   }
   parser.end();
 }
@@ -75,7 +76,7 @@ function runsParser() {
   const header = new Uint8Array(tarBlockBytes);
   let headerFilled = 0;
   let run: { at: number; left: number; padding: number } | undefined;
-  let nextBlock = 0;
+  let nextUnit = 0;
   let zeroBlocks = 0;
 
   function readHeader(): void {
@@ -86,11 +87,11 @@ function runsParser() {
     }
     const entry = parseTarHeader(header);
     if (entry === undefined || zeroBlocks > 0) throw broken("has a header that is none");
-    const block = /^(?:0|[1-9]\d{0,9})$/.test(entry.name) ? Number(entry.name) : undefined;
-    if (block === undefined) throw broken(`has a file "${entry.name}", which is no block`);
-    if (block < nextBlock || entry.bytes === 0) throw broken("has its blocks out of order");
-    nextBlock = block + Math.ceil(entry.bytes / blockBytes);
-    run = { at: block * blockBytes, left: entry.bytes, padding: tarPadding(entry.bytes) };
+    const unit = /^(?:0|[1-9]\d{0,11})$/.test(entry.name) ? Number(entry.name) : undefined;
+    if (unit === undefined) throw broken(`has a file "${entry.name}", which is no place`);
+    if (unit < nextUnit || entry.bytes === 0) throw broken("has its blocks out of order");
+    nextUnit = unit + Math.ceil(entry.bytes / unitBytes);
+    run = { at: unit * unitBytes, left: entry.bytes, padding: tarPadding(entry.bytes) };
   }
 
   return {
