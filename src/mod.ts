@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { defineConfig, differential, incremental } from "./config/declare.ts";
+export { defineConfig } from "./config/declare.ts";
 export type {
   ChainInput,
   CompressionInput,

@@ -1,17 +1,15 @@
 import type { ConnectorKind } from "./contracts/connector.ts";
 import type { Factory } from "./contracts/declare.ts";
 import type { StorageKind } from "./contracts/storage.ts";
-import type { Strategy } from "./contracts/strategy.ts";
+import type { StrategyKind } from "./contracts/strategy.ts";
 import factories from "./kinds.ts";
-import type { ChainOptions } from "./strategies/chain.ts";
-import { differential } from "./strategies/differential.ts";
-import { full } from "./strategies/full.ts";
-import { incremental } from "./strategies/incremental.ts";
+import type * as builtIn from "./kinds.ts";
 
-/** Kinds of databases and destinations. */
+/** Kinds of databases and destinations, and strategies. */
 export interface Kinds {
   readonly connectors: readonly ConnectorKind[];
   readonly storages: readonly StorageKind[];
+  readonly strategies: readonly StrategyKind[];
 }
 
 /** The kinds of these factories. */
@@ -19,6 +17,7 @@ export function kindsMadeBy(factories: readonly Factory[]): Kinds {
   return {
     connectors: factories.flatMap((one) => "connector" in one ? [one.connector] : []),
     storages: factories.flatMap((one) => "storage" in one ? [one.storage] : []),
+    strategies: factories.flatMap((one) => "strategy" in one ? [one.strategy] : []),
   };
 }
 
@@ -29,18 +28,14 @@ export const connectorKinds: readonly ConnectorKind[] = builtInKinds.connectors;
 /** Every built-in kind of destination. */
 export const storageKinds: readonly StorageKind[] = builtInKinds.storages;
 
-/** Every strategy, by the name that a job gives it. */
-export const strategies = {
-  full: () => full,
-  incremental,
-  differential,
-} as const satisfies Readonly<Record<string, (options: ChainOptions) => Strategy>>;
+/** Every strategy. */
+export const strategyKinds: readonly StrategyKind[] = builtInKinds.strategies;
 
-/** The name of a strategy. */
-export type StrategyName = keyof typeof strategies;
-
-/** The names of all strategies. */
-export const strategyNames: readonly StrategyName[] = ["full", "incremental", "differential"];
+/** What a job may write of its strategy. */
+export type StrategyWritten = {
+  [K in keyof typeof builtIn]: (typeof builtIn)[K] extends
+    { readonly strategy: StrategyKind<infer N, infer O> } ? N | ({ type: N } & O) : never;
+}[keyof typeof builtIn];
 
 /** What both kinds of kinds have in common. */
 interface Kind {

@@ -11,8 +11,6 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import type { ConnectorKind } from "../../src/contracts/connector.ts";
-import type { StorageKind } from "../../src/contracts/storage.ts";
 import type { Factory } from "../../src/contracts/declare.ts";
 import { type Declared, declaredIn, type Export, exportsOf } from "./declared.ts";
 import { docComment, schemaType } from "./schema-type.ts";
@@ -75,42 +73,57 @@ function textOf(one: Declared, named: Map<z.core.$ZodType, string>): string {
     const written = schemaType(value, { ...how, named: others });
     return doc + typeText(name + parameters, written);
   }
-  const kind = kindOf(value);
-  return kind === undefined ? text : factoryText(name, kind, named);
+  const factory = factoryOf(value);
+  return factory === undefined ? text : factoryText(name, factory, named);
 }
 
 function typeText(name: string, type: string): string {
   return type.startsWith("{") ? `interface ${name} ${type}` : `type ${name} = ${type};`;
 }
 
-type AnyKind = ConnectorKind | StorageKind;
-
-/** The kind that a factory is of. */
-function kindOf(value: unknown): AnyKind | undefined {
+/** What a factory makes, and of what. */
+function factoryOf(value: unknown) {
   if (!isFactory(value)) return undefined;
-  return "connector" in value ? value.connector : value.storage;
+  if ("connector" in value) {
+    return { ...pick(value.connector), result: "DatabaseDeclaration" as const };
+  }
+  if ("storage" in value) {
+    return { ...pick(value.storage), result: "DestinationDeclaration" as const };
+  }
+  return { ...pick(value.strategy), result: "StrategyInput" as const };
+}
+
+function pick({ options, description }: {
+  readonly options: z.ZodType;
+  readonly description?: string;
+}) {
+  return { options, description };
 }
 
 function isFactory(value: unknown): value is Factory {
-  return typeof value === "function" && ("connector" in value || "storage" in value);
+  return typeof value === "function" &&
+    ["connector", "storage", "strategy"].some((name) => name in value);
 }
 
-/** The factory of a kind, with its options before it; kinds with the same options share their name. */
-function factoryText(name: string, kind: AnyKind, named: Map<z.core.$ZodType, string>): string {
-  const known = named.get(kind.options);
-  const options = known ?? `${name[0]!.toUpperCase()}${name.slice(1)}Options`;
+/** A factory, with its options before it; kinds with the same options share their name. */
+function factoryText(
+  name: string,
+  { options, description, result }: NonNullable<ReturnType<typeof factoryOf>>,
+  named: Map<z.core.$ZodType, string>,
+): string {
+  const known = named.get(options);
+  const type = known ?? `${name[0]!.toUpperCase()}${name.slice(1)}Options`;
   const before = known === undefined
-    ? `/** Options of {@link ${name}}. */\n${
-      typeText(options, schemaType(kind.options, { named }))
-    }\n`
+    ? `/** Options of {@link ${name}}. */\n${typeText(type, schemaType(options, { named }))}\n`
     : "";
-  named.set(kind.options, options);
-  const isStorage = !("recipe" in kind);
-  const doc = kind.description === undefined ? "" : `${docComment(kind.description)}\n`;
-  return `${before}${doc}function ${name}(options: ${options}${
-    isStorage ? " & UploadLimitInput" : ""
-  }): ` +
-    `${isStorage ? "DestinationDeclaration" : "DatabaseDeclaration"};`;
+  named.set(options, type);
+  const doc = description === undefined ? "" : `${docComment(description)}\n`;
+  const parameter = {
+    DatabaseDeclaration: `options: ${type}`,
+    DestinationDeclaration: `options: ${type} & UploadLimitInput`,
+    StrategyInput: `options?: ${type}`,
+  }[result];
+  return `${before}${doc}function ${name}(${parameter}): ${result};`;
 }
 
 if (import.meta.main) console.log((await declaration()).trimEnd());

@@ -64,6 +64,7 @@ function objectType(schema: z.ZodObject, o: SchemaTypeOptions, path: string): st
   });
   // What a loose object keeps of later versions.
   if (schema.def.catchall instanceof z.ZodUnknown) members.push("[key: string]: unknown;");
+  if (members.length === 0) return "Record<string, never>";
   return `{\n${members.join("\n").replace(/^(?=.)/gm, "  ")}\n}`;
 }
 

@@ -3,10 +3,10 @@ import type { Parser } from "@optique/core/parser";
 import { option } from "@optique/core/primitives";
 import { choice } from "@optique/core/valueparser";
 import { assertOmission, assertSettings } from "../config/adhoc.ts";
-import type { FlaggedJob, JobFlag } from "../config/job-keys.ts";
+import type { FlaggedJob, JobFlag } from "../config/job-key.ts";
 import { type JobChanges, jobFlags, readChanges, writtenByFlags } from "../config/job.ts";
 import type { EncryptionSettings, JobDefinition } from "../config/model.ts";
-import { parseSize } from "../config/units.ts";
+import { parseSize } from "../core/units.ts";
 import { BackupError } from "../core/errors.ts";
 import { countOption, listOption, object, plain, textOption, toggle } from "./command.ts";
 

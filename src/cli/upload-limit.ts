@@ -1,5 +1,5 @@
 import type { DestinationDefinition } from "../config/model.ts";
-import { parseRate } from "../config/units.ts";
+import { parseRate } from "../core/units.ts";
 import { BackupError } from "../core/errors.ts";
 import { textOption } from "./command.ts";
 

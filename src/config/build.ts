@@ -1,12 +1,9 @@
 import { resolve } from "node:path";
-import { isRecipient, isSecretLooking, recipientForm, whyNoRecipient } from "../codecs/age-keys.ts";
-import { findCodec } from "../codecs/mod.ts";
+import { z } from "zod";
 import type { ConnectorKind } from "../contracts/connector.ts";
 import type { StorageKind } from "../contracts/storage.ts";
-import { hasCode } from "../core/errors.ts";
 import type { DatabaseDeclaration, DestinationDeclaration } from "../contracts/declare.ts";
-import { kindSettings, type ParsedJob, readJob } from "./job.ts";
-import { strategyOf } from "./job-keys.ts";
+import { checkKeys, jobSchema, type ParsedJob, readJob } from "./job.ts";
 import type {
   Config,
   DatabaseDefinition,
@@ -14,16 +11,10 @@ import type {
   JobDefinition,
   LogSettings,
 } from "./model.ts";
-import {
-  type ConfigPath,
-  describeFound,
-  type Problem,
-  problemsOf,
-  unknownName,
-} from "./problems.ts";
+import { type ConfigPath, describeFound, type Problem, problemsOf } from "./problems.ts";
 import { besideConfig, isPlainObject, withFilesIn } from "./references.ts";
 import { configSchema, type ParsedConfig } from "./schema.ts";
-import { parseRate, parseSize } from "./units.ts";
+import { parseRate, parseSize } from "../core/units.ts";
 
 /** What a config is built on. */
 export interface BuildOptions {
@@ -78,11 +69,11 @@ function assemble(parsed: ParsedConfig, o: BuildOptions, problems: Problem[]): C
   const jobs = new Map<string, JobDefinition>();
   for (const [name, written] of Object.entries(parsed.jobs)) {
     const job = { ...parsed.defaults, ...written };
-    const known = { databases, destinations, base: o.base };
-    const built = buildJob(name, job, written, known, problems);
+    const known = { databases, destinations };
+    const built = buildJob(name, { job, written, known, base: o.base }, problems);
     if (built !== undefined) jobs.set(name, built);
   }
-  checkDefaults(parsed, databases, destinations, problems);
+  problems.push(...defaultProblems(parsed, { databases, destinations }));
   return {
     path: o.path,
     databases,
@@ -153,204 +144,53 @@ function withPath(options: unknown, keys: readonly string[], base: string): unkn
   return value === undefined ? options : { ...options, [key]: withPath(value, rest, base) };
 }
 
-function buildJob(
-  name: string,
-  job: ParsedJob,
-  written: ParsedJob,
-  known: {
-    databases: ReadonlyMap<string, DatabaseDefinition>;
-    destinations: ReadonlyMap<string, DestinationDefinition>;
-    base: string;
-  },
-  problems: Problem[],
-): JobDefinition | undefined {
-  const path = ["jobs", name];
-  const database = known.databases.get(job.database);
-  if (database === undefined) {
-    const names = [...known.databases.keys()];
-    problems.push(unknownName([...path, "database"], job.database, "a declared database", names));
-  }
-  const destinations = findDestinations(job, path, known.destinations, problems);
-  if (database === undefined || destinations === undefined) return undefined;
-  checkKindSettings(written, path, database.kind, problems);
-  checkLevel(job, [...path, "compression", "level"], problems);
-  checkEncryption(written.encryption, [...path, "encryption"], problems);
-  checkRetention(written, path, destinations, problems);
-  checkStrategy(job, path, database.kind, problems);
-  return readJob(name, job, { database, destinations, base: known.base });
+/** What is declared, by name. */
+interface Declared {
+  readonly databases: ReadonlyMap<string, DatabaseDefinition>;
+  readonly destinations: ReadonlyMap<string, DestinationDefinition>;
 }
 
-/** Every kind of backup that a strategy takes is one that the kind of database has. */
-function checkStrategy(
-  job: ParsedJob,
-  path: ConfigPath,
-  { title, kinds = ["full"] }: ConnectorKind,
-  problems: Problem[],
-): void {
-  const strategy = strategyOf(job.strategy);
-  const lacking = strategy.kinds.find((kind) => !kinds.includes(kind));
-  if (lacking !== undefined) {
-    problems.push({
-      path: [...path, "strategy"],
-      found: `"${strategy.id}", and ${title} has no ${lacking} backups here`,
-      expected: `a strategy of ${kinds.join(" and ")} backups`,
-    });
-  }
-  const options = typeof job.strategy === "object" ? job.strategy : undefined;
-  if (options?.type !== "full" || options.fullEvery === undefined) return;
-  problems.push({
-    path: [...path, "strategy", "fullEvery"],
-    found: "a time between full backups",
-    expected: 'none, as every backup of "full" is one',
-  });
-}
-
-/** A destination with rules of its own must be one of the job's. */
-function checkRetention(
-  { retention }: ParsedJob,
-  path: ConfigPath,
-  destinations: readonly DestinationDefinition[],
-  problems: Problem[],
-): void {
-  const names = destinations.map(({ name }) => name);
-  for (const name of Object.keys(retention?.destinations ?? {})) {
-    if (names.includes(name)) continue;
-    const here = [...path, "retention", "destinations", name];
-    problems.push(unknownName(here, name, "a destination of this job", names));
-  }
-}
-
-function findDestinations(
-  job: ParsedJob,
-  path: ConfigPath,
-  known: ReadonlyMap<string, DestinationDefinition>,
-  problems: Problem[],
-): DestinationDefinition[] | undefined {
-  const before = problems.length;
-  const names = job.destinations ?? [];
-  if (job.destinations === undefined) {
-    problems.push({
-      path: [...path, "destinations"],
-      found: "nothing",
-      expected: "a list of destinations, here or in defaults",
-    });
-  }
-  const found = names.flatMap((name, index) => {
-    const here = [...path, "destinations", index];
-    const destination = known.get(name);
-    if (destination === undefined) {
-      problems.push(unknownName(here, name, "a declared destination", [...known.keys()]));
-      return [];
-    }
-    if (names.indexOf(name) !== index) {
-      problems.push({ path: here, found: `"${name}" a second time`, expected: "each name once" });
-    }
-    return [destination];
-  });
-  return problems.length === before ? found : undefined;
-}
-
-/** What a job itself sets must be something that its kind of database has. */
-function checkKindSettings(
-  written: ParsedJob,
-  path: ConfigPath,
-  kind: ConnectorKind,
-  problems: Problem[],
-): void {
-  for (const setting of kindSettings) {
-    if (written[setting] === undefined || kind.settings.includes(setting)) continue;
-    problems.push({
-      path: [...path, setting],
-      found: `a setting that ${kind.title} does not have`,
-      expected: kind.settings.length === 0
-        ? "none of these settings"
-        : `one of ${kind.settings.join(", ")}`,
-    });
-  }
-  for (const [index, name] of (written.accept ?? []).entries()) {
-    if (kind.omissions.includes(name)) continue;
-    const what = `something that a dump of ${kind.title} can leave out`;
-    problems.push(unknownName([...path, "accept", index], name, what, kind.omissions));
-  }
-}
-
-/** Each codec knows its own levels. */
-function checkLevel({ compression }: ParsedJob, path: ConfigPath, problems: Problem[]): void {
-  if (typeof compression !== "object" || compression.level === undefined) return;
-  const { codec, level } = compression;
-  try {
-    findCodec(codec).open({ level });
-  } catch (error) {
-    if (!hasCode(error, "config/compression-level")) throw error;
-    const expected = (error.hint ?? "").replace(/^Use /, "").replace(/\.$/, "");
-    problems.push({ path, found: `the number ${level}`, expected });
-  }
-}
-
-/** Each recipient must be one, and there is one way to decrypt, not two. */
-function checkEncryption(
-  encryption: ParsedJob["encryption"],
-  path: ConfigPath,
-  problems: Problem[],
-): void {
-  if (encryption === undefined || encryption === "none") return;
-  const { recipients, passphrase } = encryption;
-  if ((recipients === undefined) === (passphrase === undefined)) {
-    const found = recipients === undefined ? "an empty object" : "both recipients and passphrase";
-    problems.push({ path, found, expected: "either recipients or passphrase" });
-  }
-  for (const [index, text] of (recipients ?? []).entries()) {
-    // What a reference leads to is looked at when it is followed.
-    if (typeof text !== "string" || isRecipient(text)) continue;
-    const why = whyNoRecipient(text);
-    problems.push({
-      path: [...path, "recipients", index],
-      found: isSecretLooking(text) ? "a secret identity" : JSON.stringify(text),
-      expected: why === undefined ? recipientForm : `${recipientForm}. ${why}`,
-    });
-  }
+function namesOf({ databases, destinations }: Declared) {
+  return { databases: [...databases.keys()], destinations: [...destinations.keys()] };
 }
 
 /** Defaults serve jobs of several kinds: each must make sense for at least one of them. */
-function checkDefaults(
-  { defaults, databases: declared }: ParsedConfig,
-  databases: ReadonlyMap<string, DatabaseDefinition>,
-  destinations: ReadonlyMap<string, DestinationDefinition>,
+function defaultProblems({ defaults, databases }: ParsedConfig, known: Declared): Problem[] {
+  if (defaults === undefined) return [];
+  const declared = namesOf(known);
+  return checkKeys(defaults, {
+    path: ["defaults"],
+    kinds: Object.values(databases).map(({ kind }) => kind),
+    destinations: declared.destinations,
+    declared,
+  });
+}
+
+function buildJob(
+  name: string,
+  { job, written, known, base }: {
+    readonly job: ParsedJob;
+    readonly written: ParsedJob;
+    readonly known: Declared;
+    readonly base: string;
+  },
   problems: Problem[],
-): void {
-  if (defaults === undefined) return;
-  checkEncryption(defaults.encryption, ["defaults", "encryption"], problems);
-  const kinds = Object.values(declared).map(({ kind }) => kind);
-  if (defaults.database !== undefined && !databases.has(defaults.database)) {
-    const names = [...databases.keys()];
-    const path = ["defaults", "database"];
-    problems.push(unknownName(path, defaults.database, "a declared database", names));
-  }
-  for (const [index, name] of (defaults.destinations ?? []).entries()) {
-    if (destinations.has(name)) continue;
-    const path = ["defaults", "destinations", index];
-    problems.push(unknownName(path, name, "a declared destination", [...destinations.keys()]));
-  }
-  for (const name of Object.keys(defaults.retention?.destinations ?? {})) {
-    if (destinations.has(name)) continue;
-    const path = ["defaults", "retention", "destinations", name];
-    problems.push(unknownName(path, name, "a declared destination", [...destinations.keys()]));
-  }
-  const omissions = [...new Set(kinds.flatMap((kind) => kind.omissions))];
-  for (const [index, name] of (defaults.accept ?? []).entries()) {
-    if (omissions.includes(name)) continue;
-    const path = ["defaults", "accept", index];
-    problems.push(unknownName(path, name, "something that a dump can leave out", omissions));
-  }
-  for (const setting of kindSettings) {
-    if (defaults[setting] === undefined) continue;
-    if (kinds.some((kind) => kind.settings.includes(setting))) continue;
-    problems.push({
-      path: ["defaults", setting],
-      found: "a setting that no declared database has",
-      expected: "no such setting",
-    });
-  }
+): JobDefinition | undefined {
+  const database = known.databases.get(job.database);
+  const names = job.destinations ?? [];
+  const destinations = names.flatMap((one) => known.destinations.get(one) ?? []);
+  const isFound = database !== undefined && names.length > 0 &&
+    destinations.length === names.length;
+  problems.push(...checkKeys(written, {
+    path: ["jobs", name],
+    job,
+    kinds: database === undefined ? [] : [database.kind],
+    destinations: names,
+    declared: namesOf(known),
+    // Of a job without a database nobody can tell what else is right.
+    ...isFound ? {} : { only: ["database", "destinations"] },
+  }));
+  return isFound ? readJob(name, job, { database, destinations, base }) : undefined;
 }
 
 function logSettings(log: ParsedConfig["log"], base: string): LogSettings {
@@ -400,24 +240,23 @@ function nameProblems(value: unknown): Problem[] {
   const destinations = keysOf(value, "destinations");
   const jobs: unknown = isObject(value) ? Reflect.get(value, "jobs") : undefined;
   if (!isObject(jobs)) return [];
+  const only = [
+    ...databases === undefined ? [] : ["database" as const],
+    ...destinations === undefined ? [] : ["destinations" as const],
+  ];
+  const declared = { databases: databases ?? [], destinations: destinations ?? [] };
   return Object.entries(jobs).flatMap(([name, job]) => {
-    if (!isObject(job)) return [];
-    const problems: Problem[] = [];
-    const database: unknown = Reflect.get(job, "database");
-    if (databases !== undefined && typeof database === "string" && !databases.includes(database)) {
-      const path = ["jobs", name, "database"];
-      problems.push(unknownName(path, database, "a declared database", databases));
-    }
-    const named: unknown = Reflect.get(job, "destinations");
-    if (destinations === undefined || !Array.isArray(named)) return problems;
-    for (const [index, one] of named.entries()) {
-      if (typeof one !== "string" || destinations.includes(one)) continue;
-      const path = ["jobs", name, "destinations", index];
-      problems.push(unknownName(path, one, "a declared destination", destinations));
-    }
-    return problems;
+    const written = namesSchema.safeParse(job).data ?? {};
+    const path = ["jobs", name];
+    return checkKeys(written, { path, kinds: [], destinations: [], declared, only });
   });
 }
+
+// A name that is no text is told of already.
+const namesSchema = z.object({
+  database: jobSchema.shape.database.optional().catch(undefined),
+  destinations: jobSchema.shape.destinations.catch(undefined),
+});
 
 function keysOf(value: unknown, section: string): string[] | undefined {
   const entries: unknown = isObject(value) ? Reflect.get(value, section) : undefined;

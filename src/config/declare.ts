@@ -2,12 +2,11 @@ import type { z } from "zod";
 import type { DatabaseDeclaration, DestinationDeclaration } from "../contracts/declare.ts";
 import type { Secret } from "../core/secret.ts";
 import type { jobSchema } from "./job.ts";
-import type {
-  compressionSchema,
-  encryptionSchema,
-  retentionRulesSchema,
-  strategySchema,
-} from "./job-keys.ts";
+import type { chainSchema } from "../strategies/chain.ts";
+import type { compressionSchema } from "./keys/compression.ts";
+import type { encryptionSchema } from "./keys/encryption.ts";
+import type { retentionRulesSchema } from "./keys/retention.ts";
+import type { strategySchema } from "./keys/strategy.ts";
 import type { AnyNames, WithNames } from "./schema-parts.ts";
 
 /** A job; `D` and `S` are the names of the databases and destinations that are declared. */
@@ -32,20 +31,7 @@ export type RetentionRulesInput = WithNames<z.input<typeof retentionRulesSchema>
 export type RetentionInput<S extends string> = NonNullable<JobInput<string, S>["retention"]>;
 
 /** How chains are made. */
-export interface ChainInput {
-  /** From the start of one full backup to that of the next. Default `"7d"`. */
-  readonly fullEvery?: string;
-}
-
-/** Each backup has the changes since the last one of any kind, until a full one is due. */
-export function incremental(options: ChainInput = {}): StrategyInput {
-  return { type: "incremental", ...options };
-}
-
-/** Each backup has the changes since the last full one, until a full one is due. */
-export function differential(options: ChainInput = {}): StrategyInput {
-  return { type: "differential", ...options };
-}
+export type ChainInput = WithNames<z.input<typeof chainSchema>, AnyNames>;
 
 /** How the log is written. */
 export interface LogInput {
@@ -68,8 +54,8 @@ export interface ConfigInput<D extends string, S extends string> {
   readonly databases: { readonly [name in D]: DatabaseDeclaration };
   readonly destinations: { readonly [name in S]: DestinationDeclaration };
   readonly jobs: { readonly [name: string]: JobInput<NoInfer<D>, NoInfer<S>> };
-  /** Any field of a job, for the jobs that do not set it. */
-  readonly defaults?: Partial<JobInput<NoInfer<D>, NoInfer<S>>>;
+  /** Any field of a job but its database, for the jobs that do not set it. */
+  readonly defaults?: Partial<Omit<JobInput<NoInfer<D>, NoInfer<S>>, "database">>;
   /** Contents of age identity files, to read encrypted backups with: `file("/etc/key.txt")`. */
   readonly identities?: readonly Secret[];
   /** Locks and the record of runs. Default `$XDG_STATE_HOME/dbbackup`; root: `/var/lib/dbbackup`. */

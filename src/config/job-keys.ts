@@ -1,166 +1,28 @@
 import { z } from "zod";
 import { systemTimeZone } from "../catalog/periods.ts";
-import type { RetentionPolicy } from "../catalog/retention.ts";
-import { textSchema } from "../contracts/connection.ts";
-import type { DumpSettings } from "../contracts/connector.ts";
-import type { Strategy } from "../contracts/strategy.ts";
-import { BackupError } from "../core/errors.ts";
+import { duration } from "../contracts/duration.ts";
 import { defaultRetryMs } from "../core/retry.ts";
-import { strategies, type StrategyName, strategyNames } from "../registry.ts";
-import {
-  type Compression,
-  type DatabaseDefinition,
-  defaultAbandonedAfterMs,
-  defaultStallTimeoutMs,
-  defaultVolumeBytes,
-  type DestinationDefinition,
-  destinationStallMs,
-  type DrillSettings,
-  type EncryptionSettings,
-  type JobRetention,
-} from "./definitions.ts";
-import { besideConfig } from "./references.ts";
-import {
-  count,
-  databaseName,
-  destinationName,
-  duration,
-  reference,
-  size,
-  texts,
-  timezone,
-} from "./schema-parts.ts";
 import {
   formatDuration,
   formatSize,
   parseDuration,
   parseSize,
   smallestVolumeBytes,
-} from "./units.ts";
-
-/** What a key's value may depend on besides what is written. */
-export interface Reading {
-  readonly database: DatabaseDefinition;
-  readonly destinations: readonly DestinationDefinition[];
-  /** The folder that relative paths start from. */
-  readonly base: string;
-  /** What is written of the job's other keys. */
-  readonly written: { readonly retryTimeout?: string | undefined };
-}
-
-/** A flag of `backup` that sets a key, or a part of one, for one run. */
-export type JobFlag =
-  & { readonly flag: `--${string}`; readonly description: string }
-  & (
-    /** A text that the key's schema checks; `examples` say how it is written. */
-    | { readonly form: "text"; readonly metavar: "TIME" | "SIZE"; readonly examples: string }
-    /** May be given several times. */
-    | { readonly form: "list"; readonly metavar: "NAME" | "ARG" }
-    | { readonly form: "choice"; readonly metavar: "CODEC"; readonly values: readonly string[] }
-    | { readonly form: "count"; readonly metavar: "N" }
-    | { readonly form: "toggle" }
-  );
-
-/** What a flag may add to of the job that it changes; an ad-hoc job has nothing of it yet. */
-export interface FlaggedJob {
-  readonly compression?: Compression;
-}
-
-/** All there is to know about a key of a job: everything else about it is made from this. */
-export interface JobKey<
-  S extends z.ZodType = z.ZodType,
-  As extends string = string,
-  V = unknown,
-> {
-  /** What may be written, with what the key means and its default in `.describe()`. */
-  readonly schema: S;
-  /** Its name in the model, with its unit. */
-  readonly as: As;
-  /** The value, with its default filled in. */
-  read(written: z.output<S> | undefined, o: Reading): V;
-  /** As `config show` prints it; undefined where it does not. */
-  show(value: V): unknown;
-  /** True for {@link DumpSettings}, which only some kinds of database have. */
-  readonly isSetting?: boolean;
-  /** Its flags, by the names of their values. */
-  readonly flags?: Readonly<Record<string, JobFlag>>;
-  /**
-   * What its flags write, where that is not the value of the one named like the key.
-   *
-   * @throws BackupError `usage/bad-value` for flags that do not go together, or with the job
-   */
-  fromFlags?(values: Readonly<Record<string, unknown>>, job: FlaggedJob): unknown;
-}
-
-/** The codecs that a job can name; `none` stores the dump as it is. */
-export const codecNames = ["gzip", "zstd"] as const;
-
-/** How artifacts are compressed. */
-export const compressionSchema = z.union([
-  z.enum([...codecNames, "none"]),
-  z.strictObject({ codec: z.enum(codecNames), level: z.number().int().optional() }),
-], { error: 'expected "gzip", "zstd", "none" or { codec, level }' });
-
-/** For whom artifacts are encrypted. */
-export const encryptionSchema = z.union([
-  z.literal("none"),
-  z.strictObject({
-    recipients: z.array(textSchema).min(1).optional().describe(
-      "Public keys, age1… or of SSH; each of their owners can read the backups. ${file:PATH} has one " +
-        "a line.",
-    ),
-    passphrase: reference.optional().describe("Who knows it can read the backups: ${X}."),
-  }),
-], { error: 'expected "none", { recipients: ["age1…"] } or { passphrase }' });
-
-const retentionRules = {
-  last: count.optional().describe("The newest so many."),
-  hourly: count.optional().describe("The last of so many hours that have a backup."),
-  daily: count.optional().describe("The last of so many days that have a backup."),
-  weekly: count.optional().describe("The last of so many weeks that have a backup."),
-  monthly: count.optional().describe("The last of so many months that have a backup."),
-  yearly: count.optional().describe("The last of so many years that have a backup."),
-  maxAge: duration.optional().describe('Older ones are dropped, whatever rule keeps them: "90d".'),
-  minKeep: count.optional().describe("So many of the newest are kept, however old they are."),
-  minChains: count.optional()
-    .describe("Of so many of the newest full backups the newest chain is kept. Default 1."),
-};
-
-/** Which backups are kept. */
-export const retentionRulesSchema = z.strictObject(retentionRules);
-const retention = z.strictObject({
-  ...retentionRules,
-  destinations: z.record(destinationName, retentionRulesSchema).optional()
-    .describe("Destinations with other rules, by name: each replaces all of the rules above."),
-});
-
-const sql = z.string().min(1).describe("The first column of its first row is compared.");
-const drillAssertion = z.union([
-  z.strictObject({ sql, equals: z.union([z.string(), z.number(), z.boolean()]) }),
-  z.strictObject({ sql, atLeast: z.number() }),
-  z.strictObject({ sql, newerThan: duration.describe('It is a time, at most so long ago: "2h".') }),
-  z.strictObject({
-    command: z.string().min(1)
-      .describe("A line for sh, which must exit 0; $DBBACKUP_DRILL_TARGET is what was restored."),
-  }),
-], {
-  error: "expected { sql, equals }, { sql, atLeast }, { sql, newerThan } or { command }",
-});
-/** What a restored database must answer. */
-export const drillSchema = z.strictObject({
-  assert: z.array(drillAssertion).describe("What must hold of the restored database."),
-});
-
-const strategyName = z.enum(strategyNames as readonly [StrategyName, ...StrategyName[]]);
-/** What each run takes. */
-export const strategySchema = z.union([
-  strategyName,
-  z.strictObject({
-    type: strategyName,
-    fullEvery: duration.optional()
-      .describe('From the start of one full backup to that of the next. Default "7d".'),
-  }),
-], { error: 'expected "full", "incremental", "differential" or { type, fullEvery }' });
+} from "../core/units.ts";
+import {
+  defaultAbandonedAfterMs,
+  defaultStallTimeoutMs,
+  defaultVolumeBytes,
+  destinationStallMs,
+} from "./definitions.ts";
+import { key, setting, unknownNames } from "./job-key.ts";
+import { compressionKey } from "./keys/compression.ts";
+import { drillKey } from "./keys/drill.ts";
+import { encryptionKey } from "./keys/encryption.ts";
+import { retentionKey } from "./keys/retention.ts";
+import { strategyKey } from "./keys/strategy.ts";
+import { unknownName } from "./problems.ts";
+import { databaseName, destinationName, size, texts, timezone } from "./schema-parts.ts";
 
 /** Every key of a job, in the order in which users read of them. */
 export const jobKeys = {
@@ -169,6 +31,12 @@ export const jobKeys = {
     as: "database",
     read: (_, { database }) => database,
     show: ({ name }) => name,
+    check(name, { path, declared: { databases } }) {
+      if (databases.includes(name)) return [];
+      return [unknownName(path, name, "a declared database", databases)];
+    },
+    // Every job names its own.
+    isOnlyOfJobs: true,
   }),
   destinations: key({
     schema: z.array(destinationName).min(1).optional().describe(
@@ -177,45 +45,23 @@ export const jobKeys = {
     as: "destinations",
     read: (_, { destinations }) => destinations,
     show: (destinations) => destinations.map(({ name }) => name),
-  }),
-  compression: key({
-    schema: compressionSchema.optional().describe('How artifacts are compressed. Default "gzip".'),
-    as: "compression",
-    read: compressionOf,
-    show: (compression) => compression.level === undefined ? compression.codec : compression,
-    flags: {
-      compression: {
-        flag: "--compression",
-        form: "choice",
-        metavar: "CODEC",
-        values: [...codecNames, "none"],
-        description: "gzip (the default), zstd or none.",
-      },
-      level: {
-        flag: "--compression-level",
-        form: "count",
-        metavar: "N",
-        description: "The codec's level.",
-      },
-    },
-    fromFlags({ compression, level }, job) {
-      if (level === undefined) return compression;
-      const codec = compression ?? job.compression?.codec ?? "gzip";
-      if (codec !== "none") return { codec, level };
-      throw new BackupError("usage/bad-value", "--compression-level needs a compression", {
-        hint: "The compression is none: name a codec, --compression zstd, or leave the level out.",
+    check(names, { path, declared }) {
+      if (names === undefined) {
+        const expected = "a list of destinations, here or in defaults";
+        return [{ path, found: "nothing", expected }];
+      }
+      const known = declared.destinations;
+      const twice = names.flatMap((name, index) => {
+        const isFirst = names.indexOf(name) === index || !known.includes(name);
+        const found = `"${name}" a second time`;
+        return isFirst ? [] : [{ path: [...path, index], found, expected: "each name once" }];
       });
+      return [...unknownNames(names, { path, what: "a declared destination", known }), ...twice];
     },
+    isCheckedInEachJob: true,
   }),
-  encryption: key({
-    schema: encryptionSchema.optional().describe(
-      "For whom artifacts are encrypted. Default nobody.",
-    ),
-    as: "encryption",
-    read: encryptionOf,
-    // Shown by what shows every reference.
-    show: (encryption) => encryption ?? "none",
-  }),
+  compression: compressionKey,
+  encryption: encryptionKey,
   timeout: key({
     schema: duration.optional().describe('The longest a run may take: "2h". Default none.'),
     as: "timeoutMs",
@@ -282,6 +128,11 @@ export const jobKeys = {
     read: (names, { database }): readonly string[] =>
       (names ?? []).filter((name) => database.kind.omissions.includes(name)),
     show: (names) => names,
+    check(names = [], { path, isDefault, kinds }) {
+      const known = [...new Set(kinds.flatMap((kind) => kind.omissions))];
+      const dump = isDefault ? "a dump" : `a dump of ${kinds.map(({ title }) => title).join()}`;
+      return unknownNames(names, { path, what: `something that ${dump} can leave out`, known });
+    },
     flags: {
       accept: {
         flag: "--accept",
@@ -349,25 +200,9 @@ export const jobKeys = {
       },
     },
   }),
-  strategy: key({
-    schema: strategySchema.optional().describe('What each run takes. Default "full".'),
-    as: "strategy",
-    read: strategyOf,
-    show: ({ id }) => id,
-  }),
-  drill: key({
-    schema: drillSchema.optional()
-      .describe("What `verify --drill` asks of the database that it restores."),
-    as: "drill",
-    read: drillOf,
-    show: shownDrill,
-  }),
-  retention: key({
-    schema: retention.optional().describe("Which backups are kept. Default: all of them."),
-    as: "retention",
-    read: retentionOf,
-    show: shownRetention,
-  }),
+  strategy: strategyKey,
+  drill: drillKey,
+  retention: retentionKey,
   timezone: key({
     schema: timezone.optional().describe(
       "The time zone whose days and weeks retention counts. Default: the system's.",
@@ -397,101 +232,9 @@ export type SettingName = {
 export type JobValues = {
   readonly [K in Exclude<JobKeyName, SettingName> as Keys[K]["as"]]: ReturnType<Keys[K]["read"]>;
 };
+/** The name of a key that `defaults` have, too. */
+export type DefaultName = {
+  [K in JobKeyName]: Keys[K] extends { readonly isOnlyOfJobs?: false } ? K : never;
+}[JobKeyName];
 /** The shape of a job as it is written. */
 export type JobShape = { [K in JobKeyName]: Keys[K]["schema"] };
-
-/** Only for its types. */
-function key<S extends z.ZodType, const As extends string, V>(
-  entry: JobKey<S, As, V>,
-): JobKey<S, As, V> {
-  return entry;
-}
-
-/** A key that some kinds of database have: it goes to the dump as it is written. */
-function setting<const N extends keyof DumpSettings, S extends z.ZodType<DumpSettings[N]>>(
-  name: N,
-  { schema, flag }: { readonly schema: S; readonly flag?: JobFlag },
-): JobKey<S, "settings", z.output<S> | undefined> {
-  return {
-    schema,
-    as: "settings",
-    isSetting: true,
-    read: (written, { database }) => database.kind.settings.includes(name) ? written : undefined,
-    show: (value) => value,
-    ...(flag === undefined ? {} : { flags: { [name]: flag } }),
-  };
-}
-
-function drillOf(written: z.output<typeof drillSchema> | undefined): DrillSettings | undefined {
-  return written && {
-    assert: written.assert.map((one) =>
-      "newerThan" in one ? { sql: one.sql, newerThanMs: parseDuration(one.newerThan)! } : one
-    ),
-  };
-}
-
-function shownDrill(drill: DrillSettings | undefined): unknown {
-  return drill && {
-    assert: drill.assert.map((one) =>
-      "newerThanMs" in one ? { sql: one.sql, newerThan: formatDuration(one.newerThanMs) } : one
-    ),
-  };
-}
-
-/** The compression of a job; gzip where it says nothing, since every machine can read it. */
-function compressionOf(written: z.output<typeof compressionSchema> | undefined): Compression {
-  if (written === undefined) return { codec: "gzip" };
-  if (typeof written === "string") return { codec: written };
-  const { codec, level } = written;
-  return level === undefined ? { codec } : { codec, level };
-}
-
-/** The encryption of a job, which is checked already. */
-function encryptionOf(
-  written: z.output<typeof encryptionSchema> | undefined,
-  { base }: Reading,
-): EncryptionSettings | undefined {
-  if (written === undefined || written === "none") return undefined;
-  const { recipients = [], passphrase } = written;
-  if (passphrase !== undefined) return { passphrase: besideConfig(passphrase, base) };
-  return {
-    recipients: recipients.map((one) => typeof one === "string" ? one : besideConfig(one, base)),
-  };
-}
-
-/** The strategy of a job; full backups where it says nothing. */
-export function strategyOf(written: z.output<typeof strategySchema> | undefined): Strategy {
-  const { type = "full", fullEvery } = typeof written === "string"
-    ? { type: written }
-    : written ?? {};
-  const fullEveryMs = parseDuration(fullEvery ?? "");
-  return strategies[type](fullEveryMs === undefined ? {} : { fullEveryMs });
-}
-
-function retentionOf(written: z.output<typeof retention> | undefined): JobRetention | undefined {
-  if (written === undefined) return undefined;
-  const { destinations = {}, ...rules } = written;
-  return {
-    policy: policyOf(rules),
-    destinations: new Map(
-      Object.entries(destinations).map(([name, own]) => [name, policyOf(own)]),
-    ),
-  };
-}
-
-/** Rules with their durations read. */
-function policyOf({ maxAge, ...counts }: z.output<typeof retentionRulesSchema>): RetentionPolicy {
-  return maxAge === undefined ? counts : { ...counts, maxAgeMs: parseDuration(maxAge) };
-}
-
-function shownRetention(retention: JobRetention | undefined): unknown {
-  if (retention === undefined) return undefined;
-  const { policy, destinations } = retention;
-  if (destinations.size === 0) return shownRules(policy);
-  const own = [...destinations].map(([name, one]) => [name, shownRules(one)]);
-  return { ...shownRules(policy), destinations: Object.fromEntries(own) };
-}
-
-function shownRules({ maxAgeMs, ...counts }: RetentionPolicy): Record<string, unknown> {
-  return maxAgeMs === undefined ? counts : { ...counts, maxAge: formatDuration(maxAgeMs) };
-}

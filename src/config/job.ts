@@ -1,17 +1,16 @@
 import { z } from "zod";
 import type { DumpSettings } from "../contracts/connector.ts";
+import type { Checking, FlaggedJob, JobFlag, JobKey, Reading } from "./job-key.ts";
 import {
-  type FlaggedJob,
-  type JobFlag,
-  type JobKey,
+  type DefaultName,
   type JobKeyName,
   jobKeys,
   type JobShape,
   type JobValues,
-  type Reading,
   type SettingName,
 } from "./job-keys.ts";
 import { destinationStallMs, type JobDefinition } from "./model.ts";
+import type { ConfigPath, Problem } from "./problems.ts";
 
 /** What a flag sets, or a config: some of a job's values. */
 export type JobChanges = Partial<JobValues> & { readonly settings?: DumpSettings };
@@ -25,9 +24,46 @@ export const jobSchema = z.strictObject(shape);
 /** See {@link jobSchema}. */
 export type ParsedJob = z.output<typeof jobSchema>;
 
+/** `defaults`: the keys of a job that make sense for several. */
+export const defaultsSchema = z.strictObject(
+  Object.fromEntries(
+    entries.filter(([, { isOnlyOfJobs }]) => isOnlyOfJobs !== true)
+      .map(([name, { schema }]) => [name, schema]),
+  ) as Pick<JobShape, DefaultName>,
+).partial();
+
 /** The settings of a dump that only some kinds of database have. */
 export const kindSettings = entries.filter(([, { isSetting }]) => isSetting)
   .map(([name]) => name as SettingName);
+
+/**
+ * The problems of what a job, or `defaults`, say: each key with others, and with what is declared.
+ *
+ * @param written by the job, or in `defaults`
+ * @param o.path of the job, or of `defaults`
+ * @param o.job with its defaults; absent for `defaults` themselves
+ * @param o.only some keys; default all
+ */
+export function checkKeys(
+  written: Partial<ParsedJob>,
+  { path, job, only, ...o }: Omit<Checking, "path" | "isDefault"> & {
+    readonly path: ConfigPath;
+    readonly job?: Partial<ParsedJob>;
+    readonly only?: readonly JobKeyName[];
+  },
+): Problem[] {
+  // What is named comes first, then what the kind of database does not have at all.
+  const rank = ([name, { isSetting }]: (typeof entries)[number]) =>
+    name === "database" || name === "destinations" ? 0 : isSetting === true ? 1 : 2;
+  const ordered = [...entries].sort((a, b) => rank(a) - rank(b));
+  const checked = ordered.filter(([name]) => only === undefined || only.includes(name));
+  return checked.flatMap(([name, { check, isCheckedInEachJob }]) => {
+    const isOfJob = job !== undefined && isCheckedInEachJob === true;
+    const value = isOfJob ? job[name] : written[name];
+    if (check === undefined || (value === undefined && !isOfJob)) return [];
+    return check(value, { ...o, path: [...path, name], isDefault: job === undefined });
+  });
+}
 
 /** A job of what is written, with the defaults filled in. */
 export function readJob(name: string, written: Partial<ParsedJob>, o: Omit<Reading, "written">) {

@@ -8,7 +8,7 @@ type JsonSchema = Record<string, unknown>;
  * The JSON Schema of `backup.config.yaml`, for editors:
  * `# yaml-language-server: $schema=backup.config.schema.json`. `type:` tells the kinds apart.
  */
-export function configJsonSchema(kinds: Kinds): JsonSchema {
+export function configJsonSchema(kinds: Pick<Kinds, "connectors" | "storages">): JsonSchema {
   const whole = toSchema(configSchema);
   const properties = asObject(whole["properties"]);
   return {

@@ -1,22 +1,7 @@
 import { z } from "zod";
 import { isTimeZone, timeZones } from "../catalog/periods.ts";
 import { Secret } from "../core/secret.ts";
-import {
-  durationExamples,
-  durationPattern,
-  parseDuration,
-  parseSize,
-  sizePattern,
-} from "./units.ts";
-
-const durationError = ({ input }: { readonly input?: unknown }) =>
-  `expected a duration such as ${durationExamples(input)}`;
-/** A duration, still a text: {@link parseDuration}. */
-export const duration = z.string({ error: durationError }).regex(durationPattern, {
-  error: durationError,
-  abort: true,
-})
-  .refine((text) => parseDuration(text) !== undefined, { error: durationError });
+import { parseSize, sizePattern } from "../core/units.ts";
 
 const sizeError = 'expected a size such as "512MiB" or "100GiB"';
 /** A size, still a text: {@link parseSize}. */

@@ -1,10 +1,7 @@
 import { z } from "zod";
 import { DatabaseDeclaration, DestinationDeclaration } from "../contracts/declare.ts";
-import { jobSchema } from "./job.ts";
+import { defaultsSchema, jobSchema } from "./job.ts";
 import { reference, size } from "./schema-parts.ts";
-
-/** `defaults`: any field of a job. */
-export const defaultsSchema = jobSchema.partial();
 
 /** `log`. */
 export const logSchema = z.strictObject({

@@ -3,7 +3,7 @@ import { Secret } from "../core/secret.ts";
 import { shownJob } from "./job.ts";
 import type { Config } from "./model.ts";
 import { formatReferences, isPlainObject } from "./references.ts";
-import { formatSize } from "./units.ts";
+import { formatSize } from "../core/units.ts";
 
 /**
  * A config as it will be used, with its defaults filled in, as plain values for JSON or YAML.

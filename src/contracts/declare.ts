@@ -1,5 +1,6 @@
 import type { ConnectorKind } from "./connector.ts";
 import type { StorageKind } from "./storage.ts";
+import type { StrategyKind } from "./strategy.ts";
 
 /** A database as a factory declares it; its options are checked when the config is loaded. */
 export class DatabaseDeclaration {
@@ -39,8 +40,18 @@ export interface StorageFactory<O> {
   readonly storage: StorageKind<O>;
 }
 
+/** What a job names this strategy with. */
+export interface StrategyFactory<N extends string, O extends object> {
+  (options?: O): { readonly type: N } | { readonly type: N } & O;
+  /** What it is of. */
+  readonly strategy: StrategyKind<N, O>;
+}
+
 /** The factory of a kind, whatever its options are. */
-export type Factory = { readonly connector: ConnectorKind } | { readonly storage: StorageKind };
+export type Factory =
+  | { readonly connector: ConnectorKind }
+  | { readonly storage: StorageKind }
+  | { readonly strategy: StrategyKind };
 
 /** What destinations of every kind have. */
 export interface UploadLimitInput {
@@ -59,4 +70,14 @@ export function defineStorage<O>(kind: StorageKind<O>): StorageFactory<O> {
     (options: O & UploadLimitInput) => new DestinationDeclaration(kind, options),
     { storage: kind },
   );
+}
+
+/** Makes the factory of a strategy. */
+export function defineStrategy<N extends string, O extends object>(
+  strategy: StrategyKind<N, O>,
+): StrategyFactory<N, O> {
+  const { id: type } = strategy;
+  return Object.assign((options?: O) => options === undefined ? { type } : { type, ...options }, {
+    strategy,
+  });
 }

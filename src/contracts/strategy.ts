@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import type { DumpSettings, SourceInfo } from "./connector.ts";
 import type { Kind, Manifest } from "./manifest.ts";
 
@@ -106,4 +107,15 @@ export interface Strategy {
    * @throws BackupError `usage/kind-unsupported` when the forced kind cannot be had
    */
   decide(wish: StrategyWish, facts: StrategyFacts): StrategyPlan;
+}
+
+/** A strategy as a job names it: `id`, or `{ type: id, … }` with its options. */
+export interface StrategyKind<N extends string = string, O extends object = object> {
+  readonly id: N;
+  /** What each run takes, as a sentence, for editors. */
+  readonly description: string;
+  /** What a job may say besides `type`; every option has a default. */
+  readonly options: z.ZodObject & z.ZodType<O>;
+  /** The strategy of a job that says this. */
+  open(options: O): Strategy;
 }

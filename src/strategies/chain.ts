@@ -1,3 +1,5 @@
+import { z } from "zod";
+import { duration } from "../contracts/duration.ts";
 import { type Kind } from "../contracts/manifest.ts";
 import type {
   BackupRef,
@@ -11,6 +13,14 @@ import { BackupError } from "../core/errors.ts";
 import { canonicalJson } from "../core/json.ts";
 import { formatDuration } from "../core/text.ts";
 import { newestFull, newestOf } from "./history.ts";
+
+/** What a job says of its chains. */
+export const chainSchema = z.strictObject({
+  fullEvery: duration.optional()
+    .describe('From the start of one full backup to that of the next. Default "7d".'),
+});
+/** See {@link chainSchema}. */
+export type ChainSettings = z.infer<typeof chainSchema>;
 
 /** How chains are made. */
 export interface ChainOptions {

@@ -1,4 +1,5 @@
-import type { Strategy } from "../contracts/strategy.ts";
+import { z } from "zod";
+import type { Strategy, StrategyKind } from "../contracts/strategy.ts";
 import { BackupError } from "../core/errors.ts";
 
 /** Every backup is a full one, and nothing ever builds on it. */
@@ -14,4 +15,12 @@ export const full: Strategy = {
     return { kind: "full", parent: undefined, reason: "the job's strategy is full" };
   },
   decide: (wish) => ({ ...wish, isBase: false }),
+};
+
+/** See {@link full}. */
+export const fullKind: StrategyKind<"full", Record<never, never>> = {
+  id: "full",
+  description: "Every backup is a full one.",
+  options: z.strictObject({}),
+  open: () => full,
 };

@@ -86,8 +86,12 @@ describe("the built-in kinds", () => {
   test("are imported by the name that YAML has for them", () => {
     const { default: _, ...named } = builtIn;
     for (const [name, factory] of Object.entries(named)) {
-      const { kind } = "connector" in factory ? factory.connector : factory.storage;
-      assert.equal(name, kind);
+      const own = "connector" in factory
+        ? factory.connector.kind
+        : "storage" in factory
+        ? factory.storage.kind
+        : factory.strategy.id;
+      assert.equal(name, own);
     }
     assert.equal(Object.keys(named).length, factories.length);
   });

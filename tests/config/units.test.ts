@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { parseDuration, parseSize } from "../../src/config/units.ts";
+import { parseDuration, parseSize } from "../../src/core/units.ts";
 
 describe("durations", () => {
   const good: [string, number][] = [

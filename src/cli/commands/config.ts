@@ -159,7 +159,7 @@ function builtInSchema(): string {
   return schemaText(builtInKinds);
 }
 
-function schemaText(kinds: Kinds): string {
+function schemaText(kinds: Pick<Kinds, "connectors" | "storages">): string {
   return `${JSON.stringify(configJsonSchema(kinds), null, 2)}\n`;
 }
 

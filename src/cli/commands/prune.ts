@@ -3,7 +3,7 @@ import { isTimeZone, systemTimeZone } from "../../catalog/periods.ts";
 import type { RetentionPolicy } from "../../catalog/retention.ts";
 import type { Config, DestinationDefinition, JobRetention } from "../../config/model.ts";
 import { defaultAbandonedAfterMs } from "../../config/model.ts";
-import { parseDuration } from "../../config/units.ts";
+import { parseDuration } from "../../core/units.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { counted, formatBytes, suggestion } from "../../core/text.ts";
 import { aheadWarning } from "../../jobs/shared/clock.ts";
