@@ -93,8 +93,9 @@ function problemsOfIssue(
 ): Problem[] {
   const path = [...prefix, ...issue.path];
   if (issue.code === "unrecognized_keys") {
-    const known = keysAt(schema, issue.path);
-    return issue.keys.map((key) => unknownKey([...path, key], key, known));
+    return issue.keys.map((key) =>
+      unknownKey([...path, key], key, keysAt(schema, issue.path, key))
+    );
   }
   const inside = issuesInside(issue);
   if (inside !== undefined) {
@@ -214,6 +215,9 @@ function valuesOf(issue: z.core.$ZodIssue): string[] {
     return issue.values.filter((one) => typeof one === "string");
   }
   if (issue.code === "invalid_union") {
+    // Of shapes that a key tells apart, what that may be.
+    const options: unknown = Reflect.get(issue, "options");
+    if (Array.isArray(options)) return options.filter((one) => typeof one === "string");
     return issue.errors.flat().filter(({ path }) => path.length === 0).flatMap(valuesOf);
   }
   const known: unknown = issue.code === "custom" ? issue.params?.["known"] : undefined;
@@ -229,12 +233,12 @@ function valueAt(value: unknown, path: ConfigPath): unknown {
   return current;
 }
 
-/** The keys that a schema takes at a path, as far as it tells. */
-function keysAt(schema: z.core.$ZodType, path: ConfigPath): string[] {
+/** The keys that a schema takes at a path, as far as it tells, in the shapes that have no `wrong`. */
+function keysAt(schema: z.core.$ZodType, path: ConfigPath, wrong: string): string[] {
   let candidates = objectsIn(schema);
   for (const part of path) candidates = candidates.flatMap((one) => step(one, part));
   const keys = candidates.flatMap((one) =>
-    one instanceof z.ZodObject ? Object.keys(one.shape) : []
+    one instanceof z.ZodObject && !(wrong in one.shape) ? Object.keys(one.shape) : []
   );
   return [...new Set(keys)];
 }

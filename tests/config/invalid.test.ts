@@ -25,7 +25,7 @@ const yamlCases: { name: string; text: string; problems: string[] }[] = [
     problems: [
       "line 13: jobs.app.timout: found an unknown key, expected one of database, destinations, " +
       "compression, encryption, timeout, stallTimeout, destinationStallTimeout, retryTimeout, accept, exclude, excludeData, schemaOnly, dumpArgs, " +
-      'restoreArgs, volumeSize, strategy, retention, timezone, abandonedAfter. Did you mean "timeout"?',
+      'restoreArgs, volumeSize, strategy, drill, retention, timezone, abandonedAfter. Did you mean "timeout"?',
     ],
   },
   {
@@ -66,7 +66,7 @@ schedule: "0 3 * * *"
 `,
     problems: [
       "line 13: jobs.app.retention.dayly: found an unknown key, expected one of last, hourly, " +
-      'daily, weekly, monthly, yearly, maxAge, minKeep, destinations. Did you mean "daily"?',
+      'daily, weekly, monthly, yearly, maxAge, minKeep, minChains, destinations. Did you mean "daily"?',
       'line 14: jobs.app.timezone: found "Europe/Berln", expected the name of a time zone such as ' +
       '"Europe/Berlin" or "UTC". Did you mean "Europe/Berlin"?',
       'line 15: jobs.app.abandonedAfter: found "soon", expected a duration such as "90s", "10m" or ' +
@@ -373,6 +373,29 @@ defaults:
       'line 12: defaults.destinations[0]: found "tape", expected a declared destination: "disk"',
       "line 13: defaults.dumpArgs: found a setting that no declared database has, expected no " +
       "such setting",
+    ],
+  },
+  {
+    name: "a strategy that there is not, an option that it does not have, and a wrong one",
+    text: `${start}jobs:
+  app: { database: app, destinations: [disk], strategy: incremntal }
+  two: { database: app, destinations: [disk], strategy: { type: ful } }
+  three: { database: app, destinations: [disk], strategy: { type: full, fullEvery: 7d } }
+  four: { database: app, destinations: [disk], strategy: { type: incremental, fullEvery: 7 } }
+defaults: { database: app }
+`,
+    problems: [
+      'line 10: jobs.app.strategy: found "incremntal", expected "full", "incremental", ' +
+      '"differential" or { type, fullEvery }. Did you mean "incremental"?',
+      'line 11: jobs.two.strategy.type: found "ful", expected one of "full", "incremental", ' +
+      '"differential". Did you mean "full"?',
+      "line 12: jobs.three.strategy.fullEvery: found an unknown key, expected one of type",
+      "line 13: jobs.four.strategy.fullEvery: found the number 7, expected a duration such as " +
+      '"7s", "7m" or "7h": a number needs its unit',
+      "line 14: defaults.database: found an unknown key, expected one of destinations, " +
+      "compression, encryption, timeout, stallTimeout, destinationStallTimeout, retryTimeout, " +
+      "accept, exclude, excludeData, schemaOnly, dumpArgs, restoreArgs, volumeSize, strategy, " +
+      "drill, retention, timezone, abandonedAfter",
     ],
   },
   {

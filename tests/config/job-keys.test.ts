@@ -6,7 +6,13 @@ import { fileURLToPath } from "node:url";
 import { backup } from "../../src/cli/commands/backup.ts";
 import { adHocJob, databaseFromUrl, destinationFromUrl } from "../../src/config/adhoc.ts";
 import { declarationFile } from "../../src/config/declaration.ts";
-import { jobFlags, jobSchema, shownJob, writtenByFlags } from "../../src/config/job.ts";
+import {
+  defaultsSchema,
+  jobFlags,
+  jobSchema,
+  shownJob,
+  writtenByFlags,
+} from "../../src/config/job.ts";
 import { jobKeys } from "../../src/config/job-keys.ts";
 import { configJsonSchema } from "../../src/config/json-schema.ts";
 import { connectorKinds, storageKinds } from "../../src/registry.ts";
@@ -31,6 +37,16 @@ describe("every key of a job", () => {
       assert.ok(key.schema.description, "a description");
     });
   }
+});
+
+test("defaults have every key but those of jobs alone", () => {
+  const only = Object.entries(jobKeys).filter(([, key]) => key.isOnlyOfJobs === true)
+    .map(([name]) => name);
+  assert.deepEqual(only, ["database"]);
+  const names = Object.keys(jobKeys).filter((name) => !only.includes(name));
+  assert.deepEqual(Object.keys(defaultsSchema.shape), names);
+  const type = `Partial<Omit<JobInput<NoInfer<D>, NoInfer<S>>, "${only.join('" | "')}">>`;
+  assert.ok(declaration.includes(`readonly defaults?: ${type};`));
 });
 
 test("every flag of a key is an option of backup", () => {

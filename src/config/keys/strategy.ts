@@ -14,7 +14,10 @@ const form = { error: `expected ${quoted(ids)} or { ${["type", ...options].join(
 /** What each run takes. */
 // What is made of all strategies alike has the type that they say: this is the only cast.
 export const strategySchema = z.union(
-  [z.enum(ids), z.discriminatedUnion("type", [first!, ...others], form)],
+  [
+    z.enum(ids),
+    z.discriminatedUnion("type", [first!, ...others], { error: `expected one of ${quoted(ids)}` }),
+  ],
   form,
 ) as unknown as z.ZodType<StrategyWritten, StrategyWritten>;
 
