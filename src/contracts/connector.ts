@@ -404,6 +404,8 @@ export interface ScratchOrder extends Abortable {
   readonly rawBytes: number;
   /** The databases that the backup holds, by their real names. */
   readonly databases: readonly string[];
+  /** What is in them. */
+  readonly inventory: Inventory;
 }
 
 /** How the user tells a source from others. */

@@ -17,6 +17,7 @@ import { omissionNames } from "./omissions.ts";
 import { fromUrl, jobNameOf, type MysqlOptions, mysqlOptions, schemes } from "./options.ts";
 import { recipe } from "./recipe.ts";
 import { restore } from "./restore.ts";
+import { scratch } from "./scratch.ts";
 import { planRestore } from "./target.ts";
 import { dumpFormat } from "./walker.ts";
 
@@ -53,6 +54,7 @@ function kindOf(
     fromUrl,
     open,
     recipe: (chain) => stepByStep(chain, recipe),
+    scratch,
     declaredSource: (options, { runtime }) => declaredServer(options, schemes, 3306, runtime),
     jobName: jobNameOf(kind),
   };

@@ -15,6 +15,7 @@ import { omissionNames } from "./omissions.ts";
 import { fromUrl, jobName, type PostgresOptions, postgresOptions, schemes } from "./options.ts";
 import { recipe } from "./recipe.ts";
 import { restore } from "./restore.ts";
+import { scratch } from "./scratch.ts";
 import { planRestore } from "./target.ts";
 
 export type { PostgresOptions } from "./options.ts";
@@ -66,5 +67,6 @@ export const postgres: ConnectorKind<PostgresOptions> = {
   },
   declaredSource: (options, { runtime }) => declaredServer(options, schemes, 5432, runtime),
   recipe: (chain) => stepByStep(chain, recipe),
+  scratch,
   jobName,
 };

@@ -3,6 +3,7 @@ import { BackupError, toBackupError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import { withDeferred } from "../../core/defer.ts";
 import { prepareRestore } from "../restore/restore.ts";
+import type { PreparedRestore } from "../restore/types.ts";
 import type { JobContext } from "../shared/context.ts";
 import { check } from "./assertions.ts";
 import type { DrillCheck, DrillRequest, DrillResult } from "./types.ts";
@@ -62,13 +63,14 @@ function carryOut({ job, destinations }: DrillRequest, drill: Drill, o: JobConte
         job: job.name,
         target: job.database,
         async makePlace(chain) {
-          const { manifest } = chain.at(-1)!;
+          const { manifest, inventory } = chain.at(-1)!;
           const all = chain.flatMap(({ artifacts }) => artifacts);
           const dumps = all.filter(({ role }) => role === "dump");
           scratch = await kind.scratch!(options, {
             signal: o.signal,
             runtime: o.runtime,
             backupId: manifest.id,
+            inventory,
             rawBytes: all.reduce((sum, { rawBytes }) => sum + rawBytes, 0),
             databases: [...new Set(dumps.flatMap(({ databases }) => databases))],
           });
@@ -87,6 +89,7 @@ function carryOut({ job, destinations }: DrillRequest, drill: Drill, o: JobConte
     drill.backup = prepared.manifest.id;
     drill.links = prepared.links.length;
     drill.location = made.location;
+    assertNew(prepared, made.location);
     drill.fetchedBytes = prepared.links.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     const startedMs = performance.now();
     const { warnings } = await timed("restore", () => prepared.run());
@@ -105,6 +108,15 @@ function carryOut({ job, destinations }: DrillRequest, drill: Drill, o: JobConte
       restoreMs,
       fetchedBytes: drill.fetchedBytes,
     });
+  });
+}
+
+/** Nothing that is there is ever written over. */
+function assertNew({ plan: { steps } }: PreparedRestore, location: string): void {
+  const old = steps.find(({ mode }) => mode !== "create");
+  if (old === undefined) return;
+  throw new BackupError("restore/drill", `"${old.to}" at the ${location} is there already`, {
+    hint: "A drill restores to what it makes alone. Nothing was changed.",
   });
 }
 
