@@ -2,10 +2,11 @@ import { basename, join } from "node:path";
 import { BackupError } from "../../core/errors.ts";
 import { withTempDir } from "../../core/temp.ts";
 import type { DumpPlan, DumpResult, Emit } from "../../contracts/connector.ts";
-import { emitFull } from "./changes/full.ts";
+import { compareBlocks, type Comparison, type KnownDigests } from "./changes/compare.ts";
+import { emitFull, noDigests } from "./changes/full.ts";
 import { emitIncrement, readDigests } from "./changes/increment.ts";
 import { continuationOf, readGeneration } from "./changes/position.ts";
-import type { DumpOptions } from "./changes/work.ts";
+import type { DumpOptions, Work } from "./changes/work.ts";
 import { checkFile } from "./check.ts";
 import { openDatabase } from "./database.ts";
 import { readInventory } from "./inventory.ts";
@@ -26,22 +27,49 @@ export async function dump(
   o: DumpOptions,
 ): Promise<DumpResult> {
   const needBytes = await withSource(path, o, ({ bytes }) => Promise.resolve(bytes));
-  return await withTempDir(o.runtime, needBytes, async (folder) => {
+  // The digests are the 128th part of the copy, at most.
+  return await withTempDir(o.runtime, needBytes + needBytes / 64, async (folder) => {
     const known = plan.kind === "full" ? undefined : await readDigests(plan, folder, o);
     const copied = await copyOf(path, join(folder, "copy.db"), plan, o);
-    const { generation, consistentAt, name } = copied;
     plan.onChecking?.();
-    // A full backup's copy is compared with its indexes, too, which takes three times as long as
-    // everything else.
-    const { problems, warnings } = await checkFile(copied.copy, known === undefined, o);
-    if (problems.length > 0) throw damaged(path, problems);
-    const inventory = { databases: [await inventoryOf(copied.copy, name, o)] };
-    const work = { copy: copied.copy, folder, generation, name };
-    const span = known !== undefined
-      ? await emitIncrement(plan, known, work, emit, o)
-      : await emitFull(plan, work, emit, o);
-    return { ...span, consistentAt, inventory, omitted: [], warnings };
+    const base = known ??
+      (plan.isBase === true ? await noDigests(copied.generation, folder, o) : undefined);
+    const comparing = base && compareBlocks(copied.copy, base, { ...o, folder });
+    // It goes on while SQLite checks the copy on a thread of its own.
+    comparing?.catch(() => {});
+    try {
+      return await emitChecked({ path, plan, known, comparing, work: copied }, emit, o);
+    } finally {
+      await comparing?.catch(() => {});
+    }
   });
+}
+
+/** A copy that is being compared and is not checked yet. */
+interface Copied {
+  readonly path: string;
+  readonly plan: DumpPlan;
+  readonly known: KnownDigests | undefined;
+  readonly comparing: Promise<Comparison> | undefined;
+  readonly work: Work & { readonly consistentAt: Date };
+}
+
+/** Checks the copy, and emits it or what differs in it. */
+async function emitChecked(
+  { path, plan, known, comparing, work }: Copied,
+  emit: Emit,
+  o: DumpOptions,
+): Promise<DumpResult> {
+  const { copy, name, consistentAt } = work;
+  // A full backup's copy is compared with its indexes, too, which takes three times as long as
+  // everything else.
+  const { problems, warnings } = await checkFile(copy, known === undefined, o);
+  if (problems.length > 0) throw damaged(path, problems);
+  const inventory = { databases: [await inventoryOf(copy, name, o)] };
+  const span = known === undefined
+    ? await emitFull(comparing, work, emit, o)
+    : await emitIncrement(plan, await comparing!, work, emit);
+  return { ...span, consistentAt, inventory, omitted: [], warnings };
 }
 
 /** The file's copy, as it was at one moment. */

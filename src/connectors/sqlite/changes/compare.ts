@@ -1,5 +1,5 @@
 import { createHash, hash } from "node:crypto";
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { Abortable } from "../../../core/bytes.ts";
 import { blocksOf, unitBytes } from "./blocks.ts";
@@ -7,8 +7,16 @@ import { digestBytes, type Stretch } from "./digests.ts";
 import { bytesAtOnce, readAt, writeAt } from "./files.ts";
 import { longestRunBytes, type Run } from "./runs.ts";
 
+/** What the blocks of a file were. */
+export interface KnownDigests {
+  /** A file with a digest for each block, in order; what is behind its end is new. */
+  readonly path: string;
+  readonly salt: Uint8Array;
+  readonly blockBytes: number;
+}
+
 /** How a file differs from the state whose digests are at hand. */
-export interface Comparison {
+export interface Comparison extends Omit<KnownDigests, "path"> {
   readonly fileBytes: number;
   /** Of the whole file. */
   readonly sha256: string;
@@ -26,21 +34,17 @@ export interface Comparison {
  * Compares each block of a file with what its digest was. Memory does not grow with the file but for a
  * bit a block: the new digests go into a file of their own.
  *
- * @param o.old a digest for each block of the old state, in order; what is behind its end is new
  * @param o.folder where the new digests are kept while the comparison is used
  */
 export async function compareBlocks(
   path: string,
-  { salt, blockBytes, old, folder, signal }: Abortable & {
-    readonly salt: Uint8Array;
-    readonly blockBytes: number;
-    readonly old: FileHandle;
-    readonly folder: string;
-  },
+  { path: known, salt, blockBytes }: KnownDigests,
+  { folder, signal }: Abortable & { readonly folder: string },
 ): Promise<Comparison> {
   const blocksAtOnce = Math.max(1, bytesAtOnce / blockBytes);
   const whole = createHash("sha256");
   const kept = await open(join(folder, "digests"), "wx+", 0o600);
+  const old = await open(known, "r");
   const file = await open(path, "r");
   try {
     const { size: fileBytes } = await file.stat();
@@ -54,14 +58,14 @@ export async function compareBlocks(
     for (let first = 0; first < blocks; first += blocksAtOnce) {
       signal.throwIfAborted();
       const bytes = await readAt(file, content, first * blockBytes);
-      const known = await readAt(old, before, first * digestBytes);
+      const were = await readAt(old, before, first * digestBytes);
       whole.update(bytes);
       const count = blocksOf(bytes.byteLength, blockBytes);
       for (let index = 0; index < count; index++) {
         const one = bytes.subarray(index * blockBytes, (index + 1) * blockBytes);
         const [start, end] = [index * digestBytes, (index + 1) * digestBytes];
         after.set(digestOf(one), start);
-        if (isSame(after, known, start, end)) continue;
+        if (isSame(after, were, start, end)) continue;
         isChanged[(first + index) >> 3]! |= 1 << ((first + index) & 7);
         changedBlocks++;
         changedBytes += one.byteLength;
@@ -70,6 +74,8 @@ export async function compareBlocks(
     }
     const stretches = () => stretchesOf(isChanged, blocks);
     return {
+      salt,
+      blockBytes,
       fileBytes,
       sha256: whole.digest("hex"),
       changedBlocks,
@@ -79,7 +85,7 @@ export async function compareBlocks(
       digests: join(folder, "digests"),
     };
   } finally {
-    await Promise.all([file.close(), kept.close()]);
+    await Promise.all([file.close(), kept.close(), old.close()]);
   }
 }
 

@@ -4,25 +4,18 @@ import { join } from "node:path";
 import type { DumpPlan, DumpResult, Emit, OpenableBackup } from "../../../contracts/connector.ts";
 import { BackupError, hasCode } from "../../../core/errors.ts";
 import { plainName } from "../options.ts";
-import { compareBlocks, type Comparison } from "./compare.ts";
+import type { Comparison, KnownDigests } from "./compare.ts";
+import { applyDigests, digestsFormat, type DigestsHead, digestsRole } from "./digests.ts";
+import { emitDigests } from "./emit-digests.ts";
 import {
-  applyDigests,
-  digestsFormat,
-  type DigestsHead,
-  digestsRole,
-  writeDigests,
-} from "./digests.ts";
-import { type BasePosition, basePositionSchema, type Generation, isRebuilt } from "./position.ts";
+  type BasePosition,
+  basePositionSchema,
+  type Generation,
+  isRebuilt,
+  positionOf,
+} from "./position.ts";
 import { runsFormat, writeRuns } from "./runs.ts";
 import type { DumpOptions, Work } from "./work.ts";
-
-/** What the blocks of the parent's file were. */
-export interface KnownDigests {
-  /** A digest for each block, in order. */
-  readonly path: string;
-  readonly salt: Uint8Array;
-  readonly blockBytes: number;
-}
 
 /**
  * Puts the lists of digests of a chain together.
@@ -79,47 +72,31 @@ async function readOne(
   }
 }
 
-/** Emits the blocks that differ from what is known, and their digests. */
+/**
+ * Emits the blocks that differ from what is known, and their digests.
+ *
+ * @throws BackupError `dump/cannot-continue` where that would be nearly all
+ */
 export async function emitIncrement(
   { parent }: DumpPlan,
-  { path, salt, blockBytes }: KnownDigests,
-  { copy, folder, generation, name }: Work,
+  compared: Comparison,
+  { copy, generation, name }: Work,
   emit: Emit,
-  o: DumpOptions,
 ): Promise<Pick<DumpResult, "from" | "to">> {
-  const old = await open(path, "r");
-  const compared = await compareBlocks(copy, { salt, blockBytes, old, folder, signal: o.signal })
-    .finally(() => old.close());
-  const { fileBytes, sha256, changedBlocks: count } = compared;
   const { id, position } = parent!.manifest;
-  const from = basePositionSchema.parse(position.to);
-  assertWorthwhile(id, from, generation, compared);
-  const to: BasePosition = { type: "sqlite", ...generation, blockBytes, bytes: fileBytes, sha256 };
+  assertWorthwhile(id, basePositionSchema.parse(position.to), generation, compared);
+  const [from, to] = [position.to!, positionOf(generation, compared)];
   const slug = plainName(name);
+  const span = () => ({ from, to });
   const file = await open(copy, "r");
   try {
-    await emit(
-      {
-        role: "log",
-        databases: [name],
-        format: runsFormat.id,
-        slug,
-        span: () => ({ from: position.to!, to }),
-      },
-      writeRuns(compared.runs(), file),
-    );
+    const head = { role: "log", databases: [name], format: runsFormat.id, slug, span };
+    await emit(head, writeRuns(compared.runs(), file));
   } finally {
     await file.close();
   }
-  await emit(
-    { role: digestsRole, databases: [], format: digestsFormat.id, slug, isPublic: true },
-    writeDigests(
-      { salt, blockBytes, fileBytes, count },
-      compared.stretches(),
-      compared.digests,
-    ),
-  );
-  return { from: position.to!, to };
+  await emitDigests(compared, slug, emit);
+  return { from, to };
 }
 
 /** From this length on, an increment that saves nothing gives way to a full backup. */

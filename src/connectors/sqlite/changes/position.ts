@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { Continuation } from "../../../contracts/changes.ts";
 import type { Manifest } from "../../../contracts/manifest.ts";
+import type { Comparison } from "./compare.ts";
 import type { Source } from "../source.ts";
 
 /** Where a backup stands that others can build on: what its whole file is. */
@@ -75,6 +76,14 @@ export function continuationOf(
     );
   }
   return { isPossible: true };
+}
+
+/** Where a backup stands whose file was compared. */
+export function positionOf(
+  generation: Generation,
+  { blockBytes, fileBytes: bytes, sha256 }: Comparison,
+): BasePosition {
+  return { type: "sqlite", ...generation, blockBytes, bytes, sha256 };
 }
 
 /** Whether the schema was written anew without a change: VACUUM does that, and so does a restore. */

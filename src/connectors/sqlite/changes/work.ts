@@ -11,8 +11,6 @@ export type DumpOptions = SourceOptions & { readonly runtime: Runtime };
 export interface Work {
   /** Where it lies. */
   readonly copy: string;
-  /** The temporary folder, for whatever else is needed. */
-  readonly folder: string;
   readonly generation: Generation;
   /** The database's name: its file's. */
   readonly name: string;
