@@ -188,6 +188,8 @@ export function serverSink(client: Client, o: Abortable): ReplaySink {
         driver.db(target.db).command({
           createIndexes: target.collection,
           indexes: definitions.map((one) => mapOf(without(one, "ns"), bson)),
+          // An older server's own; mongorestore passes them over, too.
+          ignoreUnknownIndexOptions: true,
         }));
     },
   };
