@@ -91,6 +91,8 @@ export interface InspectOptions extends Abortable {
   readonly job?: string;
   /** What a next backup would build on; then {@link SourceInfo.continues} answers. */
   readonly since?: Since;
+  /** True where a full backup would be taken for others to build on: see {@link DumpPlan.isBase}. */
+  readonly isBase?: boolean;
 }
 
 /** What to dump. */

@@ -24,6 +24,8 @@ export interface ChildSpec {
    */
   readonly secretFiles?: readonly string[];
   readonly cwd?: string;
+  /** Another user to run as, by number; only root may. Default: the same. */
+  readonly user?: { readonly uid: number; readonly gid: number };
   /** Gets standard error as it comes, without secrets. */
   readonly onStderr?: (text: string) => void;
   /** Fed to the child's standard input; without it, standard input is empty. */
@@ -171,6 +173,7 @@ async function start(
     fds.push(...secretFds);
     const started = spawn(spec.command, [...spec.args], {
       cwd: spec.cwd,
+      ...spec.user,
       env: { ...allowed(o.runtime.env), ...spec.env },
       stdio: [
         spec.input === undefined ? "ignore" : input?.childFd ?? "pipe",

@@ -29,6 +29,8 @@ export async function connect(
   o: Abortable & {
     /** Told when the connection has ended: the driver would make another one, without settings. */
     onClose?: () => void;
+    /** Whether it is to take the commands of replication, too. */
+    isReplication?: boolean;
   },
 ): Promise<Sql> {
   // Lazy: the driver takes time to load, and most commands never need it.
@@ -51,7 +53,7 @@ async function connectWith(
   address: Address,
   database: string,
   ssl: ReturnType<typeof tlsOptions>,
-  { signal, onClose }: Abortable & { onClose?: () => void },
+  { signal, onClose, isReplication = false }: Parameters<typeof connect>[2],
 ): Promise<Sql> {
   signal.throwIfAborted();
   const [first] = address.hosts;
@@ -81,6 +83,7 @@ async function connectWith(
     connection: {
       application_name: parameters["application_name"] ?? "dbbackup",
       ...parameters["options"] === undefined ? {} : { options: parameters["options"] },
+      ...isReplication ? { replication: "database" } : {},
     },
   });
   // The driver's limit is of one try, and it tries again when it is hung up on during the login.

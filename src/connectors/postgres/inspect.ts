@@ -12,6 +12,7 @@ import { isPartial, readLosses, unreadableOf } from "./losses.ts";
 import { databaseOmissions, mergeOmissions, serverOmissions } from "./omissions.ts";
 import { previewArchive } from "./pg-dump.ts";
 import { extensionRowWarnings } from "./extension-rows.ts";
+import { obstacleTo } from "./physical/requirements.ts";
 import { lostRoleWarnings } from "./lost-roles.ts";
 import { searchPathWarnings } from "./search-path.ts";
 import { readPosition, readServer, type Server } from "./server.ts";
@@ -83,7 +84,9 @@ export async function inspect(
     tools: describeTools(tools),
     privileges: privilegesOf(server, omissions, list.names),
     omissions: mergeOmissions(omissions),
-    capabilities: ["full"],
+    capabilities: await obstacleTo(client, place, server, o) === undefined
+      ? ["full", "incremental"]
+      : ["full"],
     ...position === undefined ? {} : { position },
     clockOffsetMs: Math.round(server.clock.getTime() - (askedAt + answeredAt) / 2),
     estimatedBytes: await estimate(client, place, list.names, o),

@@ -4,6 +4,7 @@ import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { shellQuote } from "../../core/text.ts";
 import type {
+  RestorableArtifact,
   RestorableChain,
   RestoreOptions,
   RestorePlan,
@@ -65,6 +66,49 @@ export async function planRestore(
     warnings.push("The backup holds no roles");
   }
 
+  const orders = wanted.flatMap(({ name, artifact }, index) => {
+    const head = heads[index]!;
+    if (options.only.length > 0 && !isAnyIn(head, options.only)) return [];
+    return [{ name, artifact, to: targets[index]!, content: { head, tools: tools[index] } }];
+  });
+  const planned = await planSteps(client, { address, place, server }, orders, options, o);
+  warnings.push(...planned.warnings);
+  const { steps } = planned;
+  return {
+    steps,
+    isCheckedFirst: steps.some(({ mode }) => mode === "replace"),
+    warnings,
+    target: `PostgreSQL ${server.version} at ${address.label}`,
+    sourceId: server.sourceId,
+  };
+}
+
+/** One database to be restored. */
+export interface StepOrder {
+  readonly name: string;
+  readonly artifact: RestorableArtifact;
+  /** Its name on the target. */
+  readonly to: string;
+  /** What there is to choose from, where only a part is asked for. */
+  readonly content?: {
+    readonly head: ArchiveHead;
+    /** Undefined where none is here, of a plan that is only looked at. */
+    readonly tools: ToolSet | undefined;
+  };
+}
+
+/** What is done for each database, and what there is to know about it. */
+export async function planSteps(
+  client: Client,
+  { address, place, server }: {
+    readonly address: Address;
+    readonly place: string;
+    readonly server: Server;
+  },
+  orders: readonly StepOrder[],
+  options: RestoreOptions,
+  o: Abortable,
+): Promise<{ readonly steps: readonly RestoreStep[]; readonly warnings: readonly string[] }> {
   const rows = await client.rows(
     place,
     "SELECT datname::text AS name FROM pg_catalog.pg_database",
@@ -73,11 +117,10 @@ export async function planRestore(
   const present = new Set(rows.map((row) => String(row["name"])));
   const leftovers = await findLeftovers(client, place, o);
   const steps: RestoreStep[] = [];
-  for (const [index, { name, artifact }] of wanted.entries()) {
-    const head = heads[index]!;
-    if (options.only.length > 0 && !isAnyIn(head, options.only)) continue;
-    const to = targets[index]!;
-    const wantedMark = markOf({ from: name, to }, artifact, options, "complete");
+  const warnings: string[] = [];
+  for (const order of orders) {
+    const { to } = order;
+    const wantedMark = markOf({ from: order.name, to }, order.artifact, options, "complete");
     const left = options.isDifferenceAccepted
       ? leftovers.findLast((one) => isOf(one, wantedMark))
       : undefined;
@@ -87,7 +130,7 @@ export async function planRestore(
     );
     const step = await planDatabase(
       client,
-      { name, to, head, tools: tools[index]!, left },
+      { ...order, left },
       { server, present, options },
       o,
     );
@@ -99,13 +142,7 @@ export async function planRestore(
     }, options);
     steps.push(step);
   }
-  return {
-    steps,
-    isCheckedFirst: steps.some(({ mode }) => mode === "replace"),
-    warnings,
-    target: `PostgreSQL ${server.version} at ${address.label}`,
-    sourceId: server.sourceId,
-  };
+  return { steps, warnings };
 }
 
 /** What wrote an archive, for choosing what reads it. */
@@ -115,9 +152,9 @@ export function archiveTool({ header }: ArchiveHead) {
 }
 
 /** A target's URL may name another database, for a backup or choice of one. */
-function targetName(
+export function targetName(
   from: string,
-  wanted: readonly SelectedDatabase[],
+  wanted: readonly Pick<SelectedDatabase, "name">[],
   { selected, label }: Address,
 ): string {
   if (selected === undefined || selected.includes(from)) return from;
@@ -131,7 +168,8 @@ function targetName(
   );
 }
 
-function assertWritable({ isStandby }: Server, { label }: Address): void {
+/** @throws BackupError `restore/failed` */
+export function assertWritable({ isStandby }: Server, { label }: Address): void {
   if (!isStandby) return;
   throw new BackupError("restore/failed", `${label} is a standby, which takes no writes`, {
     hint: "Restore to its primary: the standby gets everything from there.",
@@ -162,14 +200,7 @@ function restoredOf(head: ArchiveHead, { only }: RestoreOptions): ArchiveHead {
 
 async function planDatabase(
   client: Client,
-  { name: from, to, head, tools, left }: {
-    readonly name: string;
-    readonly to: string;
-    readonly head: ArchiveHead;
-    /** Undefined where none is here, of a plan that is only looked at. */
-    readonly tools: ToolSet | undefined;
-    readonly left: Leftover | undefined;
-  },
+  { name: from, to, content, left }: StepOrder & { readonly left: Leftover | undefined },
   { server, present, options }: {
     readonly server: Server;
     readonly present: ReadonlySet<string>;
@@ -181,11 +212,14 @@ async function planDatabase(
   // A restore that filled a database left it where it was.
   if (left?.name === to) return { from, to, mode: "fill", ...adopts };
   if (!present.has(to)) {
-    const part = options.only.length === 0 ? {} : { part: planNew(head, options.only) };
+    const part = content === undefined || options.only.length === 0
+      ? {}
+      : { part: planNew(content.head, options.only) };
     return { from, to, mode: "create", ...adopts, ...part };
   }
   await assertValid(client, to, o);
-  if (options.only.length > 0 && tools !== undefined) {
+  if (content?.tools !== undefined && options.only.length > 0) {
+    const { head, tools } = content;
     return await planInto(client, { from, to, head }, { server, tools }, options, o);
   }
   const isFillable = await isEmpty(client, to, o);

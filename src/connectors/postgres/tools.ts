@@ -13,7 +13,15 @@ import { passFileLine } from "./passfile.ts";
 import { signOfLife } from "./sign-of-life.ts";
 
 /** The programs that move data. */
-export type ToolName = "pg_dump" | "pg_restore" | "pg_dumpall";
+export type ToolName =
+  | "pg_dump"
+  | "pg_restore"
+  | "pg_dumpall"
+  | "pg_basebackup"
+  // Of a server's own package:
+  | "pg_verifybackup"
+  | "pg_controldata"
+  | "postgres";
 
 /** The client programs of one version, in one folder. */
 export interface ToolSet {
@@ -27,6 +35,8 @@ export interface ToolSet {
 type Options = Abortable & { readonly runtime: Runtime };
 
 const toolNames = ["pg_dump", "pg_restore", "pg_dumpall"] as const;
+
+const physicalNames = ["pg_basebackup", "pg_verifybackup", "pg_controldata", "postgres"] as const;
 
 /** Where packages put one folder for each version: Debian, Red Hat, Homebrew. */
 const versionedFolders = [
@@ -60,6 +70,48 @@ export function toolsForDump(
     tooOld: (newest) => `pg_dump ${newest} is older than the server, PostgreSQL ${server.version}`,
     wanted: server.major,
   });
+}
+
+/**
+ * The tools for a base backup: of the server's version or newer.
+ *
+ * @throws BackupError `dump/tool-missing`, `dump/tool-too-old`
+ */
+export function toolsForBase(
+  sets: readonly ToolSet[],
+  server: { readonly version: string; readonly major: number },
+  toolsDir: string | undefined,
+): ToolSet {
+  return choose(sets, "pg_basebackup", server.major, {
+    toolsDir,
+    tooOld: (newest) =>
+      `pg_basebackup ${newest} is older than the server, PostgreSQL ${server.version}`,
+    wanted: server.major,
+  });
+}
+
+/**
+ * The programs of a server of exactly this version: no other starts on its files.
+ *
+ * @throws BackupError `dump/tool-missing`
+ */
+export function toolsOfServer(
+  sets: readonly ToolSet[],
+  major: number,
+  names: readonly ToolName[],
+): ToolSet {
+  const found = sets.find((set) =>
+    set.major === major && names.every((name) => set.names.includes(name))
+  );
+  if (found !== undefined) return found;
+  throw new BackupError(
+    "dump/tool-missing",
+    `The programs of a PostgreSQL ${major} server are not on this machine: ${names.join(", ")}`,
+    {
+      hint: `Install postgresql-${major}, or restore on a machine that has it: the backup is a ` +
+        "copy of the server's files, which no other version reads. RESTORE.txt says how by hand.",
+    },
+  );
 }
 
 /** A warning where the tools for a dump are newer than the server; undefined where they are not. */
@@ -183,7 +235,7 @@ async function usualFolders(env: Environment): Promise<string[]> {
 
 async function readToolSet(folder: string, o: Options): Promise<ToolSet | undefined> {
   const names: ToolName[] = [];
-  for (const name of toolNames) {
+  for (const name of [...toolNames, ...physicalNames]) {
     if (await isExecutable(join(folder, name)) && !await isWrapper(join(folder, name))) {
       names.push(name);
     }

@@ -18,7 +18,12 @@ export const previewBackup: PreviewBackup = (job, o) =>
     defer(() => closeDestinations(open));
     if (open.length === 0) throw failed[0]!.error;
     const { signal } = o;
-    const info = await connector.inspect({ signal, settings: job.settings, job: job.name });
+    const info = await connector.inspect({
+      signal,
+      settings: job.settings,
+      job: job.name,
+      isBase: job.strategy.kinds.length > 1,
+    });
     assertAccepted(job, info.omissions, "dump/would-omit");
     const source = await identifySource(job.database, info, o);
     const healed: { destination: string; backups: readonly string[] }[] = [];

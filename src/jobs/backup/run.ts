@@ -99,6 +99,7 @@ function takeBackup(run: Run, o: JobContext): Promise<RunResult> {
         signal: o.signal,
         settings: job.settings,
         job: job.name,
+        isBase: job.strategy.kinds.length > 1,
       });
       assertAccepted(job, seen.omissions, "dump/would-omit");
       const holds = backupHolds(seen, await connector.databases(o), connector.location);

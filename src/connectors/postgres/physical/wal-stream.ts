@@ -1,0 +1,164 @@
+import { Buffer } from "node:buffer";
+import { Duplex } from "node:stream";
+import type { Sql } from "postgres";
+import { watchServer } from "../../../core/alive.ts";
+import type { Abortable, Bytes } from "../../../core/bytes.ts";
+import { BackupError } from "../../../core/errors.ts";
+import { abortable } from "../../../core/retry.ts";
+import type { Address } from "../address.ts";
+import { connect } from "../connect.ts";
+import { connectionError, sqlState } from "../failure.ts";
+import { signOfLife } from "../sign-of-life.ts";
+import { formatLsn, segmentName, segmentStart } from "./lsn.ts";
+import { tarEnd, tarHead, tarPadding } from "./tar.ts";
+
+/** A piece of the log to read. */
+export interface WalPiece {
+  readonly timeline: number;
+  readonly from: bigint;
+  /** Not included; written by the server already. */
+  readonly to: bigint;
+  readonly segmentBytes: number;
+}
+
+// https://www.postgresql.org/docs/current/protocol-replication.html
+const walData = 0x77;
+const walDataHeadBytes = 25;
+const keepalive = 0x6b;
+const standbyStatus = 0x72;
+const microsecondsToEpochOfPostgres = 946_684_800_000;
+
+/**
+ * Reads whole segments of the log, the first one from its start, as the tar that `pgwal` is; what is
+ * after the end is zeros.
+ *
+ * @throws BackupError `dump/cannot-continue` where the server no longer has it, `connection/…`
+ */
+export async function* walTar(
+  address: Address,
+  place: string,
+  piece: WalPiece,
+  o: Abortable,
+): Bytes {
+  const { timeline, to, segmentBytes } = piece;
+  const first = segmentStart(piece.from, segmentBytes);
+  const size = BigInt(segmentBytes);
+  let at = first;
+  for await (
+    const chunk of to > first ? streamWal(address, place, { ...piece, from: first }, o) : []
+  ) {
+    for (let rest = chunk; rest.byteLength > 0;) {
+      if (at % size === 0n) yield tarHead(segmentName(timeline, at, segmentBytes), segmentBytes);
+      const part = rest.subarray(0, Number(size - at % size));
+      yield part;
+      at += BigInt(part.byteLength);
+      rest = rest.subarray(part.byteLength);
+      if (at % size === 0n) yield tarPadding(segmentBytes);
+    }
+  }
+  if (at !== (to > first ? to : first)) throw ended(piece);
+  const missing = Number((size - at % size) % size);
+  const zeros = new Uint8Array(64 * 1024);
+  for (let left = missing; left > 0; left -= zeros.byteLength) {
+    yield zeros.subarray(0, Math.min(left, zeros.byteLength));
+  }
+  yield tarEnd;
+}
+
+/** The bytes of the log, exactly from one place to the other. */
+async function* streamWal(
+  address: Address,
+  place: string,
+  piece: WalPiece,
+  { signal }: Abortable,
+): Bytes {
+  const ending = new AbortController();
+  const abort = () => ending.abort(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  let waitingSince = performance.now();
+  const watching = watchServer(
+    signOfLife(address),
+    (error) => ending.abort(error),
+    () => waitingSince === 0 ? 0 : performance.now() - waitingSince,
+  );
+  let sql: Sql | undefined;
+  try {
+    sql = await connect(address, place, { signal: ending.signal, isReplication: true });
+    const stream = await abortable(open(sql, piece), ending.signal);
+    let at = piece.from;
+    const messages = stream[Symbol.asyncIterator]();
+    while (at < piece.to) {
+      waitingSince = performance.now();
+      const next = await abortable(messages.next(), ending.signal);
+      waitingSince = 0;
+      if (next.done === true) return;
+      const message: Buffer = next.value;
+      if (message[0] === keepalive) {
+        if (message[17] === 1) stream.write(statusAt(at));
+      } else if (message[0] === walData) {
+        if (message.readBigUInt64BE(1) !== at) throw ended(piece);
+        const data = message.subarray(walDataHeadBytes);
+        const wanted = data.subarray(0, Math.min(data.byteLength, Number(piece.to - at)));
+        at += BigInt(wanted.byteLength);
+        yield wanted;
+      }
+    }
+  } catch (error) {
+    if (ending.signal.aborted) throw ending.signal.reason;
+    throw failureOf(error, address);
+  } finally {
+    signal.removeEventListener("abort", abort);
+    watching.stop();
+    // The server ends its sending with the connection.
+    sql?.end({ timeout: 0 }).catch(() => {});
+  }
+}
+
+/** Without the slot, which stays where it is, and would be in use for as long as the sender runs. */
+async function open(sql: Sql, { from, timeline }: WalPiece): Promise<Duplex> {
+  const query = sql.unsafe(
+    `START_REPLICATION PHYSICAL ${formatLsn(from)} TIMELINE ${timeline}`,
+  );
+  // The server sends and takes in one.
+  const stream = await query.writable();
+  if (!(stream instanceof Duplex)) throw new TypeError("The driver gave a stream of one direction");
+  stream.on("error", () => {});
+  return stream;
+}
+
+/** Read up to here, so that the server does not take us for gone. */
+function statusAt(lsn: bigint): Buffer {
+  const status = Buffer.alloc(34);
+  status[0] = standbyStatus;
+  status.writeBigUInt64BE(lsn, 1);
+  const now = BigInt(Date.now() - microsecondsToEpochOfPostgres) * 1000n;
+  status.writeBigInt64BE(now, 25);
+  return status;
+}
+
+// undefined_file is what the server says of a segment that it has removed.
+const noSuchSegment = "58P01";
+
+function failureOf(error: unknown, address: Address): unknown {
+  if (error instanceof BackupError) return error;
+  const state = sqlState(error);
+  const message = error instanceof Error ? error.message : String(error);
+  if (
+    state === noSuchSegment ||
+    /requested (WAL segment|starting point)/.test(message)
+  ) {
+    return new BackupError("dump/cannot-continue", `the server's log does not go on: ${message}`, {
+      cause: error,
+      hint: "A full backup begins anew.",
+    });
+  }
+  return connectionError(address, "postgres", error);
+}
+
+function ended({ to }: WalPiece): BackupError {
+  return new BackupError(
+    "dump/cannot-continue",
+    `the server's log ends before ${formatLsn(to)}, where it was when the run began`,
+    { hint: "A full backup begins anew." },
+  );
+}
