@@ -8,6 +8,7 @@ import type {
   DumpResult,
   OpenableBackup,
 } from "../../src/contracts/connector.ts";
+import type { ArtifactFormat } from "../../src/contracts/format.ts";
 import type { Artifact, Kind, Manifest, Position } from "../../src/contracts/manifest.ts";
 import type { Runtime } from "../../src/core/runtime.ts";
 
@@ -54,6 +55,10 @@ export function changesContract<O>(name: string, make: () => Promise<ChangesSetu
     } finally {
       await connector.close();
     }
+  }
+
+  async function take(connector: Connector, plan: Plan): Promise<Taken> {
+    return await takeInMemory(connector, plan, (await setup()).kind.formats);
   }
 
   async function kindsToTest(): Promise<Exclude<Kind, "full">[]> {
@@ -176,13 +181,17 @@ function sinceOf({ manifest }: Taken, kind: Kind): Since {
   return { kind, parent: manifest };
 }
 
+type Plan = Pick<DumpPlan, "kind" | "isBase"> & { readonly parent?: Taken };
+
 /** Takes a backup and keeps it in memory. */
-async function take(
+async function takeInMemory(
   connector: Connector,
-  plan: Pick<DumpPlan, "kind" | "isBase"> & { readonly parent?: Taken },
+  plan: Plan,
+  formats: readonly ArtifactFormat[],
 ): Promise<Taken> {
   const { parent } = plan;
   const pieces: { head: Artifact; bytes: Uint8Array }[] = [];
+  const walkers = new Map(formats.map((one) => [one.id, one]));
   const result = await connector.dump({
     kind: plan.kind,
     isBase: plan.isBase ?? false,
@@ -200,7 +209,9 @@ async function take(
       head: { ...artifact, ...head.span?.(), ...stored(joined.byteLength) },
       bytes: joined,
     });
-    return { databases: [] };
+    const walker = walkers.get(format)!.walk();
+    walker.push(joined);
+    return walker.end();
   }, o);
   const id = `backup${++count}`;
   const manifest: Manifest = {

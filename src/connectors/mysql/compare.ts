@@ -36,7 +36,8 @@ export async function compareRestored(
   }
   const differences = compareInventories(pairs);
   const isAccepted = options.isDifferenceAccepted || isFailed;
-  if (!isAccepted && !selection.isPartial && differences.some(({ isFailure }) => isFailure)) {
+  const isMarkable = !selection.isPartial && selection.later.length === 0;
+  if (!isAccepted && isMarkable && differences.some(({ isFailure }) => isFailure)) {
     for (const { to } of steps) {
       const own = differences.filter(({ database, isFailure }) => isFailure && database === to);
       await mark(client, to, options.backupId, own, o).catch((error) => {

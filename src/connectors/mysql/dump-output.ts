@@ -4,7 +4,7 @@ import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { FloatReader } from "./floats.ts";
-import { type Relay, withRelay } from "./relay.ts";
+import { type Relay, type RelayedQuery, withRelay } from "./relay.ts";
 import { type ClientTool, complaint, toolSpec } from "./tools.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
@@ -18,10 +18,13 @@ export interface DumpCommand {
   readonly args: readonly string[];
   /** As in DumpPlan. */
   readonly stallMs: number;
+  /** Awaited while the tool has its snapshot, and still holds up all commits: only of MySQL's. */
+  readonly onSnapshot?: (() => Promise<void>) | undefined;
 }
 
 /**
- * Runs the dump tool and hands its output to `use`. With a reader of FLOAT columns, the tool is led
+ * Runs the dump tool and hands its output to `use`. With a reader of FLOAT columns, or a snapshot to
+ * wait for, the tool is led
  * through this process, so that what it asks for them is asked exactly and in its own snapshot. Where
  * the server does not let it in that way, it goes on its own, and the reader knows what it missed.
  *
@@ -34,14 +37,20 @@ export async function withDumpOutput<T>(
   o: Context,
 ): Promise<T> {
   const { address, isEncrypted } = command;
-  if (floats === undefined) return await use(output(command, undefined, o));
-  return await withRelay(
+  const { onSnapshot } = command;
+  if (floats === undefined && onSnapshot === undefined) {
+    return await use(output(command, undefined, o));
+  }
+  const way = {
     address,
     isEncrypted,
-    floats.rewrite,
-    o,
-    (relay) => use(output(command, relay, o)),
-  );
+    ...floats === undefined ? {} : { rewrite: floats.rewrite },
+    ...onSnapshot === undefined ? {} : {
+      // With this it lets commits go on, its snapshot taken and its place in the log read.
+      before: ({ sql }: RelayedQuery) => sql === "UNLOCK TABLES" ? onSnapshot() : undefined,
+    },
+  };
+  return await withRelay(way, o, (relay) => use(output(command, relay, o)));
 }
 
 /** The tool's output, with its failure as ours. */
@@ -82,7 +91,7 @@ async function* relayedOutput(
   } catch (error) {
     if (isBegun || relay.isLoggedIn() || !(error instanceof ChildError)) throw error;
     const { stderr } = error.exit;
-    o.runtime.log.warn("{name} was not let in through the relay for FLOAT values: {stderr}", {
+    o.runtime.log.warn("{name} was not let in through the relay: {stderr}", {
       name,
       stderr,
     });

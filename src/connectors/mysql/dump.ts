@@ -6,6 +6,8 @@ import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import { accountsFormat, readAccounts } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
+import { beginBase } from "./binlog/base.ts";
+import { dumpIncrement } from "./binlog/increment.ts";
 import type { Client } from "./client.ts";
 import { askSchema } from "./databases.ts";
 import { dumpArgs, emptied, hasIgnoreData } from "./dump-args.ts";
@@ -27,23 +29,45 @@ import { assertWhole, newDatabases } from "./whole.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
 
+/** What is dumped. */
+export interface DumpRequest {
+  readonly client: Client;
+  readonly address: MysqlAddress;
+  readonly plan: DumpPlan;
+}
+
 /**
  * Dumps with mysqldump or mariadb-dump: all databases meant are one dump at one position. Users and
- * grants become an artifact of their own.
+ * grants become an artifact of their own. What builds on another backup is the binary log since.
  */
 export async function dump(
-  client: Client,
-  address: MysqlAddress,
-  plan: DumpPlan,
+  { client, address, plan }: DumpRequest,
   emit: Emit,
   o: Context,
 ): Promise<DumpResult> {
-  if (plan.kind !== "full") {
-    throw new BackupError("usage/kind-unsupported", `There is no ${plan.kind} backup here`, {
-      hint: "Use the strategy full.",
-    });
-  }
+  if (plan.kind !== "full") return await dumpIncrement({ client, address, plan }, emit, o);
   const server = await readServer(client, o);
+  if (plan.isBase !== true) return await dumpFull({ client, address, plan, server }, emit, o);
+  const base = await beginBase({ client, address, server, settings: plan.settings }, o);
+  try {
+    const { onSnapshot } = base;
+    const full = await dumpFull({ client, address, plan, server, onSnapshot }, emit, o);
+    const { warnings, ...based } = await base.end(full.to);
+    return { ...full, ...based, warnings: [...full.warnings, ...warnings] };
+  } finally {
+    base.release();
+  }
+}
+
+async function dumpFull(
+  { client, address, plan, server, onSnapshot }: DumpRequest & {
+    readonly server: Server;
+    /** See DumpCommand. */
+    readonly onSnapshot?: (() => Promise<void>) | undefined;
+  },
+  emit: Emit,
+  o: Context,
+): Promise<DumpResult> {
   const tool = await requireTool("dump", server, address, o);
   const sight = await look(client, server, address, plan.settings, o);
   const { databases } = sight;
@@ -59,7 +83,7 @@ export async function dump(
   } else {
     const args = dumpArgs(server, tool, sight, omitted, plan.settings);
     const isEncrypted = await client.isEncrypted(o);
-    const command = { tool, address, isEncrypted, args, stallMs: plan.stallMs };
+    const command = { tool, address, isEncrypted, args, stallMs: plan.stallMs, onSnapshot };
     const floats = await floatTables(client, sight, plan.settings, o);
     const reader = floats.length === 0 ? undefined : createFloatReader(floats, server);
     const head = {

@@ -8,8 +8,11 @@ import type { RestoreContext } from "./restore-context.ts";
 import { rewriteDump } from "./rewrite.ts";
 import { checkUnique, keepOldKeys } from "./settings.ts";
 import { type ClientTool, complaint, toolSpec } from "./tools.ts";
-import { translate, translated } from "./translate.ts";
+import { type Replacement, translate, translated } from "./translate.ts";
 import { editValues, type ValueEdit } from "./values.ts";
+
+/** Keeps scheduled events still; what changes in a statement. */
+export type StillEvents = (head: string, database: string | undefined) => readonly Replacement[];
 
 /**
  * Feeds a dump to mysql or mariadb: only what is restored, under its new names.
@@ -20,14 +23,16 @@ export async function feedDump(
   artifact: RestorableArtifact,
   steps: readonly RestoreStep[],
   r: RestoreContext,
+  stillEvents?: StillEvents,
 ): Promise<void> {
-  await feed(chosen(artifact, steps, r), r);
+  await feed(chosen(artifact, steps, r, stillEvents), r);
 }
 
 function chosen(
   artifact: RestorableArtifact,
   steps: readonly RestoreStep[],
   { selection, server, abroad, complaints, ...o }: RestoreContext,
+  stillEvents: StillEvents | undefined,
 ): Bytes {
   const targets = new Map(steps.map((step) => [step.from, step]));
   const opened = server.flavour === "MySQL"
@@ -43,7 +48,10 @@ function chosen(
     keepsRows: () => true,
     keepsServerLines: false,
     movesSequences: true,
-    ...abroad === undefined ? {} : { translate: (head) => translate(head, abroad) },
+    translate: (head, database) => [
+      ...abroad === undefined ? [] : translate(head, abroad),
+      ...stillEvents?.(head, targets.get(database ?? "")?.to) ?? [],
+    ],
     // An empty database that was there has a character set of its own.
     afterCreate: (database, rest) => {
       const step = targets.get(database);

@@ -1,10 +1,13 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import type { Since } from "../../contracts/changes.ts";
 import type { DumpSettings, SourceInfo } from "../../contracts/connector.ts";
+import { kinds } from "../../contracts/manifest.ts";
 import type { MysqlAddress } from "./address.ts";
 import { mayReadAccounts } from "./accounts.ts";
-import { type Client } from "./client.ts";
+import { continuationOf } from "./binlog/continuation.ts";
+import type { Client } from "./client.ts";
 import { isDenied } from "./refusals.ts";
 import {
   askSchema,
@@ -24,9 +27,12 @@ type Context = Abortable & { readonly runtime: Runtime };
 
 /** Looks at a server. */
 export async function inspect(
-  client: Client,
-  address: MysqlAddress,
-  settings: DumpSettings,
+  { client, address, settings, since }: {
+    readonly client: Client;
+    readonly address: MysqlAddress;
+    readonly settings: DumpSettings;
+    readonly since: Since | undefined;
+  },
   o: Context,
 ): Promise<SourceInfo> {
   // The connection is made before the clock is asked for.
@@ -52,8 +58,11 @@ export async function inspect(
     tools: [dump ?? missing(dumpName), restore ?? missing(restoreName)],
     privileges: neededPrivileges(server, sight),
     omissions: omissionsOf(server, address, sight),
-    capabilities: ["full"],
+    capabilities: server.hasBinlog ? kinds : ["full"],
     ...position === undefined ? {} : { position },
+    ...since === undefined
+      ? {}
+      : { continues: await continuationOf({ client, address, server, since }, o) },
     clockOffsetMs: server.timeMs - askedAt,
     estimatedBytes: sight.relations.reduce((sum, { bytes }) => sum + bytes, 0),
     warnings: [

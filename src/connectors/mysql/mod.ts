@@ -2,11 +2,13 @@ import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Connector, ConnectorKind } from "../../contracts/connector.ts";
 import type { ConfigExample } from "../../contracts/example.ts";
+import { kinds } from "../../contracts/manifest.ts";
 import { env, file } from "../../core/secret.ts";
 import { declaredServer } from "../connection.ts";
-import { stepByStep } from "../../contracts/recipe.ts";
 import { accountsFormat } from "./accounts.ts";
 import { resolveAddress } from "./address.ts";
+import { binlogFormat } from "./binlog/format.ts";
+import { binlogPositions } from "./binlog/place.ts";
 import { clientOf } from "./client.ts";
 import { refusalError } from "./refusals.ts";
 import { listDatabases } from "./databases.ts";
@@ -50,10 +52,13 @@ function kindOf(
     paths: ["toolsDir", "tls.ca", "tls.cert", "tls.key"],
     settings: ["exclude", "excludeData", "schemaOnly", "dumpArgs", "restoreArgs"],
     omissions: omissionNames,
-    formats: [dumpFormat, accountsFormat],
+    formats: [dumpFormat, accountsFormat, binlogFormat],
+    roles: ["dump", "accounts", "log"],
+    kinds,
+    positions: binlogPositions,
     fromUrl,
     open,
-    recipe: (chain) => stepByStep(chain, recipe),
+    recipe,
     scratch,
     declaredSource: (options, { runtime }) => declaredServer(options, schemes, 3306, runtime),
     jobName: jobNameOf(kind),
@@ -76,11 +81,11 @@ async function open(
   };
   return {
     location: address.label,
-    inspect: ({ signal, settings = {} }) =>
-      asked("dump", () => inspect(client, address, settings, { signal, runtime })),
+    inspect: ({ signal, settings = {}, since }) =>
+      asked("dump", () => inspect({ client, address, settings, since }, { signal, runtime })),
     databases: (o) => asked("dump", () => listDatabases(client, address, o)),
     dump: (plan, emit, { signal }) =>
-      asked("dump", () => dump(client, address, plan, emit, { signal, runtime })),
+      asked("dump", () => dump({ client, address, plan }, emit, { signal, runtime })),
     planRestore: (chain, restoreOptions, { signal }) =>
       asked(
         "restore",

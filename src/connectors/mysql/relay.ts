@@ -16,6 +16,16 @@ export interface RelayedQuery {
   readonly sql: string;
 }
 
+/** Where a relay leads, and what it does. */
+export interface RelayWay {
+  readonly address: MysqlAddress;
+  readonly isEncrypted: boolean;
+  /** Gives the statement to send instead. */
+  rewrite?(query: RelayedQuery): string;
+  /** Something to wait for before a statement is sent. */
+  before?(query: RelayedQuery): Promise<void> | undefined;
+}
+
 /** A way to a server that leads through this process. */
 export interface Relay {
   /** Where the tool connects: this machine, without TLS. */
@@ -35,15 +45,14 @@ const longestSocket = 100;
  * folder that only this user can enter; where the server is reached over plain TCP, over plain TCP,
  * so that both think the same of how a password may travel.
  *
- * @param rewrite gives the statement to send instead
+ * @param way the server, and what becomes of the tool's statements
  */
 export async function withRelay<T>(
-  address: MysqlAddress,
-  isEncrypted: boolean,
-  rewrite: (query: RelayedQuery) => string,
+  way: RelayWay,
   o: Abortable & { readonly runtime: Runtime },
   use: (relay: Relay) => Promise<T>,
 ): Promise<T> {
+  const { address, isEncrypted } = way;
   return await withTempDir(o.runtime, 0, async (folder) => {
     const path = join(folder, "s");
     const isSocket = (isEncrypted || address.socket !== undefined) &&
@@ -51,10 +60,7 @@ export async function withRelay<T>(
     const open = new Set<Socket>();
     let isLoggedIn = false;
     const server = createServer((tool) => {
-      const close = relay(tool, {
-        address,
-        isEncrypted,
-        rewrite,
+      const close = relay(tool, way, {
         onLogin: () => isLoggedIn = true,
         onOpen(socket) {
           open.add(socket);
@@ -101,10 +107,8 @@ const tlsRequestBytes = 32;
 /** Connects a tool with the server. @returns ends both */
 function relay(
   tool: Socket,
-  { address, isEncrypted, rewrite, onLogin, onOpen }: {
-    readonly address: MysqlAddress;
-    readonly isEncrypted: boolean;
-    readonly rewrite: (query: RelayedQuery) => string;
+  { address, isEncrypted, rewrite, before }: RelayWay,
+  { onLogin, onOpen }: {
     readonly onLogin: () => void;
     readonly onOpen: (socket: Socket) => void;
   },
@@ -164,7 +168,13 @@ function relay(
   async function passOn(): Promise<void> {
     for (let packet = fromTool.next(); packet !== undefined; packet = fromTool.next()) {
       if (isLoggedIn) {
-        send(command(packet));
+        const asked = queryIn(packet);
+        const waiting = asked === undefined ? undefined : before?.(asked);
+        if (waiting !== undefined) {
+          isWaiting = true;
+          await waiting.finally(() => isWaiting = false);
+        }
+        send(asked === undefined ? packet : command(packet, asked));
         continue;
       }
       if (!isAnswered) {
@@ -199,17 +209,20 @@ function relay(
     if (!server.write(encodePacket(packet))) tool.pause();
   }
 
-  function command(packet: Packet): Packet {
-    const { sequence, payload } = packet;
-    // What is no beginning of an exchange is the rest of a longer statement.
-    if (sequence !== 0) return packet;
+  /** The statement in a packet; what is no beginning of an exchange is the rest of a longer one. */
+  function queryIn({ sequence, payload }: Packet): RelayedQuery | undefined {
+    if (sequence !== 0) return undefined;
     const text = payload.toString("utf8", 1);
     if (payload[0] === initDb) database = text;
-    if (payload[0] !== query) return packet;
+    if (payload[0] !== query) return undefined;
     const used = /^use `((?:[^`]|``)*)`$/i.exec(text)?.[1];
     if (used !== undefined) database = used.replaceAll("``", "`");
-    const sql = rewrite({ database, sql: text });
-    if (sql === text) return packet;
+    return { database, sql: text };
+  }
+
+  function command({ sequence, payload }: Packet, asked: RelayedQuery): Packet {
+    const sql = rewrite?.(asked) ?? asked.sql;
+    if (sql === asked.sql) return { sequence, payload };
     return { sequence, payload: Buffer.concat([payload.subarray(0, 1), Buffer.from(sql)]) };
   }
 

@@ -1,5 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
-import { BackupError } from "../../core/errors.ts";
+import { BackupError, hasCode } from "../../core/errors.ts";
+import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type {
   RestorableArtifact,
@@ -9,8 +10,10 @@ import type {
   RestoreResult,
   RestoreStep,
 } from "../../contracts/connector.ts";
+import type { InventoryDifference } from "../../contracts/inventory.ts";
 import { createAccounts, grantAccounts, openAccounts } from "./accounts-restore.ts";
 import type { MysqlAddress } from "./address.ts";
+import { openChanges } from "./binlog/changes.ts";
 import { type Client, quoteName } from "./client.ts";
 import { compareRestored, leftover } from "./compare.ts";
 import { createComplaints } from "./complaints.ts";
@@ -64,34 +67,67 @@ export async function restore(
   const { made, warnings } = await createAccounts(accounts, client, o);
   const steps = plan.steps.filter(({ adopts }) => adopts === undefined);
   const cleared: RestoreStep[] = [];
+  const changes = selection.later.length === 0 ? undefined : await openChanges(r);
+  let differences: InventoryDifference[] = [];
+  let done: readonly RestoreStep[] = plan.steps;
   try {
     for (const step of steps) {
-      if (step.mode !== "replace") continue;
+      // What is made by a change must not be there.
+      const isInTheWay = step.mode === "fill" && isMadeLater(step, selection);
+      if (step.mode !== "replace" && !isInTheWay) continue;
       cleared.push(step);
       await clear(client, step, selection, o);
     }
     for (const artifact of steps.length === 0 ? [] : selection.backup.artifacts) {
-      if (isWanted(artifact, selection)) await feedDump(artifact, steps, r);
+      if (isWanted(artifact, selection)) await feedDump(artifact, steps, r, changes?.stillEvents);
+    }
+    if (changes !== undefined) {
+      assertNoneFailed(r);
+      const compared = steps.filter((step) => !isMadeLater(step, selection));
+      differences = await compareRestored(compared, false, r);
+      const replayed = await changes.replay(steps);
+      done = replayed.there;
+      warnings.push(...replayed.warnings);
     }
   } catch (error) {
+    if (hasCode(error, "restore/incomplete")) throw error;
     throw await undo(error, { client, steps, cleared, selection }, o);
   }
   warnings.push(...await grantAccounts(made, client, o));
   const failures = r.complaints?.failures() ?? [];
-  const differences = await compareRestored(plan.steps, failures.length > 0, r);
+  if (changes === undefined) {
+    differences = await compareRestored(plan.steps, failures.length > 0, r);
+  }
   for (const { adopts } of plan.steps) {
     if (adopts !== undefined) await unmark(client, adopts, o);
   }
   const failed = new Set(failures.map(({ database }) => database));
   return {
-    steps: plan.steps,
+    steps: done,
     failures,
     left: steps.filter(({ to }) => failed.has(to)).map(leftover),
     differences,
-    isCompared: true,
+    // With changes, the full backup alone was compared, before they were replayed.
+    ...changes === undefined ? { isCompared: true } : {},
     warnings,
     followUps: [],
   };
+}
+
+function isMadeLater({ from }: RestoreStep, { backup }: Selection): boolean {
+  return !backup.inventory.databases.some(({ database }) => database === from);
+}
+
+/** Changes are made to what the full backup has, and go wrong where something of it is missing. */
+function assertNoneFailed({ complaints }: RestoreContext): void {
+  const [first, ...others] = complaints?.failures() ?? [];
+  if (first === undefined) return;
+  throw new BackupError(
+    "restore/failed",
+    `${counted(others.length + 1, "statement")} of the full backup failed, so its changes cannot ` +
+      `be replayed; the first: ${first.message}`,
+    { hint: "Restore the full backup alone with --keep-going, by its id." },
+  );
 }
 
 function isWanted(artifact: RestorableArtifact, { databases }: Selection): boolean {

@@ -19,8 +19,12 @@ export interface Rewriting {
   readonly keepsServerLines: boolean;
   /** Whether a default that is a sequence's next value goes along under the new name. */
   readonly movesSequences?: boolean;
-  /** What else changes in a statement that is no INSERT, counted in characters. */
-  translate?(head: string): readonly Replacement[];
+  /**
+   * What else changes in a statement that is no INSERT, counted in characters.
+   *
+   * @param database the one that it stands in, as the dump names it
+   */
+  translate?(head: string, database: string | undefined): readonly Replacement[];
   /** Statements to run after a database was made, as SQL with delimiters. */
   afterCreate?(database: string, statement: string): string;
   /** Told of each statement that passes, before its bytes do. */
@@ -96,7 +100,7 @@ function createEditor(rules: Rewriting, out: Uint8Array[]) {
     } else if (type === "statement") {
       judgeStatement(identify(head), head, isWhole);
       if (!isKept) return;
-      for (const { start, end, text } of rules.translate?.(head) ?? []) {
+      for (const { start, end, text } of rules.translate?.(head, database) ?? []) {
         patch(head, start, end, text);
       }
       patches.sort((a, b) => a.start - b.start);

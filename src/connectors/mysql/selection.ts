@@ -10,7 +10,10 @@ import type { MysqlAddress } from "./address.ts";
 
 /** What of a backup is restored. */
 export interface Selection {
+  /** The full backup. */
   readonly backup: RestorableBackup;
+  /** What is replayed on it, oldest first. */
+  readonly later: readonly RestorableBackup[];
   /** The databases, as the backup describes them, with only the objects chosen. */
   readonly databases: readonly DatabaseInventory[];
   /** Whether only some tables were asked for. */
@@ -29,13 +32,14 @@ export function select(
   options: RestoreOptions,
   { selected }: MysqlAddress,
 ): Selection {
-  const backup = chain[0];
-  if (backup === undefined || chain.length !== 1) {
-    throw new BackupError("restore/failed", `Cannot restore a chain of ${chain.length} backups`, {
-      hint: "Restore the full backup alone.",
-    });
-  }
-  const all = backup.inventory.databases;
+  const [backup, ...later] = chain;
+  if (backup === undefined) throw new RangeError("a chain has a full backup");
+  const known = new Set(backup.inventory.databases.map(({ database }) => database));
+  // What was made since has nothing in the full backup.
+  const added = later.flatMap(({ inventory }) => inventory.databases).filter(({ database }) =>
+    !known.has(database) && known.add(database)
+  ).map(({ database }) => ({ database, objects: [] }));
+  const all = [...backup.inventory.databases, ...added];
   const names = all.map(({ database }) => database);
   const isNamed = selected?.every((name) => names.includes(name)) === true;
   const wanted = options.databases ?? (isNamed ? selected : undefined);
@@ -50,6 +54,7 @@ export function select(
     !isPartial || chosen.has(JSON.stringify([database, name]));
   return {
     backup,
+    later,
     isPartial,
     has,
     databases: isPartial

@@ -18,6 +18,7 @@ import { isMarked } from "./marker.ts";
 import { judgeAbroad, lookAbroad } from "./other-flavour.ts";
 import { select, type Selection } from "./selection.ts";
 import { compareVersions, readServer, type Server } from "./server.ts";
+import { assertReplayable } from "./binlog/replayable.ts";
 import { requireTool, toolWarnings } from "./tools.ts";
 
 /** Finds out what a restore would do. */
@@ -32,6 +33,9 @@ export async function planRestore(
   const server = await readServer(client, o);
   await checked(() => assertNewEnough(selection, server), options);
   const tool = await checked(() => requireTool("restore", server, address, o), options);
+  if (selection.later.length > 0) {
+    await checked(() => assertReplayable(selection, { address, server, options }, o), options);
+  }
   const present = await presentDatabases(client, o);
   if (server.foldsNames) assertNoTwins(selection);
   const steps: RestoreStep[] = [];
@@ -183,7 +187,9 @@ async function planDatabase(
     ...programs,
   ].map(({ name }) => name);
   if (inTheWay.length === 0) return { from, to, mode: "fill" };
-  if (options.isDifferenceAccepted && !selection.isPartial) {
+  // What was left of a chain lacks its changes.
+  const mayAdopt = !selection.isPartial && selection.later.length === 0;
+  if (options.isDifferenceAccepted && mayAdopt) {
     if (await isMarked(client, to, options.backupId, o)) {
       return { from, to, mode: "fill", adopts: to };
     }

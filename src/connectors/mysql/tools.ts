@@ -14,7 +14,7 @@ import { compareVersions, type Flavour, type Server } from "./server.ts";
 type Context = Abortable & { readonly runtime: Runtime };
 
 /** What a tool is for; its name differs by flavour. */
-export type ToolPurpose = "dump" | "restore";
+export type ToolPurpose = "dump" | "restore" | "replay";
 
 /** A client tool that is there. */
 export interface ClientTool extends Tool {
@@ -27,6 +27,7 @@ export interface ClientTool extends Tool {
 const toolNames: Readonly<Record<ToolPurpose, Readonly<Record<Flavour, readonly string[]>>>> = {
   dump: { MariaDB: ["mariadb-dump", "mysqldump"], MySQL: ["mysqldump", "mariadb-dump"] },
   restore: { MariaDB: ["mariadb", "mysql"], MySQL: ["mysql", "mariadb"] },
+  replay: { MariaDB: ["mariadb-binlog", "mysqlbinlog"], MySQL: ["mysqlbinlog"] },
 };
 
 /** Looks for a tool, best of the server's own flavour, in the folder of the options or in PATH. */
@@ -44,7 +45,7 @@ export async function findTool(
     for (const folder of folders) {
       const path = await findProgram(join(folder, name), o.runtime.env);
       if (path === undefined) continue;
-      const tool = await describe(name, path, o);
+      const tool = await describe(purpose, name, path, o);
       if (tool.flavour === flavour) return tool;
       other ??= tool;
     }
@@ -65,7 +66,8 @@ export async function requireTool(
 ): Promise<ClientTool> {
   const tool = await findTool(purpose, server.flavour, address, o);
   const name = toolNames[purpose][server.flavour][0]!;
-  if (tool === undefined) {
+  // A log is read by its own flavour's tool alone.
+  if (tool === undefined || (purpose === "replay" && tool.flavour !== server.flavour)) {
     const where = address.toolsDir === undefined ? "PATH" : `"${address.toolsDir}"`;
     throw new BackupError("dump/tool-missing", `The program "${name}" is not in ${where}`, {
       hint: `Install the ${server.flavour} client, or name its folder with toolsDir.`,
@@ -127,9 +129,16 @@ export function complaint({ exit, message }: ChildError): string {
     .slice(0, 2).join("; ") || message;
 }
 
-async function describe(name: string, path: string, o: Context): Promise<ClientTool> {
+async function describe(
+  purpose: ToolPurpose,
+  name: string,
+  path: string,
+  o: Context,
+): Promise<ClientTool> {
+  // MariaDB's mysqlbinlog names its maker nowhere else.
+  const about = purpose === "replay" ? "--help" : "--version";
   try {
-    const stdout = await versionText(path, ["--no-defaults", "--version"], o);
+    const stdout = await versionText(path, ["--no-defaults", about], o);
     // "Ver 10.19 Distrib 10.11.19-MariaDB", "from 11.4.2-MariaDB, client 15.2", "Ver 9.7.4 for"
     const version = /(?:Distrib|from) (\d[\d.]*)/.exec(stdout) ?? /Ver (\d[\d.]*)/.exec(stdout);
     const flavour = /MariaDB/i.test(stdout) ? "MariaDB" : "MySQL";

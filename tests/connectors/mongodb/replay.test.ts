@@ -5,7 +5,6 @@ import path from "node:path";
 import { describe, test } from "node:test";
 import { deserialize, type Document, Long, serialize, Timestamp, UUID } from "bson";
 import { find } from "../../../src/connectors/mongodb/archive/bson.ts";
-import { buildIndexes } from "../../../src/connectors/mongodb/oplog/build-indexes.ts";
 import { readEntry } from "../../../src/connectors/mongodb/oplog/entry.ts";
 import { applyDiff, UnknownDiff } from "../../../src/connectors/mongodb/oplog/diff.ts";
 import { replay } from "../../../src/connectors/mongodb/oplog/replay.ts";
@@ -152,50 +151,6 @@ describe("a replayed oplog", () => {
   });
 });
 
-describe("the window of a dump", () => {
-  onFixtures("replay")("leads to its end, whenever the dump came to each collection", async () => {
-    const names = recording.moments.map(({ name }) => name);
-    const [first, last] = [names.indexOf("note"), names.indexOf("end")];
-    const { model: server, replay: under } = await restoredBase(recorded("base.archive"));
-    // What each collection held at each moment of the window.
-    const held: Map<string, Map<string, Uint8Array>>[] = [];
-    const states: (typeof under)["collections"][] = [];
-    let at = 0;
-    for (const { ts } of recording.moments) {
-      while (at < entries.length && !isAfter(entries[at]!.time, ts)) {
-        await under.entry(entries[at++]!, "exact");
-      }
-      await under.flush();
-      held.push(
-        new Map([...server.collections].map(([name, { documents }]) => [name, new Map(documents)])),
-      );
-      states.push(new Map(under.collections));
-    }
-    const moments = recording.moments;
-    const within = entries.filter(({ time }) =>
-      isAfter(time, moments[first]!.ts) && !isAfter(time, moments[last]!.ts)
-    );
-    assert.ok(within.length > 200);
-    let random = 7;
-    for (let round = 0; round < 12; round++) {
-      const dumped = model();
-      const again = replay({ sink: dumped, spool: memorySpool, nameOf: (db) => db });
-      for (const [name, state] of states[first]!) {
-        random = (random * 1_103_515_245 + 12_345) % 2 ** 31;
-        const seen = first + random % (last - first + 1);
-        const documents = held[seen]!.get(name);
-        if (documents === undefined) continue;
-        const { options } = server.collections.get(name)!;
-        dumped.collections.set(name, { options, documents: new Map(documents), indexes: [] });
-        again.announce(name, { ...state, indexes: new Map(state.indexes) });
-      }
-      for (const entry of within) await again.entry(entry, "window");
-      await again.flush();
-      assert.deepEqual(described(dumped, again, recording), moments[last]!.databases);
-    }
-  });
-});
-
 /** A replay onto a model, of entries that are made by hand; each is a second after the one before. */
 async function replayed(
   operations: readonly Document[],
@@ -299,31 +254,6 @@ describe("what an entry does", () => {
       { v: 2, key: { a: 1 }, name: "a_1", unique: true, hidden: true, ...simple },
       { v: 2, key: { t: 1 }, name: "t_1", expireAfterSeconds: 9, ...simple },
     ]);
-  });
-
-  test("indexes with a time to live are built last", async () => {
-    const index = (name: string, more: Document = {}) => ({
-      v: 2,
-      key: { [name]: 1 },
-      name,
-      ...more,
-    });
-    const { server, under } = await replayed(["a", "b"].flatMap((name) => [
-      command({ create: name }),
-      command({
-        commitIndexBuild: name,
-        indexes: [index("t", { expireAfterSeconds: 1 }), index("x")],
-      }),
-    ]));
-    const built: string[] = [];
-    await buildIndexes(under, {
-      ...server,
-      createIndexes({ collection }, definitions) {
-        const names = definitions.map((one) => deserialize(one)["name"]);
-        return Promise.resolve(void built.push(`${collection} ${names.join()}`));
-      },
-    }, { isKeepGoing: false, restoreArgs: [] });
-    assert.deepEqual(built, ["a x", "b x", "a t", "b t"]);
   });
 
   test("a collection that the server made on its way goes at the end", async () => {

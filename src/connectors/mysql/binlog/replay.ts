@@ -1,0 +1,139 @@
+import { Buffer } from "node:buffer";
+import type { Bytes } from "../../../core/bytes.ts";
+import { ChildError, childOutput, childText } from "../../../core/child.ts";
+import { BackupError } from "../../../core/errors.ts";
+import type { Until } from "../../../contracts/changes.ts";
+import type { RestorableBackup, RestoreStep } from "../../../contracts/connector.ts";
+import type { RestoreContext } from "../restore-context.ts";
+import { type ClientTool, complaint, toolSpec } from "../tools.ts";
+import { filterLog, type LogPiece, type ReplayProgress } from "./filter.ts";
+import { createLineIndex, type LineIndex } from "./line-index.ts";
+import { placeOf } from "./place.ts";
+import { readEvents } from "./reader.ts";
+import type { EventStatus } from "./statement-filter.ts";
+import { createStatementFilter } from "./statement-filter.ts";
+
+/** What is replayed on a restored full backup. */
+export interface ReplayRequest {
+  /** What builds on it, oldest first. */
+  readonly backups: readonly RestorableBackup[];
+  readonly steps: readonly RestoreStep[];
+  readonly until: Until | undefined;
+  /** mysqlbinlog or mariadb-binlog. */
+  readonly tool: ClientTool;
+  /** Scheduled events as they are to be in the end; those that the log makes are added. */
+  readonly events: Map<string, EventStatus>;
+}
+
+/** What a replay did. */
+export interface Replayed {
+  readonly transactions: number;
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Replays the log on a restored full backup: all of it in one run of the flavour's own mysqlbinlog,
+ * whose output the client runs. A statement that fails ends it.
+ *
+ * @throws BackupError `restore/failed`, and those of reading the artifacts
+ */
+export async function replay(
+  { backups, steps, until, tool, events }: ReplayRequest,
+  r: RestoreContext,
+): Promise<Replayed> {
+  const names = new Map(steps.map(({ from, to }) => [from, to]));
+  const progress: ReplayProgress = { transactions: 0, files: [] };
+  const rename = (database: string) => names.get(database);
+  const statements = createStatementFilter({ rename }, events);
+  const log = filterLog(piecesOf(backups, r), { names: { rename }, statements, until }, progress);
+  const lines = createLineIndex();
+  const text = childOutput({
+    command: tool.path,
+    args: ["--no-defaults", ...replayArgs(tool), "-"],
+    input: joined(log),
+    env: { TZ: "UTC" },
+  }, r);
+  const spec = {
+    ...toolSpec(r.tool, r.address, r.isEncrypted, [
+      "--batch",
+      "--binary-mode",
+      "--skip-reconnect",
+      ...r.tool.flavour === "MariaDB" ? ["--loose-skip-print-query-on-error"] : [],
+      ...r.options.restoreArgs,
+    ]),
+    input: lines.watch(text),
+  };
+  try {
+    await childText(spec, r);
+  } catch (error) {
+    if (!(error instanceof ChildError)) throw error;
+    throw replayError(error, { lines, progress, tool, client: r.tool });
+  }
+  return { transactions: progress.transactions, warnings: statements.warnings() };
+}
+
+/** The target gives its transactions numbers of its own; it may be the server that has the log's. */
+function replayArgs({ flavour }: ClientTool): string[] {
+  return flavour === "MySQL" ? ["--skip-gtids"] : ["--skip-annotate-row-events"];
+}
+
+async function* piecesOf(
+  backups: readonly RestorableBackup[],
+  r: RestoreContext,
+): AsyncGenerator<LogPiece> {
+  for (const { artifacts } of backups) {
+    for (const artifact of artifacts) {
+      const from = placeOf(artifact.from);
+      if (artifact.role !== "log" || from === undefined) continue;
+      yield { from, events: readEvents(artifact.open(r)) };
+      await Promise.resolve();
+    }
+  }
+}
+
+const chunkBytes = 128 * 1024;
+
+/** Small events as larger chunks. */
+async function* joined(events: AsyncIterable<Uint8Array>): Bytes {
+  let parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const bytes of events) {
+    parts.push(bytes);
+    length += bytes.length;
+    if (length < chunkBytes) continue;
+    yield Buffer.concat(parts);
+    [parts, length] = [[], 0];
+  }
+  if (length > 0) yield Buffer.concat(parts);
+}
+
+function replayError(
+  error: ChildError,
+  { lines, progress, tool, client }: {
+    readonly lines: LineIndex;
+    readonly progress: ReplayProgress;
+    readonly tool: ClientTool;
+    readonly client: ClientTool;
+  },
+): BackupError {
+  const isReader = error.command === tool.path;
+  const what = complaint(error);
+  const at = Number(/at line (\d+)/.exec(what)?.[1] ?? NaN);
+  const found = isReader || !Number.isFinite(at) ? undefined : lines.placeOf(at);
+  const file = found === undefined ? undefined : progress.files[found.file];
+  const place = file === undefined ? "" : ` at ${file}:${found!.end}`;
+  return new BackupError(
+    "restore/failed",
+    `Replaying the changes failed${place}: ${isReader ? tool.name : client.name}: ${what}`,
+    {
+      cause: error,
+      details: { stderr: error.exit.stderr },
+      hint: place === ""
+        ? "Its whole output is in the log at --log-level debug."
+        : `What was before it can be restored with --at-position ${file}:${
+          found!.end
+        }, or --at an ` +
+          "earlier moment.",
+    },
+  );
+}
