@@ -128,6 +128,13 @@ for (const version of [15, 18] as const) {
         await giveTo(serverUser(), server.dataDir, true);
         await server.start();
         assert.match((await continuationOf(options, next))!, /older files were put in its place$/);
+        // Its log has come past the end of the other by now, and looks as if it went on.
+        await fill(server, name, 6);
+        assert.equal(await continuationOf(options, next), undefined);
+        await assert.rejects(
+          takeLink(options, next),
+          code("dump/cannot-continue", /does not follow what was backed up/),
+        );
         await server.stop();
       });
 

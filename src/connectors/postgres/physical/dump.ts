@@ -171,6 +171,7 @@ async function emitLog(
     from: from.lsn,
     to: to.lsn,
     segmentBytes: log.segmentBytes,
+    previous: from.previous,
   };
   const span = { from: positionOf(from), to: positionOf(to) };
   const head = {

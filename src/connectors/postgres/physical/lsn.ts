@@ -9,13 +9,18 @@ export interface LogPosition {
   readonly timeline: number;
   /** The system identifier. */
   readonly system: string;
+  /** Where the last record before it begins, where that is known: what follows names it. */
+  readonly previous?: bigint;
 }
+
+const lsnText = z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/i);
 
 const positionSchema = z.looseObject({
   type: z.literal("lsn"),
-  lsn: z.string().regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/i),
+  lsn: lsnText,
   timeline: z.number().int().positive().optional(),
   system: z.string().optional(),
+  previous: lsnText.optional(),
 });
 
 /** How positions in the write-ahead log relate; those of other timelines do not. */
@@ -55,12 +60,19 @@ export const positions: Positions = {
 export function logPosition(position: Position | undefined): LogPosition | undefined {
   const known = positionSchema.safeParse(position).data;
   if (known?.timeline === undefined || known.system === undefined) return undefined;
-  return { lsn: parseLsn(known.lsn), timeline: known.timeline, system: known.system };
+  const { lsn, timeline, system, previous } = known;
+  return {
+    ...{ lsn: parseLsn(lsn), timeline, system },
+    ...previous === undefined ? {} : { previous: parseLsn(previous) },
+  };
 }
 
 /** As it stands in a manifest. */
-export function positionOf({ lsn, timeline, system }: LogPosition): Position {
-  return { type: "lsn", lsn: formatLsn(lsn), timeline, system };
+export function positionOf({ lsn, timeline, system, previous }: LogPosition): Position {
+  return {
+    ...{ type: "lsn", lsn: formatLsn(lsn), timeline, system },
+    ...previous === undefined ? {} : { previous: formatLsn(previous) },
+  };
 }
 
 /** Reads `0/1ECB830`. */

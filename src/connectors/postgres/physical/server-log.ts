@@ -69,8 +69,9 @@ export async function noteMoment(
   const at = new Date(Number(clock?.["ms"]));
   // A transaction with an id leaves its commit, with the time, in the log.
   await client.rows(place, "SELECT pg_catalog.txid_current()", o);
-  const lsn = await endSegment(client, place, log, o) ?? await flushed(client, place, o);
-  return { ...log.position, lsn, at };
+  const end = await endSegment(client, place, log, o) ??
+    { lsn: await flushed(client, place, o) };
+  return { ...log.position, ...end, at };
 }
 
 /** Begins a new segment. @returns where; undefined where this user may not */
@@ -79,18 +80,29 @@ async function endSegment(
   place: string,
   { segmentBytes }: ServerLog,
   o: Abortable,
-): Promise<bigint | undefined> {
+): Promise<Pick<LogPosition, "lsn" | "previous"> | undefined> {
   try {
     const [row] = await client.rows(place, "SELECT pg_catalog.pg_switch_wal()::text AS lsn", o);
     const lsn = parseLsn(String(row?.["lsn"]));
     const start = segmentStart(lsn, segmentBytes);
     // It returns the byte after its own record; the rest of the segment stays empty.
-    return start === lsn ? lsn : start + BigInt(segmentBytes);
+    if (start === lsn) return { lsn };
+    const isInOnePage = lsn % smallestPage >= switchRecordBytes + longestPageHead;
+    return {
+      lsn: start + BigInt(segmentBytes),
+      ...isInOnePage ? { previous: lsn - switchRecordBytes } : {},
+    };
   } catch (error) {
     if (sqlState(error) !== insufficientPrivilege) throw error;
     return undefined;
   }
 }
+
+// XLogRecord without data.
+const switchRecordBytes = 24n;
+// One that begins on the page before, begins earlier by the head of its own; pages have 1 to 64 KiB.
+const smallestPage = 1024n;
+const longestPageHead = 40n;
 
 const insufficientPrivilege = "42501";
 

@@ -19,6 +19,8 @@ export interface WalPiece {
   /** Not included; written by the server already. */
   readonly to: bigint;
   readonly segmentBytes: number;
+  /** Where the last record before `from` begins, where `from` is the start of a segment. */
+  readonly previous?: bigint | undefined;
 }
 
 // https://www.postgresql.org/docs/current/protocol-replication.html
@@ -48,6 +50,7 @@ export async function* walTar(
     const chunk of to > first ? streamWal(address, place, { ...piece, from: first }, o) : []
   ) {
     for (let rest = chunk; rest.byteLength > 0;) {
+      if (at === first) assertFollowing(rest, piece);
       if (at % size === 0n) yield tarHead(segmentName(timeline, at, segmentBytes), segmentBytes);
       const part = rest.subarray(0, Number(size - at % size));
       yield part;
@@ -63,6 +66,31 @@ export async function* walTar(
     yield zeros.subarray(0, Math.min(left, zeros.byteLength));
   }
   yield tarEnd;
+}
+
+/** Of the long head of a segment's first page, and of a record where the one before it is named. */
+const longHeadBytes = 40;
+const previousOffset = longHeadBytes + 8;
+
+/**
+ * Every record names the one before it. Where another history took the place of the one that was backed
+ * up, and has come past its end, this is where it shows.
+ *
+ * @throws BackupError `dump/cannot-continue`
+ */
+function assertFollowing(bytes: Uint8Array, { from, previous, segmentBytes }: WalPiece): void {
+  if (previous === undefined || from !== segmentStart(from, segmentBytes)) return;
+  if (bytes.byteLength < previousOffset + 8) return;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.getBigUint64(previousOffset, true) === previous) return;
+  throw new BackupError(
+    "dump/cannot-continue",
+    `the server's log at ${
+      formatLsn(from)
+    } does not follow what was backed up: older files were put ` +
+      "in the server's place since",
+    { hint: "A full backup begins anew." },
+  );
 }
 
 /** The bytes of the log, exactly from one place to the other. */
