@@ -1,5 +1,5 @@
 import { BackupError, type ErrorCode } from "../core/errors.ts";
-import { counted, formatBytes, formatDuration } from "../core/text.ts";
+import { counted, formatBytes } from "../core/text.ts";
 import { drillJob } from "../jobs/drill/drill.ts";
 import type { DrillResult } from "../jobs/drill/types.ts";
 import type { Outcome } from "./command.ts";
@@ -7,6 +7,7 @@ import { pickJobs } from "./commands/backup.ts";
 import { errorJson } from "./errors.ts";
 import type { KeyFlags } from "./flags.ts";
 import type { Session } from "./session.ts";
+import { formatTook } from "./times.ts";
 
 /** `verify --drill [JOB…]`: the named jobs of the config, or all that can. */
 export async function runDrills(
@@ -62,7 +63,7 @@ function describe(result: DrillResult, session: Session): string {
   return [
     `${word}  ${job}${which}`,
     ...location === undefined ? [] : [`  into ${location}, removed`],
-    ...steps.map(({ what, tookMs }) => `  ${what.padEnd(8)}  ${formatDuration(tookMs)}`),
+    ...steps.map(({ what, tookMs }) => `  ${what.padEnd(8)}  ${formatTook(tookMs)}`),
     ...checks.map(({ what, isMet, found }) =>
       `  ${
         session.paint(isMet ? "green" : "red", isMet ? "holds" : "DOES NOT HOLD")

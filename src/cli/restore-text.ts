@@ -5,7 +5,7 @@ import { counted, formatBytes, formatDuration, listed } from "../core/text.ts";
 import type { PreparedRestore } from "../jobs/restore/types.ts";
 import { rawBytesOf } from "../catalog/seal.ts";
 import type { Session } from "./session.ts";
-import { formatTime, isLocal, localTime } from "./times.ts";
+import { formatTime, formatTook, isLocal, localTime } from "./times.ts";
 
 const mostObjects = 20;
 
@@ -92,8 +92,8 @@ function describeTime({ links, lastDrill }: PreparedRestore): string[] {
   const { at, restoreMs, fetchedBytes } = lastDrill;
   const ms = restoreMs * Math.max(1, bytes) / Math.max(1, fetchedBytes);
   return [
-    `  takes     about ${formatDuration(ms)}, by the drill of ${formatTime(at)}: ` +
-    `${formatBytes(fetchedBytes)} in ${formatDuration(restoreMs)}`,
+    `  takes     about ${formatTook(ms)}, by the drill of ${formatTime(at)}: ` +
+    `${formatBytes(fetchedBytes)} in ${formatTook(restoreMs)}`,
   ];
 }
 

@@ -1,8 +1,14 @@
 import { BackupError } from "../core/errors.ts";
+import { formatDuration } from "../core/text.ts";
 
 /** A moment for people: `2026-11-23 03:00:00Z`. Always UTC, as in the names on the destination. */
 export function formatTime(time: Date): string {
   return time.toISOString().replace("T", " ").replace(/\.\d+Z$/, "Z");
+}
+
+/** How long something took: `840ms`, `12s`, `3m 20s`. */
+export function formatTook(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)}ms` : formatDuration(ms);
 }
 
 /** The same with the offset of this machine's time zone: `2026-11-23 04:00:00+01:00`. */

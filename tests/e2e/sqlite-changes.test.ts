@@ -93,6 +93,8 @@ describe("increments of SQLite in the compiled binary", () => {
     assert.ok(latest.stdout.includes(`Restore backup ${at.taken.at(-1)!.id}`));
     await fails(at, dry("--at-position", "1"), "usage/no-positions", 2);
     await fails(at, dry("--at", "2001-01-01T00:00:00Z"), "usage/too-early", 2);
+    const shown = await succeeds(at, ["show", at.taken[1]!.id]);
+    assert.match(shown.stdout, /^databases +shop\.db$/m);
     const swapped = ["restore", at.taken[1]!.id, "--overwrite", "--yes"];
     await succeeds(at, swapped);
     assert.deepEqual(contentOf(at.path), at.taken[1]!.content);

@@ -272,6 +272,14 @@ describe("a full backup is taken instead, and says why,", () => {
   });
 });
 
+test("a kind that is forced and turns out impossible is an error that says why", async () => {
+  const chain = await begun({ blocks: 80 });
+  sql(chain.path, "UPDATE t SET content = randomblob(3800)");
+  const { error } = await chain.run("incremental");
+  assert.equal(error?.code, "usage/kind-unsupported");
+  assert.match(error!.message, /^Cannot take a backup of kind "incremental": \d+ % of the file/);
+});
+
 test("another file with a longer history in its place is never restored wrong", async () => {
   const chain = await begun({ blocks: 10, mode: "delete" });
   const other = `${chain.path}.new`;

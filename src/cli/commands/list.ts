@@ -17,7 +17,7 @@ import { commonFlags, defineCommand, merge, object, optionalArgument } from "../
 import { errorJson } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { type Column, formatTable, tableLines } from "../table.ts";
-import { formatTime } from "../times.ts";
+import { formatTime, formatTook } from "../times.ts";
 import { windowText } from "../window-text.ts";
 
 /** `list [JOB]`. */
@@ -146,7 +146,7 @@ function printDrills(backups: readonly ListedBackup[], session: Session): void {
   session.print("");
   for (const [job, { id, at, ms }] of last) {
     session.print(
-      `Last drill of ${job}: ${id}, ${formatTime(at)}, restored in ${formatDuration(ms)}`,
+      `Last drill of ${job}: ${id}, ${formatTime(at)}, restored in ${formatTook(ms)}`,
     );
   }
 }

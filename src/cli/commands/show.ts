@@ -17,7 +17,7 @@ import { errorJson } from "../errors.ts";
 import { fromOption } from "../from.ts";
 import { formatTable } from "../table.ts";
 import { describeTables, tablesOf } from "../tables.ts";
-import { formatTime } from "../times.ts";
+import { formatTime, formatTook } from "../times.ts";
 import { windowText } from "../window-text.ts";
 
 /** `show ID`. */
@@ -163,7 +163,7 @@ function chainText(chain: readonly BackupRef[]): string {
 function markText(mark: Mark): string {
   if (mark.type === "hold") return "hold";
   const text = `${mark.type} ${formatTime(mark.at)}`;
-  return mark.type === "drilled" ? `${text} (restored in ${formatDuration(mark.restoreMs)})` : text;
+  return mark.type === "drilled" ? `${text} (restored in ${formatTook(mark.restoreMs)})` : text;
 }
 
 /** Those of each destination, where they are not the same at all. */

@@ -40,7 +40,7 @@ function incrementStep(backup: RecipeBackup): RecipeStep {
     title: `Bring it to ${consistentAt} (${id})`,
     reads,
     commands: [
-      "mkdir changes",
+      "rm -rf changes && mkdir changes",
       ...reads.map(({ rawBytesCommand }) => `${rawBytesCommand} | tar -xf - -C changes`),
       "for run in changes/*; do",
       '  [ -f "$run" ] || continue',

@@ -5,7 +5,7 @@ import type { Encryption } from "../../contracts/codec.ts";
 import type { Connector } from "../../contracts/connector.ts";
 import type { Kind, Manifest } from "../../contracts/manifest.ts";
 import type { DestinationOutcome, RunResult } from "../../contracts/run.ts";
-import { hasCode, toBackupError } from "../../core/errors.ts";
+import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import type { JobContext } from "../shared/context.ts";
 import type { FailedDestination } from "../shared/destinations.ts";
 import type { History } from "../shared/history.ts";
@@ -59,14 +59,22 @@ export async function takePlanned(
     return await write(run, scene, plan, o);
   } catch (error) {
     o.signal.throwIfAborted();
-    const isInWay = hasCode(error, "dump/cannot-continue") && plan.stored !== undefined &&
-      run.forced === undefined;
-    if (!isInWay) throw error;
+    if (!hasCode(error, "dump/cannot-continue") || plan.stored === undefined) throw error;
+    if (run.forced !== undefined) throw unsupported(run.forced, error);
     const { kind: wanted, open, refused, info } = plan;
     const reason = error.message;
     const full = { kind: "full", parent: undefined, stored: undefined, isBase: true } as const;
     return await write(run, scene, { ...full, reason, wanted, open, refused, info }, o);
   }
+}
+
+/** What a strategy says of a forced kind, where only the dump found out. */
+function unsupported(kind: Kind, cause: BackupError): BackupError {
+  return new BackupError(
+    "usage/kind-unsupported",
+    `Cannot take a backup of kind "${kind}": ${cause.message}`,
+    { cause, hint: "Leave --kind out, or give --kind full." },
+  );
 }
 
 /** Dump, check, compress, encrypt, volumes, destinations; inventory; manifest; acknowledge. */

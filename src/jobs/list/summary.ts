@@ -42,7 +42,7 @@ export function createSummarizer(): (manifest: Manifest) => ManifestSummary {
 
 /** The databases inside a backup, by name. */
 export function databasesOf({ artifacts }: Manifest): string[] {
-  const dumps = artifacts.filter(({ role }) => role === "dump");
+  const dumps = artifacts.filter(({ role }) => role === "dump" || role === "log");
   return [...new Set(dumps.flatMap(({ databases }) => databases))];
 }
 
