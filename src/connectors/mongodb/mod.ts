@@ -39,7 +39,8 @@ export const mongodb: ConnectorKind<MongodbOptions> = {
     const client = clientOf(address, runtime);
     return {
       location: address.label,
-      inspect: (asked) => inspect(client, address, { ...asked, runtime }),
+      inspect: ({ signal, since }) =>
+        inspect(client, address, { signal, runtime, ...since === undefined ? {} : { since } }),
       databases: ({ signal }) => client.ask((driver) => listDatabases(driver, address), { signal }),
       dump: (plan, emit, { signal }) => dump(client, address, plan, emit, { signal, runtime }),
       planRestore: (chain, restoreOptions, { signal }) =>
