@@ -93,7 +93,9 @@ export function createTransactionFilter(
     if (tables.has(tableIdOf(event.body))) {
       if (isLast) yield* pass(event);
       else {
-        if (held !== undefined) yield* pass(held);
+        const before = held;
+        held = undefined;
+        if (before !== undefined) yield* pass(before);
         held = event;
       }
     } else if (isLast && held !== undefined) {
