@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { startPostgres } from "../../support/postgres.ts";
+import { output } from "../../support/run.ts";
 import { shared } from "../../support/shared.ts";
 import { optionsOf } from "./opened.ts";
 import { continuationOf, restoreChain, takeLink } from "./links.ts";
@@ -43,6 +45,29 @@ for (const version of [15, 18] as const) {
         }
         assert.ok(readdirSync("/tmp").length <= before + 1);
         assert.equal(await continuationOf(options, chain.at(-1)!), undefined);
+      });
+
+      test("is restored out of a server whose superuser has another name", async () => {
+        const server = await startPostgres(version);
+        const name = await server.createDatabase();
+        await server.psql(name, "CREATE TABLE lines AS SELECT generate_series(1, 10) AS id");
+        await server.psql(name, "CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'boss'");
+        const asBoss = (statement: string) =>
+          output(path.join(server.binDir, "psql"), [
+            ...["-h", server.socketDir, "-p", String(server.port), "-U", "boss", "-d", "template1"],
+            ...["-XAtq", "-c", statement],
+          ]);
+        await asBoss("ALTER ROLE postgres RENAME TO chief");
+        const urlOf = (database: string) =>
+          server.url(database, { user: "boss", password: "boss" });
+        const options = { url: urlOf(name), toolsDir: server.binDir };
+        const chain = [await takeLink(options)];
+        const target = freshName();
+        const { result } = await restoreChain({ ...options, url: urlOf(target) }, chain);
+        assert.deepEqual(result.differences, []);
+        await asBoss("ALTER ROLE chief RENAME TO postgres");
+        assert.match(await server.psql(target, query), /^10\|10\|55$/);
+        await server.stop();
       });
     },
   );
