@@ -5,6 +5,9 @@ import type { DrillAssertion, JobDefinition } from "../../src/config/model.ts";
 import { drillJob } from "../../src/jobs/drill/drill.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
 import { connectorKinds } from "../../src/registry.ts";
+import type { Strategy } from "../../src/contracts/strategy.ts";
+import { full } from "../../src/strategies/full.ts";
+import { incremental } from "../../src/strategies/incremental.ts";
 import { startMariadb } from "../support/mariadb.ts";
 import { memoryStorage } from "../support/memoryStorage.ts";
 import { needs } from "../support/needs.ts";
@@ -12,7 +15,12 @@ import { startPostgres } from "../support/postgres.ts";
 import { contextOf, destinationOf } from "./support.ts";
 
 /** A job of a database, backed up once. */
-async function backedUp(url: string, toolsDir: string, drill: readonly DrillAssertion[]) {
+async function backedUp(
+  url: string,
+  toolsDir: string,
+  drill: readonly DrillAssertion[],
+  strategy: Strategy = full,
+) {
   const database = databaseFromUrl(url, connectorKinds);
   const options = { ...database.options as object, toolsDir };
   const job: JobDefinition = {
@@ -21,6 +29,7 @@ async function backedUp(url: string, toolsDir: string, drill: readonly DrillAsse
       accept: [],
     }),
     drill: { assert: drill },
+    strategy,
   };
   const o = contextOf();
   const result = await runBackup(job, o);
@@ -61,6 +70,25 @@ describe("a drill on a server", () => {
     assert.equal(error?.code, "restore/drill");
     assert.match(error!.message, /relation "ordres" does not exist/);
     assert.equal(await names(), before);
+  });
+
+  needs("postgres15")("restores a chain of PostgreSQL, changes and all, and drops it", async () => {
+    const server = await startPostgres(15, { settings: { max_slot_wal_keep_size: "1GB" } });
+    await server.psql("postgres", "CREATE DATABASE shop");
+    await server.psql("shop", "CREATE TABLE orders (id int); INSERT INTO orders VALUES (1)");
+    const { job, o } = await backedUp(
+      server.url("shop"),
+      server.binDir,
+      [{ sql: "SELECT count(*) FROM orders", equals: 2 }],
+      incremental(),
+    );
+    await server.psql("shop", "INSERT INTO orders VALUES (2)");
+    assert.equal((await runBackup(job, o)).manifest?.kind, "incremental");
+    const { error, links } = await drillJob({ job }, o);
+    assert.equal(error, undefined, error?.message);
+    assert.equal(links, 2);
+    const names = await server.psql("postgres", "SELECT datname FROM pg_database ORDER BY 1");
+    assert.doesNotMatch(names, /drill/);
   });
 
   needs("mariadb")("restores MariaDB into a database of its own, and drops it", async () => {

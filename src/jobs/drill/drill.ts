@@ -65,14 +65,13 @@ function carryOut({ job, destinations }: DrillRequest, drill: Drill, o: JobConte
         async makePlace(chain) {
           const { manifest, inventory } = chain.at(-1)!;
           const all = chain.flatMap(({ artifacts }) => artifacts);
-          const dumps = all.filter(({ role }) => role === "dump");
           scratch = await kind.scratch!(options, {
             signal: o.signal,
             runtime: o.runtime,
             backupId: manifest.id,
             inventory,
             rawBytes: all.reduce((sum, { rawBytes }) => sum + rawBytes, 0),
-            databases: [...new Set(dumps.flatMap(({ databases }) => databases))],
+            databases: inventory.databases.map(({ database }) => database),
           });
           return scratch.options;
         },

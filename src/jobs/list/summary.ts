@@ -42,8 +42,8 @@ export function createSummarizer(): (manifest: Manifest) => ManifestSummary {
 
 /** The databases inside a backup, by name. */
 export function databasesOf({ artifacts }: Manifest): string[] {
-  const dumps = artifacts.filter(({ role }) => role === "dump" || role === "log");
-  return [...new Set(dumps.flatMap(({ databases }) => databases))];
+  const data = artifacts.filter(({ role }) => role !== "inventory");
+  return [...new Set(data.flatMap(({ databases }) => databases))];
 }
 
 /** For whom a backup is encrypted, as its manifest says; undefined for nobody. */
