@@ -69,6 +69,28 @@ for (const version of [15, 18] as const) {
         assert.match(await server.psql(target, query), /^10\|10\|55$/);
         await server.stop();
       });
+
+      test("is taken by a user who may not end segments, and restored by another", async () => {
+        const server = await startPostgres(version);
+        const name = await server.createDatabase();
+        await server.psql(
+          name,
+          `CREATE TABLE lines AS SELECT generate_series(1, 10) AS id;
+         CREATE ROLE copier LOGIN REPLICATION PASSWORD 'copier';
+         GRANT EXECUTE ON FUNCTION pg_control_system() TO copier`,
+        );
+        const url = server.url(name, { user: "copier", password: "copier" });
+        const options = { url, toolsDir: server.binDir };
+        const chain = [await takeLink(options)];
+        for (const id of [11, 12, 13]) {
+          await server.psql(name, `INSERT INTO lines VALUES (${id})`);
+          chain.push(await takeLink(options, chain.at(-1)));
+        }
+        const target = freshName();
+        await restoreChain(optionsOf(server, target), chain);
+        assert.equal(await server.psql(target, query), "13|13|91");
+        await server.stop();
+      });
     },
   );
 }
