@@ -1,11 +1,9 @@
 import type { BlockBlobClient, ContainerClient } from "@azure/storage-blob";
 import type { Abortable } from "../../core/bytes.ts";
-import { type RetryOptions, type RetryPolicy, withRetry } from "../../core/retry.ts";
-import type { Runtime } from "../../core/runtime.ts";
-import type { Waiting } from "../waiting.ts";
+import type { Calls } from "../calls.ts";
 import { azureError, type Doing } from "./errors.ts";
 
-/** One container. The SDK's own retrying is off: here is the one layer that does. */
+/** One container. */
 export interface AzureClient {
   readonly container: ContainerClient;
   blob(name: string): BlockBlobClient;
@@ -23,40 +21,32 @@ export interface AzureClient {
     request: (abortSignal: AbortSignal, nth: number) => Promise<T>,
     o: Abortable & { readonly bytes?: number },
   ): Promise<T>;
-  /** How tries are made, for reads. */
-  readonly tries: Pick<RetryOptions, "runtime" | "policy" | "judge" | "onRetry" | "onAnswer">;
-  /** Longest time in milliseconds that a read may be without a byte. */
-  readonly stallMs: number;
+  readonly calls: Calls;
+  readonly now: () => Date;
 }
 
 /** Makes a client. */
 export function createAzureClient(
   container: ContainerClient,
-  { account, retry, waiting, runtime }: {
+  { account, calls, now }: {
     readonly account: string;
-    readonly retry: RetryPolicy;
-    readonly waiting: Waiting;
-    readonly runtime: Runtime;
+    readonly calls: Calls;
+    readonly now: () => Date;
   },
 ): AzureClient {
-  const tries: AzureClient["tries"] = {
-    runtime,
-    policy: retry,
-    ...waiting.told,
-  };
   return {
     container,
     blob: (name) => container.getBlockBlobClient(name),
     show: (name) => `az://${account}/${container.containerName}/${name}`,
-    call: (doing, request, { signal, bytes }) =>
-      withRetry(async (abortSignal, nth) => {
+    call: (doing, request, o) =>
+      calls.call(async (abortSignal, nth) => {
         try {
           return await request(abortSignal, nth);
         } catch (error) {
-          throw abortSignal.aborted ? abortSignal.reason : azureError(error, doing, runtime.now());
+          throw abortSignal.aborted ? abortSignal.reason : azureError(error, doing, now());
         }
-      }, { ...tries, ...waiting.attempt({ bytes }), signal }),
-    tries,
-    stallMs: waiting.stallMs,
+      }, o),
+    calls,
+    now,
   };
 }

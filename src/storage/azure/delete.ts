@@ -38,7 +38,7 @@ export async function deleteBlob(
     return;
   }
   const until = facts === undefined ? undefined : retainedUntil(facts);
-  if (until !== undefined && until > client.tries.runtime.now()) {
+  if (until !== undefined && until > client.now()) {
     throw retained(client.show(name), until);
   }
   if (facts !== undefined) {

@@ -1,6 +1,6 @@
 import type { BlobGetPropertiesResponse } from "@azure/storage-blob";
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
-import { type OpenRead, readResumably } from "../read.ts";
+import type { OpenRead } from "../read.ts";
 import type { AzureClient } from "./client.ts";
 import { azureError, fromStore, isBeyondEnd, isMissing } from "./errors.ts";
 
@@ -10,10 +10,10 @@ export function getBlob(
   name: string,
   o: Abortable & { range?: ByteRange; version?: string },
 ): Bytes {
-  return readResumably(
+  return client.calls.read(
     ({ start, end, tag }, signal) =>
       openRange(client, name, { start, end, tag, version: o.version }, signal),
-    { ...client.tries, ...o, name: client.show(name), stallMs: client.stallMs },
+    { ...o, name: client.show(name) },
   );
 }
 
@@ -76,5 +76,5 @@ async function* received(
 
 function readError(client: AzureClient, name: string, error: unknown): unknown {
   const doing = { verb: "read", what: client.show(name) };
-  return azureError(error, doing, client.tries.runtime.now());
+  return azureError(error, doing, client.now());
 }

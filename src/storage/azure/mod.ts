@@ -3,14 +3,14 @@ import { z } from "zod";
 import { textSchema } from "../../contracts/connection.ts";
 import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import { BackupError } from "../../core/errors.ts";
-import { type Patience, type RetryPolicy, retryPolicyOf } from "../../core/retry.ts";
+import type { Patience, RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { env } from "../../core/secret.ts";
+import { createCalls } from "../calls.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
 import { retentionEnd, retentionSchema } from "../retention.ts";
 import { readUrl } from "../url.ts";
-import { createWaiting } from "../waiting.ts";
 import { type AzureAccess, openContainer } from "./credentials.ts";
 import { createAzureClient } from "./client.ts";
 import { deleteBlob } from "./delete.ts";
@@ -110,7 +110,7 @@ export interface AzureLimits {
 /** Opens a container. */
 export async function openAzure(
   options: AzureOptions,
-  { runtime, patience, retry = retryPolicyOf(patience), partBytes = defaultPartBytes }:
+  { runtime, patience, retry, partBytes = defaultPartBytes }:
     & { runtime: Runtime; patience?: Patience | undefined }
     & AzureLimits,
 ): Promise<Storage> {
@@ -133,9 +133,14 @@ export async function openAzure(
   const location = keys.location(`az://${container.accountName}/${container.containerName}`);
   const client = createAzureClient(container, {
     account: container.accountName,
-    retry,
-    waiting: createWaiting(location, { runtime, patience, timeoutMs: options.timeout }),
-    runtime,
+    calls: createCalls({
+      location,
+      runtime,
+      patience,
+      policy: retry,
+      timeoutMs: options.timeout,
+    }),
+    now: runtime.now,
   });
   const buffers = createPartBuffers(partBytes, spareParts);
   const { retention } = options;

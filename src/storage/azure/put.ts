@@ -58,7 +58,10 @@ async function putWhole(
         metadata: { [checksumName]: wanted.checksum },
         ...retentionOf(o),
       });
-      const done = await orThere(client, name, key, wanted, storing, { signal: abortSignal, nth });
+      const done = await orThere(client, { name, key, wanted }, storing, {
+        signal: abortSignal,
+        nth,
+      });
       if ("key" in done) return done;
       if (!isTold(done.contentMD5, md5)) {
         const conditions = done.etag === undefined ? {} : { ifMatch: done.etag };
@@ -116,7 +119,7 @@ async function beginBlocks(
           metadata: { [checksumName]: checksum },
           ...retentionOf(o),
         });
-        const done = await orThere(client, name, key, wanted, storing, {
+        const done = await orThere(client, { name, key, wanted }, storing, {
           signal: abortSignal,
           nth,
         });
@@ -150,9 +153,11 @@ interface Wanted {
  */
 async function orThere<T extends { readonly requestId?: string }>(
   client: AzureClient,
-  name: string,
-  key: string,
-  wanted: Wanted,
+  { name, key, wanted }: {
+    readonly name: string;
+    readonly key: string;
+    readonly wanted: Wanted;
+  },
   storing: Promise<T>,
   { signal, nth }: { signal: AbortSignal; nth: number },
 ): Promise<T | ObjectInfo> {
@@ -160,7 +165,7 @@ async function orThere<T extends { readonly requestId?: string }>(
     return fromStore(await storing);
   } catch (cause) {
     if (signal.aborted) throw cause;
-    const error = azureError(cause, doing(client, name), client.tries.runtime.now());
+    const error = azureError(cause, doing(client, name), client.now());
     // Whoever commits a blob first takes the blocks away from all others.
     const isRobbed = reasonOf(error) === "InvalidBlockList";
     if (!isRobbed && (nth === 1 || !hasCode(error, "storage/exists"))) throw error;

@@ -1,8 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
-import { type RetryOptions, type RetryPolicy, withRetry } from "../../core/retry.ts";
-import type { Runtime } from "../../core/runtime.ts";
+import type { Calls } from "../calls.ts";
 import { assertStoreAnswers } from "../foreign.ts";
-import type { Waiting } from "../waiting.ts";
 import { answerError, connectionError, type Doing } from "./errors.ts";
 
 /** One request to the JSON API. */
@@ -38,19 +36,9 @@ export interface GcsClient {
    * @throws BackupError by the answer's status; the signal's reason
    */
   call(request: GcsRequest, o: Abortable): Promise<GcsAnswer>;
-  /**
-   * Tries something that uses {@link once} again for as long as that may help.
-   *
-   * @param o.bytes how many it sends
-   */
-  retrying<T>(
-    attempt: (signal: AbortSignal, nth: number) => Promise<T>,
-    o: Abortable & { readonly bytes?: number },
-  ): Promise<T>;
-  /** How tries are made, for reads. */
-  readonly tries: Pick<RetryOptions, "runtime" | "policy" | "judge" | "onRetry" | "onAnswer">;
-  /** Longest time in milliseconds that a read may be without a byte. */
-  readonly stallMs: number;
+  /** For what takes several requests, each by {@link once}. */
+  readonly calls: Calls;
+  readonly now: () => Date;
   /** Sends a request once and reads its answer. */
   once(request: GcsRequest, o: Abortable): Promise<GcsAnswer>;
   /** Sends a request once; the answer's body is still to be read, and ends with the signal. */
@@ -63,16 +51,15 @@ export interface GcsClientOptions {
   readonly endpoint: string;
   /** Which project pays, for buckets whose requester does. */
   readonly userProject: string | undefined;
-  readonly retry: RetryPolicy;
-  readonly waiting: Waiting;
-  readonly runtime: Runtime;
+  readonly calls: Calls;
+  readonly now: () => Date;
   /** The headers that say who asks. */
   readonly authorize: () => Promise<Headers>;
 }
 
 /** Makes a client. */
 export function createGcsClient(options: GcsClientOptions): GcsClient {
-  const { bucket, userProject, retry, waiting, runtime, authorize } = options;
+  const { bucket, userProject, calls, now, authorize } = options;
   const ours = new URL(options.endpoint);
   const bucketPath = `/storage/v1/b/${encodeURIComponent(bucket)}`;
 
@@ -90,7 +77,7 @@ export function createGcsClient(options: GcsClientOptions): GcsClient {
       });
       assertStoreAnswers(response.status, response.headers, ours.href);
       if (response.ok || (request.accept ?? []).includes(response.status)) return response;
-      throw await answerError(response, request.doing, runtime.now());
+      throw await answerError(response, request.doing, now());
     } catch (error) {
       throw signal.aborted ? signal.reason : connectionError(error, request.doing);
     }
@@ -103,19 +90,6 @@ export function createGcsClient(options: GcsClientOptions): GcsClient {
     } catch (error) {
       throw o.signal.aborted ? o.signal.reason : connectionError(error, request.doing);
     }
-  }
-
-  const tries: GcsClient["tries"] = {
-    runtime,
-    policy: retry,
-    ...waiting.told,
-  };
-
-  function retrying<T>(
-    attempt: (signal: AbortSignal, nth: number) => Promise<T>,
-    { signal, bytes }: Abortable & { readonly bytes?: number },
-  ): Promise<T> {
-    return withRetry(attempt, { ...tries, ...waiting.attempt({ bytes }), signal });
   }
 
   /** The store names its own host in the URL of an upload; ours is the one that we can reach. */
@@ -131,10 +105,9 @@ export function createGcsClient(options: GcsClientOptions): GcsClient {
     bucketPath,
     objectPath: (name) => `${bucketPath}/o/${encodeURIComponent(name)}`,
     show: (name) => `gs://${bucket}/${name}`,
-    call: (request, o) => retrying((signal) => once(request, { signal }), o),
-    retrying,
-    tries,
-    stallMs: waiting.stallMs,
+    call: (request, o) => calls.call((signal) => once(request, { signal }), o),
+    calls,
+    now,
     once,
     open,
   };

@@ -27,7 +27,7 @@ export async function deleteObject(
   // All or none: a listed object must not turn into one that is hidden.
   for (const object of found) {
     const until = retainedUntil(object);
-    if (until !== undefined && until > client.tries.runtime.now()) {
+    if (until !== undefined && until > client.now()) {
       throw retained(client.show(name), until);
     }
   }

@@ -1,7 +1,7 @@
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import { ForeignAnswer } from "../foreign.ts";
-import { type OpenRead, readResumably } from "../read.ts";
+import type { OpenRead } from "../read.ts";
 import type { GcsClient } from "./client.ts";
 import { connectionError, type Doing, isBucketMissing, readJson } from "./errors.ts";
 import { type GcsObject, gcsObject, objectFields } from "./object.ts";
@@ -12,10 +12,10 @@ export function getObject(
   name: string,
   o: Abortable & { range?: ByteRange; version?: string },
 ): Bytes {
-  return readResumably(
+  return client.calls.read(
     ({ start, end, tag }, signal) =>
       openRange(client, name, { start, end }, tag ?? o.version, signal),
-    { ...client.tries, ...o, name: client.show(name), stallMs: client.stallMs },
+    { ...o, name: client.show(name) },
   );
 }
 
@@ -32,7 +32,7 @@ export async function findObject(
     doing,
     accept: [404],
   } as const;
-  const found = await client.retrying(async (signal) => {
+  const found = await client.calls.call(async (signal) => {
     const { status, text } = await client.once(request, { signal });
     return status === 404 ? { text } : { object: readJson(gcsObject, text, doing) };
   }, o);

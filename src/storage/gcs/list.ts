@@ -30,7 +30,7 @@ export async function* listObjects(
     });
     const doing = { verb: "list", what: client.show(prefix) };
     const url = `${client.bucketPath}/o?${query}`;
-    const page = await client.retrying(async (signal) => {
+    const page = await client.calls.call(async (signal) => {
       const { text } = await client.once({ method: "GET", url, doing }, { signal });
       return readJson(gcsPage, text, doing);
     }, o);

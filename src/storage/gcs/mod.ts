@@ -2,14 +2,14 @@ import { Buffer } from "node:buffer";
 import { z } from "zod";
 import { textSchema } from "../../contracts/connection.ts";
 import type { Storage, StorageKind } from "../../contracts/storage.ts";
-import { type Patience, type RetryPolicy, retryPolicyOf } from "../../core/retry.ts";
+import type { Patience, RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { checkedBucket, checkedEndpoint } from "../checks.ts";
+import { createCalls } from "../calls.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
 import { retentionEnd, retentionSchema } from "../retention.ts";
 import { readUrl } from "../url.ts";
-import { createWaiting } from "../waiting.ts";
 import { createAuthorizer, type GcsCredentials, readKeyFile } from "./credentials.ts";
 import { createGcsClient } from "./client.ts";
 import { deleteObject } from "./delete.ts";
@@ -94,7 +94,7 @@ export interface GcsLimits {
 /** Opens a bucket. */
 export async function openGcs(
   options: GcsOptions,
-  { runtime, patience, retry = retryPolicyOf(patience), partBytes = defaultPartBytes }:
+  { runtime, patience, retry, partBytes = defaultPartBytes }:
     & { runtime: Runtime; patience?: Patience | undefined }
     & GcsLimits,
 ): Promise<Storage> {
@@ -113,13 +113,14 @@ export async function openGcs(
     bucket,
     endpoint,
     userProject: await resolve(options.userProject),
-    retry,
-    waiting: createWaiting(keys.location(`gs://${bucket}`), {
+    calls: createCalls({
+      location: keys.location(`gs://${bucket}`),
       runtime,
       patience,
+      policy: retry,
       timeoutMs: options.timeout,
     }),
-    runtime,
+    now: runtime.now,
     authorize: await createAuthorizer(await credentialsOf(options, endpoint, runtime)),
   });
   const buffers = createPartBuffers(partBytes, spareParts);

@@ -66,7 +66,7 @@ async function putWhole(
     bytes,
     Buffer.from(`\r\n--${o.boundary}--\r\n`),
   ]);
-  return await client.retrying(async (signal, nth) => {
+  return await client.calls.call(async (signal, nth) => {
     const sending = client.once({
       method: "POST",
       url: uploadUrl(client, name, "multipart"),
@@ -106,7 +106,7 @@ async function beginUpload(
       const crc32c = checksum.base64();
       // The store takes the parts of an upload one after the other.
       const sending = before.then(async () => {
-        stored = await sendPart(client, name, session, part, crc32c, signal);
+        stored = await sendPart(client, { name, session, part, crc32c }, signal);
       });
       before = sending;
       // Its error is told by this call, not by those that wait behind it.
@@ -138,16 +138,18 @@ const abortTimeoutMs = 10_000;
  */
 async function sendPart(
   client: GcsClient,
-  name: string,
-  session: string,
-  part: Part,
-  crc32c: string,
+  { name, session, part, crc32c }: {
+    readonly name: string;
+    readonly session: string;
+    readonly part: Part;
+    readonly crc32c: string;
+  },
   signal: AbortSignal,
 ): Promise<GcsObject | undefined> {
   const end = part.offset + part.bytes.byteLength;
   const wanted = { bytes: end, crc32c };
   let from = part.offset;
-  return await client.retrying(async (signal, nth) => {
+  return await client.calls.call(async (signal, nth) => {
     while (true) {
       const range = from === end ? "*" : `${from}-${end - 1}`;
       const sending = client.once({

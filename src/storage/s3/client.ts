@@ -1,9 +1,8 @@
 import type { S3Client, ServerSideEncryption, StorageClass } from "@aws-sdk/client-s3";
-import { type RetryPolicy, withRetry } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import type { CallOptions, Calls } from "../calls.ts";
 import type { Keys } from "../keys.ts";
 import type { PartBuffers } from "../part-buffers.ts";
-import type { Told, Waiting } from "../waiting.ts";
 import { s3Error } from "./errors.ts";
 import type { Shortcut } from "./shortcut.ts";
 
@@ -20,8 +19,7 @@ export interface Access {
   /** `s3://bucket/prefix`. */
   readonly location: string;
   readonly runtime: Runtime;
-  readonly policy: RetryPolicy;
-  readonly waiting: Waiting;
+  readonly calls: Calls;
   readonly buffers: PartBuffers;
   /** Headers of every upload. */
   readonly upload: UploadSettings;
@@ -45,41 +43,24 @@ export interface Learnt {
   isVersioned: boolean | undefined;
 }
 
-/** Options of {@link call}. */
-export interface CallOptions {
-  readonly signal: AbortSignal;
-  /** What is being done, as the rest of "Cannot …": `write "s3://bucket/key"`. */
-  readonly doing: string;
-  /** How many bytes have to pass before the answer. */
-  readonly bytes?: number;
-  readonly timeoutMs?: number;
-  readonly judge?: Told["judge"];
-}
-
 /**
- * Calls the store, again where that is worth it, with every error turned into ours.
+ * Calls the store, with every error turned into ours. See {@link Calls.call}.
  *
+ * @param o.doing what is being done, as the rest of "Cannot …": `write "s3://bucket/key"`
  * @throws BackupError `storage/…`; the signal's reason
  */
 export async function call<T>(
-  access: Access,
+  { calls, runtime }: Access,
   run: (signal: AbortSignal, nth: number) => Promise<T>,
-  o: CallOptions,
+  { doing, ...o }: CallOptions & { readonly doing: string },
 ): Promise<T> {
-  const { policy, runtime, waiting } = access;
-  return await withRetry(async (signal, nth) => {
+  return await calls.call(async (signal, nth) => {
     try {
       return await run(signal, nth);
     } catch (error) {
-      throw s3Error(error, o.doing, runtime);
+      throw s3Error(error, doing, runtime);
     }
-  }, {
-    signal: o.signal,
-    runtime,
-    policy,
-    ...waiting.attempt(o),
-    ...(o.judge === undefined ? {} : { judge: o.judge }),
-  });
+  }, o);
 }
 
 /** The URL of an object, for messages. */

@@ -1,6 +1,6 @@
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
-import { type OpenRead, readResumably } from "../read.ts";
+import type { OpenRead } from "../read.ts";
 import { type Access, urlOf } from "./client.ts";
 import { assertTagged } from "./checksum.ts";
 import { handOverAt, isWell, readDirectly, sendAt } from "./direct.ts";
@@ -15,24 +15,20 @@ export async function* getObject(
 ): Bytes {
   const name = access.keys.toName(key);
   const doing = `read "${urlOf(access, name)}"`;
-  const { runtime, policy, waiting } = access;
-  yield* readResumably((from, signal) => openRead(access, name, doing, from, o.version, signal), {
-    signal: o.signal,
-    runtime,
-    policy,
-    ...waiting.told,
-    name: urlOf(access, name),
-    stallMs: waiting.stallMs,
-    ...(o.range === undefined ? {} : { range: o.range }),
-  });
+  yield* access.calls.read(
+    (from, signal) => openRead(access, { name, doing, from, version: o.version }, signal),
+    { ...o, name: urlOf(access, name) },
+  );
 }
 
 async function openRead(
   access: Access,
-  name: string,
-  doing: string,
-  from: ByteRange & { tag?: string },
-  version: string | undefined,
+  { name, doing, from, version }: {
+    readonly name: string;
+    readonly doing: string;
+    readonly from: ByteRange & { tag?: string };
+    readonly version: string | undefined;
+  },
   abortSignal: AbortSignal,
 ): Promise<OpenRead | undefined> {
   const { GetObjectCommand } = access.sdk;

@@ -1,12 +1,12 @@
 import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import { BackupError } from "../../core/errors.ts";
-import { type Patience, type RetryPolicy, retryPolicyOf } from "../../core/retry.ts";
+import type { Patience, RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
+import { createCalls } from "../calls.ts";
 import { checkedBucket } from "../checks.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
 import { readUrl } from "../url.ts";
-import { createWaiting } from "../waiting.ts";
 import type { Access } from "./client.ts";
 import { clientConfig } from "./credentials.ts";
 import { deleteObject } from "./delete.ts";
@@ -79,7 +79,7 @@ const booleans: Readonly<Record<string, boolean>> = { true: true, false: false }
 /** Opens a bucket. Tests give a `policy` and a `timeoutMs` that are quicker to give up. */
 export async function openS3(
   options: S3Options,
-  { runtime, patience, policy = retryPolicyOf(patience), timeoutMs }: {
+  { runtime, patience, policy, timeoutMs }: {
     runtime: Runtime;
     patience?: Patience | undefined;
     policy?: RetryPolicy;
@@ -91,6 +91,7 @@ export async function openS3(
     text === undefined ? undefined : await secrets.resolve(text, { isPublic: true });
   const bucket = checkedS3Bucket(await secrets.resolve(options.bucket, { isPublic: true }));
   const keys = createKeys(await resolve(options.prefix));
+  const location = keys.location(`s3://${bucket}`);
   const config = await clientConfig(options, runtime);
   const sdk = await import("@aws-sdk/client-s3");
   const client = new sdk.S3Client(config);
@@ -100,10 +101,9 @@ export async function openS3(
     shortcut: createShortcut(client),
     bucket,
     keys,
-    location: keys.location(`s3://${bucket}`),
+    location,
     runtime,
-    policy,
-    waiting: createWaiting(keys.location(`s3://${bucket}`), { runtime, patience, timeoutMs }),
+    calls: createCalls({ location, runtime, patience, policy, timeoutMs }),
     buffers: createPartBuffers(options.partSize ?? defaultPartBytes, spareParts),
     upload: {
       storageClass: options.storageClass,

@@ -133,7 +133,7 @@ async function beginUpload(
     },
     async complete(totalBytes, signal) {
       hasBegunToComplete = true;
-      await completeUpload(access, put, id, parts, hasChecksums, totalBytes, signal);
+      await completeUpload(access, put, { id, parts, hasChecksums, totalBytes }, signal);
       const head = await ownObject(access, put, totalBytes, signal);
       if (head === undefined) throw vanished(put);
       const wanted = compositeCrc32(parts.map(({ crc }) => crc));
@@ -185,7 +185,7 @@ async function sendPart(
     doing: put.doing,
     bytes: part.bytes.byteLength,
     judge: (error) => {
-      if (!hasCode(error, "storage/checksum")) return access.waiting.told.judge(error);
+      if (!hasCode(error, "storage/checksum")) return access.calls.judge(error);
       return ++mismatches > mismatchesForgiven ? "final" : "retry";
     },
   });
@@ -194,10 +194,12 @@ async function sendPart(
 async function completeUpload(
   access: Access,
   put: Put,
-  id: string,
-  parts: readonly SentPart[],
-  hasChecksums: boolean,
-  totalBytes: number,
+  { id, parts, hasChecksums, totalBytes }: {
+    readonly id: string;
+    readonly parts: readonly SentPart[];
+    readonly hasChecksums: boolean;
+    readonly totalBytes: number;
+  },
   signal: AbortSignal,
 ): Promise<void> {
   const { CompleteMultipartUploadCommand } = access.sdk;
