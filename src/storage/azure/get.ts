@@ -1,8 +1,7 @@
-import type { BlobGetPropertiesResponse } from "@azure/storage-blob";
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
 import type { OpenRead } from "../read.ts";
 import type { AzureClient } from "./client.ts";
-import { azureError, fromStore, isBeyondEnd, isMissing } from "./errors.ts";
+import { azureError, fromStore, isBeyondEnd } from "./errors.ts";
 
 /** Streams a blob, or a range of it. */
 export function getBlob(
@@ -15,23 +14,6 @@ export function getBlob(
       openRange(client, name, { start, end, tag, version: o.version }, signal),
     { ...o, name: client.show(name) },
   );
-}
-
-/** A blob's properties; undefined when there is none. */
-export async function findBlob(
-  client: AzureClient,
-  name: string,
-  o: Abortable,
-): Promise<BlobGetPropertiesResponse | undefined> {
-  const doing = { verb: "look at", what: client.show(name) };
-  return await client.call(doing, async (abortSignal) => {
-    try {
-      return fromStore(await client.blob(name).getProperties({ abortSignal }));
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  }, o);
 }
 
 async function openRange(

@@ -1,6 +1,4 @@
 import { Buffer } from "node:buffer";
-import { z } from "zod";
-import { textSchema } from "../../contracts/connection.ts";
 import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Patience, RetryPolicy } from "../../core/retry.ts";
@@ -9,54 +7,19 @@ import { env } from "../../core/secret.ts";
 import { createCalls } from "../calls.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
-import { retentionEnd, retentionSchema } from "../retention.ts";
+import { retentionEnd } from "../retention.ts";
 import { readUrl } from "../url.ts";
 import { type AzureAccess, openContainer } from "./credentials.ts";
 import { createAzureClient } from "./client.ts";
 import { deleteBlob } from "./delete.ts";
-import { findBlob, getBlob } from "./get.ts";
+import { getBlob } from "./get.ts";
 import { listBlobs } from "./list.ts";
 import { toInfo } from "./object.ts";
+import { type AzureOptions, azureOptions } from "./options.ts";
 import { putBlob } from "./put.ts";
+import { findBlob } from "./stat.ts";
 
-/** Options of an Azure Blob Storage destination, by the names that Azure's own client has. */
-export const azureOptions = z.strictObject({
-  container: textSchema,
-  prefix: textSchema.optional().describe('Put before every key, with a "/" between; default none.'),
-  connectionString: textSchema.optional().describe(
-    "Names the account and its key, or a shared access signature, in one.",
-  ),
-  accountName: textSchema.optional().describe("Needed without connectionString."),
-  accountKey: textSchema.optional().describe(
-    "Without this, `sasToken` and `connectionString`: AZURE_STORAGE_KEY, else who runs us.",
-  ),
-  sasToken: textSchema.optional().describe('A shared access signature: the part behind the "?".'),
-  managedIdentityClientId: textSchema.optional().describe(
-    "Which of several managed identities of this machine to use.",
-  ),
-  endpoint: textSchema.optional().describe(
-    "Where the account is; default `https://ACCOUNT.blob.core.windows.net`.",
-  ),
-  retention: retentionSchema.optional().describe(
-    "Keeps the store from deleting any object for this many days; the container must have " +
-      'version-level immutability. An "Unlocked" one can be lifted by somebody with the ' +
-      'right to, a "Locked" one by nobody.',
-  ),
-  timeout: z.number().int().positive().optional().describe(
-    "Longest time in milliseconds that one request may take; default 60,000 and what its " +
-      "bytes take through a line of 50 kB/s.",
-  ),
-}).refine(({ connectionString, accountName }) => (connectionString ?? accountName) !== undefined, {
-  error: "expected accountName or connectionString",
-}).refine(
-  ({ connectionString, accountKey, sasToken }) =>
-    [connectionString, accountKey, sasToken].filter((one) => one !== undefined).length <= 1,
-  {
-    error: "expected one of connectionString, accountKey and sasToken",
-  },
-);
-/** See {@link azureOptions}. */
-export type AzureOptions = z.infer<typeof azureOptions>;
+export { type AzureOptions, azureOptions } from "./options.ts";
 
 // A blob has at most 50,000 blocks: 195 GiB, and a volume has 100 GiB unless told otherwise. The SDK
 // copies what it sends, so that each MiB here counts several times.

@@ -8,7 +8,7 @@ import type { PartBuffers } from "../part-buffers.ts";
 import { type PartUpload, sendParts } from "../parts.ts";
 import type { AzureClient } from "./client.ts";
 import { azureError, type Doing, fromStore, reasonOf } from "./errors.ts";
-import { findBlob } from "./get.ts";
+import { findBlob } from "./stat.ts";
 import { toInfo } from "./object.ts";
 
 /** How blobs are written. */

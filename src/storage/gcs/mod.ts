@@ -1,6 +1,4 @@
 import { Buffer } from "node:buffer";
-import { z } from "zod";
-import { textSchema } from "../../contracts/connection.ts";
 import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import type { Patience, RetryPolicy } from "../../core/retry.ts";
 import type { Runtime } from "../../core/runtime.ts";
@@ -8,44 +6,19 @@ import { checkedBucket, checkedEndpoint } from "../checks.ts";
 import { createCalls } from "../calls.ts";
 import { createKeys } from "../keys.ts";
 import { createPartBuffers } from "../part-buffers.ts";
-import { retentionEnd, retentionSchema } from "../retention.ts";
+import { retentionEnd } from "../retention.ts";
 import { readUrl } from "../url.ts";
 import { createAuthorizer, type GcsCredentials, readKeyFile } from "./credentials.ts";
 import { createGcsClient } from "./client.ts";
 import { deleteObject } from "./delete.ts";
-import { findObject, getObject } from "./get.ts";
+import { getObject } from "./get.ts";
 import { listObjects } from "./list.ts";
 import { toInfo } from "./object.ts";
+import { type GcsOptions, gcsOptions } from "./options.ts";
 import { putObject } from "./put.ts";
+import { findObject } from "./stat.ts";
 
-/** Options of a Google Cloud Storage destination, by the names that Google's own client has. */
-export const gcsOptions = z.strictObject({
-  bucket: textSchema,
-  prefix: textSchema.optional().describe('Put before every key, with a "/" between; default none.'),
-  keyFilename: textSchema.optional().describe(
-    "The path of a service account's key file. Default: application default credentials.",
-  ),
-  credentials: textSchema.optional().describe("The content of such a file, as JSON."),
-  apiEndpoint: textSchema.optional().describe(
-    "Where the service is, for an emulator or a private endpoint. One that is not Google's " +
-      "gets no credentials but those that are set here. Default " +
-      "`https://storage.googleapis.com`.",
-  ),
-  userProject: textSchema.optional().describe(
-    "The project that pays, for buckets whose requester does.",
-  ),
-  retention: retentionSchema.optional().describe(
-    "Keeps the store from deleting any object for this many days; the bucket must have " +
-      'object retention. An "Unlocked" one can be lifted by somebody with the right to, a ' +
-      '"Locked" one by nobody.',
-  ),
-  timeout: z.number().int().positive().optional().describe(
-    "Longest time in milliseconds that one request may take; default 60,000 and what its " +
-      "bytes take through a line of 50 kB/s.",
-  ),
-});
-/** See {@link gcsOptions}. */
-export type GcsOptions = z.infer<typeof gcsOptions>;
+export { type GcsOptions, gcsOptions } from "./options.ts";
 
 // 8 MiB is what Google recommends at least; there is no limit to their number.
 const defaultPartBytes = 8 * 1024 * 1024;

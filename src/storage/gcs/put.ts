@@ -8,7 +8,7 @@ import { type Part, type PartUpload, sendParts } from "../parts.ts";
 import type { GcsAnswer, GcsClient } from "./client.ts";
 import { crc32cOf, createCrc32c } from "./checksum.ts";
 import { type Doing, readJson } from "./errors.ts";
-import { findObject } from "./get.ts";
+import { findObject } from "./stat.ts";
 import { type GcsObject, gcsObject, objectFields, toInfo } from "./object.ts";
 
 /** How objects are written. */

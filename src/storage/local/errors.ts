@@ -84,3 +84,8 @@ async function freeSpace(path: string): Promise<string> {
     }
   }
 }
+
+/** True for the error of a file, or of a folder above it, that is not there. */
+export function isGone(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "");
+}

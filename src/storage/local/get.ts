@@ -1,14 +1,13 @@
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import type { ObjectInfo } from "../../contracts/storage.ts";
 import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
-import { BackupError, systemCode } from "../../core/errors.ts";
+import { BackupError } from "../../core/errors.ts";
 import { storageError } from "./errors.ts";
 import { assertInside } from "./folders.ts";
 import { partsOf } from "./key.ts";
 
-const bufferBytes = 1024 * 1024;
+const mostBufferBytes = 1024 * 1024;
 
 /** Streams a file, one read ahead of the consumer. A range beyond the end gives what there is. */
 export async function* getObject(
@@ -19,9 +18,11 @@ export async function* getObject(
   const parts = partsOf(key);
   const path = join(root, ...parts);
   o.signal.throwIfAborted();
-  const handle = await openFile(root, parts, path);
+  const { handle, length } = await openFile(root, parts, path);
   try {
-    yield* readAhead(handle, o.range ?? { start: 0 }, o.signal);
+    // A manifest needs no more than its own length: of ten thousand, whole buffers pile up.
+    const bufferBytes = Math.max(1, Math.min(mostBufferBytes, length));
+    yield* readAhead(handle, { ...o.range ?? { start: 0 }, bufferBytes }, o.signal);
   } catch (error) {
     throw await storageError(error, "read", path);
   } finally {
@@ -29,26 +30,17 @@ export async function* getObject(
   }
 }
 
-/** Describes a file; undefined when there is none. */
-export async function statObject(root: string, key: string): Promise<ObjectInfo | undefined> {
-  const parts = partsOf(key);
-  const path = join(root, ...parts);
-  try {
-    await assertInside(root, parts.slice(0, -1));
-    const info = await lstat(path);
-    return info.isFile() ? { key, bytes: info.size, modifiedAt: info.mtime } : undefined;
-  } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return undefined;
-    throw await storageError(error, "look at", path);
-  }
-}
-
-async function openFile(root: string, parts: readonly string[], path: string): Promise<FileHandle> {
+async function openFile(
+  root: string,
+  parts: readonly string[],
+  path: string,
+): Promise<{ readonly handle: FileHandle; readonly length: number }> {
   let handle: FileHandle | undefined;
   try {
     await assertInside(root, parts.slice(0, -1));
     handle = await open(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0));
-    if ((await handle.stat()).isFile()) return handle;
+    const info = await handle.stat();
+    if (info.isFile()) return { handle, length: info.size };
     throw new BackupError("storage/not-found", `Cannot read "${path}": it is not a file`);
   } catch (error) {
     await handle?.close();
@@ -56,7 +48,11 @@ async function openFile(root: string, parts: readonly string[], path: string): P
   }
 }
 
-async function* readAhead(handle: FileHandle, range: ByteRange, signal: AbortSignal): Bytes {
+async function* readAhead(
+  handle: FileHandle,
+  { bufferBytes, ...range }: ByteRange & { readonly bufferBytes: number },
+  signal: AbortSignal,
+): Bytes {
   const buffers = [new Uint8Array(bufferBytes), new Uint8Array(bufferBytes)];
   const after = range.end === undefined ? Infinity : range.end + 1;
   let position = range.start;

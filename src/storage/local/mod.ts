@@ -2,25 +2,17 @@ import { Buffer } from "node:buffer";
 import { realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { z } from "zod";
-import { textSchema } from "../../contracts/connection.ts";
 import type { Storage, StorageKind } from "../../contracts/storage.ts";
 import { BackupError } from "../../core/errors.ts";
-import { deleteObject, sweepFolder } from "./delete.ts";
-import { getObject, statObject } from "./get.ts";
+import { deleteObject } from "./delete.ts";
+import { getObject } from "./get.ts";
 import { listObjects } from "./list.ts";
+import { type LocalOptions, localOptions } from "./options.ts";
 import { putObject } from "./put.ts";
+import { statObject } from "./stat.ts";
+import { sweepFolder } from "./sweep.ts";
 
-/** Options of a local destination. */
-export const localOptions = z.strictObject({
-  // A mistyped path, or a disk that is not mounted, must not quietly fill another disk.
-  path: textSchema.describe(
-    "The folder; a relative path starts from the config's folder. It is made with the first " +
-      "backup, but its parent must be there.",
-  ),
-});
-/** See {@link localOptions}. */
-export type LocalOptions = z.infer<typeof localOptions>;
+export { type LocalOptions, localOptions } from "./options.ts";
 
 /** A folder on this machine. Files get mode 0600 and folders 0700, whatever the umask. */
 export const local: StorageKind<LocalOptions> = {

@@ -2,7 +2,7 @@ import type { Abortable } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import { type Access, call, urlOf } from "./client.ts";
 import { isNotImplemented, nameOf } from "./errors.ts";
-import { headObject, versionOf } from "./object.ts";
+import { headObject, versionOf } from "./stat.ts";
 
 /**
  * Deletes an object for good. Where the bucket keeps versions, all of them go, and the markers that

@@ -11,10 +11,11 @@ import type { Access } from "./client.ts";
 import { clientConfig } from "./credentials.ts";
 import { deleteObject } from "./delete.ts";
 import { getObject } from "./get.ts";
-import { listObjects, sweepUploads } from "./list.ts";
-import { statObject } from "./object.ts";
+import { listObjects } from "./list.ts";
+import { statObject } from "./stat.ts";
 import { type S3Options, s3Options } from "./options.ts";
 import { putObject } from "./put.ts";
+import { sweepUploads } from "./sweep.ts";
 import { createShortcut } from "./shortcut.ts";
 
 export { type S3Options, s3Options } from "./options.ts";

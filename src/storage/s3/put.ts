@@ -8,8 +8,8 @@ import { type Part, type PartUpload, sendParts } from "../parts.ts";
 import { type Access, call, urlOf } from "./client.ts";
 import { assertStored, compositeCrc32, crc32Of, mismatch } from "./checksum.ts";
 import { isNotImplemented, nameOf } from "./errors.ts";
-import { abortUpload } from "./list.ts";
-import { headObject, infoOf, tokenName, versionOf } from "./object.ts";
+import { abortUpload } from "./sweep.ts";
+import { headObject, infoOf, tokenName, versionOf } from "./stat.ts";
 
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 const mostParts = 10_000;
