@@ -31,8 +31,8 @@ const groups = given.length > 0 ? [given] : testGroups();
 const totals = { tests: 0, failures: 0, skipped: 0 };
 const failures: string[] = [];
 let isGood = true;
-// Two at a time: most tests wait for a server or a disk half of the time.
-await Promise.all([work(), work()]);
+// Three at a time, also on two cores: most tests wait for a server or a disk half of the time.
+await Promise.all([work(), work(), work()]);
 rmSync(folder, { recursive: true, force: true });
 // The end of a log is what is kept, and looked at.
 if (failures.length > 0) console.log(`\n== what failed\n\n${failures.join("\n\n")}\n`);
