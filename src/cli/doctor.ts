@@ -7,7 +7,7 @@ import {
   type JobDefinition,
 } from "../config/model.ts";
 import { openWithLimits } from "../connectors/limits.ts";
-import type { SourceInfo } from "../contracts/connector.ts";
+import type { SourceInfo } from "../contracts/source.ts";
 import { BackupError, type ErrorCode, toBackupError } from "../core/errors.ts";
 import { briefPatience } from "../core/retry.ts";
 import { formatBytes, formatDuration, listed } from "../core/text.ts";

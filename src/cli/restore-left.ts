@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { RestoreResult } from "../contracts/connector.ts";
+import type { RestoreResult } from "../contracts/restore.ts";
 import type { IncompleteDetails, RestoreLeftover } from "../contracts/inventory.ts";
 import { BackupError, hasCode } from "../core/errors.ts";
 import { counted } from "../core/text.ts";

@@ -1,5 +1,5 @@
 import { isDamaged } from "../catalog/standing.ts";
-import type { RestoredPart, RestoreResult, RestoreStep } from "../contracts/connector.ts";
+import type { RestoredPart, RestoreResult, RestoreStep } from "../contracts/restore.ts";
 import type { InventoryDifference } from "../contracts/inventory.ts";
 import { counted, formatBytes, formatDuration, listed } from "../core/text.ts";
 import type { PreparedRestore } from "../jobs/restore/types.ts";

@@ -1,5 +1,6 @@
 import type { z } from "zod";
-import type { ConnectorKind, DumpSettings } from "../contracts/connector.ts";
+import type { ConnectorKind } from "../contracts/connector.ts";
+import type { DumpSettings } from "../contracts/source.ts";
 import type { Compression, DatabaseDefinition, DestinationDefinition } from "./definitions.ts";
 import { type ConfigPath, type Problem, unknownName } from "./problems.ts";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { DumpSettings } from "../contracts/connector.ts";
+import type { DumpSettings } from "../contracts/source.ts";
 import type { Checking, FlaggedJob, JobFlag, JobKey, Reading } from "./job-key.ts";
 import {
   type DefaultName,

@@ -1,4 +1,4 @@
-import type { DumpSettings } from "../contracts/connector.ts";
+import type { DumpSettings } from "../contracts/source.ts";
 import type { Secret } from "../core/secret.ts";
 import type { DatabaseDefinition, DestinationDefinition } from "./definitions.ts";
 import type { JobValues } from "./job-keys.ts";

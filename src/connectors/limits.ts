@@ -1,4 +1,5 @@
-import type { Connector, ConnectorKind, DumpPlan, Emit } from "../contracts/connector.ts";
+import type { Connector, ConnectorKind } from "../contracts/connector.ts";
+import type { DumpPlan, Emit } from "../contracts/dump.ts";
 import { type Abortable, type Bytes } from "../core/bytes.ts";
 import { BackupError } from "../core/errors.ts";
 import { abortable, settled, timed } from "../core/retry.ts";

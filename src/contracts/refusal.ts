@@ -1,5 +1,5 @@
 import { BackupError } from "../core/errors.ts";
-import type { RestoreOptions } from "./connector.ts";
+import type { RestoreOptions } from "./restore.ts";
 
 type Only = Pick<RestoreOptions, "onRefusal">;
 

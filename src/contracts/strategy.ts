@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { DumpSettings, SourceInfo } from "./connector.ts";
+import type { DumpSettings, SourceInfo } from "./source.ts";
 import type { Kind, Manifest } from "./manifest.ts";
 
 /** A backup as its folder's name and its marks tell: no manifest is read for it. */

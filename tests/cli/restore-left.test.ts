@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { adoptCommand, type RestoreWords } from "../../src/cli/restore-again.ts";
 import { incompleteError, unfinishedError } from "../../src/cli/restore-left.ts";
-import type { RestoreResult } from "../../src/contracts/connector.ts";
+import type { RestoreResult } from "../../src/contracts/restore.ts";
 import { assertRestored, type InventoryDifference } from "../../src/contracts/inventory.ts";
 import { BackupError, toBackupError } from "../../src/core/errors.ts";
 

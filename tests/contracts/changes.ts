@@ -1,13 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Since } from "../../src/contracts/changes.ts";
-import type {
-  Connector,
-  ConnectorKind,
-  DumpPlan,
-  DumpResult,
-  OpenableBackup,
-} from "../../src/contracts/connector.ts";
+import type { Connector, ConnectorKind } from "../../src/contracts/connector.ts";
+import type { DumpPlan, DumpResult } from "../../src/contracts/dump.ts";
+import type { OpenableBackup } from "../../src/contracts/restore.ts";
 import type { ArtifactFormat } from "../../src/contracts/format.ts";
 import type { Artifact, Kind, Manifest, Position } from "../../src/contracts/manifest.ts";
 import type { Runtime } from "../../src/core/runtime.ts";

@@ -1,15 +1,13 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { describe, test } from "node:test";
+import type { Connector, ConnectorKind } from "../../src/contracts/connector.ts";
+import type { ArtifactHead, DumpResult } from "../../src/contracts/dump.ts";
 import type {
-  ArtifactHead,
-  Connector,
-  ConnectorKind,
-  DumpResult,
   RestorableArtifact,
   RestorableChain,
   RestoreOptions,
-} from "../../src/contracts/connector.ts";
+} from "../../src/contracts/restore.ts";
 import type { ArtifactContents, ArtifactFormat } from "../../src/contracts/format.ts";
 import type { DatabaseInventory, Inventory } from "../../src/contracts/inventory.ts";
 import type { Manifest } from "../../src/contracts/manifest.ts";

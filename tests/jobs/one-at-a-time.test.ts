@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { JobDefinition } from "../../src/config/model.ts";
-import type { Connector, SourceInfo } from "../../src/contracts/connector.ts";
+import type { Connector } from "../../src/contracts/connector.ts";
+import type { SourceInfo } from "../../src/contracts/source.ts";
 import { BackupError } from "../../src/core/errors.ts";
 import { runBackup } from "../../src/jobs/backup/run.ts";
 import {

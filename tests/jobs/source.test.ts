@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { databaseFromUrl, databaseWithSource } from "../../src/config/adhoc.ts";
 import type { JobDefinition } from "../../src/config/model.ts";
-import type { SourceInfo } from "../../src/contracts/connector.ts";
+import type { SourceInfo } from "../../src/contracts/source.ts";
 import { parseManifest } from "../../src/catalog/manifest.ts";
 import { env } from "../../src/core/secret.ts";
 import type { Machine } from "../../src/core/machine.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import type { SourceInfo } from "../../src/contracts/connector.ts";
+import type { SourceInfo } from "../../src/contracts/source.ts";
 import type { Manifest } from "../../src/contracts/manifest.ts";
 import type { Strategy, StrategyFacts, StrategyWish } from "../../src/contracts/strategy.ts";
 import { differential } from "../../src/strategies/differential.ts";

@@ -2,15 +2,9 @@ import { readFile, stat, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { z } from "zod";
 import type { Positions } from "../../src/contracts/changes.ts";
-import type {
-  ArtifactHead,
-  Connector,
-  ConnectorKind,
-  DumpPlan,
-  DumpResult,
-  Emit,
-  RestorePlan,
-} from "../../src/contracts/connector.ts";
+import type { Connector, ConnectorKind } from "../../src/contracts/connector.ts";
+import type { ArtifactHead, DumpPlan, DumpResult, Emit } from "../../src/contracts/dump.ts";
+import type { RestorePlan } from "../../src/contracts/restore.ts";
 import type { ArtifactFormat } from "../../src/contracts/format.ts";
 import type { Kind, Position } from "../../src/contracts/manifest.ts";
 import { BackupError } from "../../src/core/errors.ts";

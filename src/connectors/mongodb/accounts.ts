@@ -1,5 +1,5 @@
 import type { MongoClient } from "mongodb";
-import type { Emit } from "../../contracts/connector.ts";
+import type { Emit } from "../../contracts/dump.ts";
 import { type Abortable, bytesOf } from "../../core/bytes.ts";
 import { accountsFormat } from "./archive/walker.ts";
 import { type ArchiveCollection, writeArchive } from "./archive/write.ts";

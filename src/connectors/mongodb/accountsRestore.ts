@@ -1,4 +1,4 @@
-import type { RestorableArtifact } from "../../contracts/connector.ts";
+import type { RestorableArtifact } from "../../contracts/restore.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import type { RestoreContext } from "./context.ts";
 import { assertAllRestored, feed } from "./feed.ts";

@@ -1,6 +1,6 @@
 import type { Abortable, Bytes } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { RestorableArtifact, RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import type { RestorableArtifact, RestoreOptions, RestoreStep } from "../../contracts/restore.ts";
 import { type ArchiveRules, rewriteArchive } from "./archive/rewrite.ts";
 import type { Client } from "./client.ts";
 import type { Selection } from "./selection.ts";

@@ -2,7 +2,7 @@ import { type Abortable, type Bytes } from "../../core/bytes.ts";
 import { ChildError, childOutput, type ChildSpec } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { DumpPlan, DumpResult, Emit } from "../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../contracts/dump.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Position } from "../../contracts/manifest.ts";
 import { emitAccounts } from "./accounts.ts";

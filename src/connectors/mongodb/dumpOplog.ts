@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { FindCursor } from "mongodb";
-import type { DumpPlan, DumpResult, Emit, OpenableBackup } from "../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../contracts/dump.ts";
+import type { OpenableBackup } from "../../contracts/restore.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { Abortable, Bytes } from "../../core/bytes.ts";

@@ -2,7 +2,7 @@ import type { MongoClient } from "mongodb";
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Continuation, Since } from "../../contracts/changes.ts";
-import type { InspectOptions, SourceInfo } from "../../contracts/connector.ts";
+import type { InspectOptions, SourceInfo } from "../../contracts/source.ts";
 import { kinds, type Omission } from "../../contracts/manifest.ts";
 import type { Client } from "./client.ts";
 import { listDatabases } from "./databases.ts";

@@ -1,7 +1,7 @@
 import type { BSON, Db, Document } from "mongodb";
 import { hasCode } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
-import type { RestorableArtifact, RestoreFailure, RestoreStep } from "../../contracts/connector.ts";
+import type { RestorableArtifact, RestoreFailure, RestoreStep } from "../../contracts/restore.ts";
 import { type CollectionMetadata, plainName } from "./archive/namespace.ts";
 import type { OplogChange } from "./archive/oplog.ts";
 import { readPrelude } from "./archive/prelude.ts";

@@ -1,5 +1,5 @@
 import type { Db } from "mongodb";
-import type { RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreStep } from "../../contracts/restore.ts";
 
 /**
  * MongoDB cannot rename a database, so what was restored and differs stays where it is. An empty

@@ -9,7 +9,7 @@ import type {
   RestorePlan,
   RestoreResult,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import { restoreAccounts } from "./accountsRestore.ts";
 import { accountsFormat, archiveFormat } from "./archive/walker.ts";
 import type { Client } from "./client.ts";

@@ -7,7 +7,7 @@ import type {
   RestorePlan,
   RestoreResult,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import type { Until } from "../../contracts/changes.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import { BackupError } from "../../core/errors.ts";

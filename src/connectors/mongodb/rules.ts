@@ -1,4 +1,4 @@
-import type { DumpSettings } from "../../contracts/connector.ts";
+import type { DumpSettings } from "../../contracts/source.ts";
 import { isOwn } from "./archive/namespace.ts";
 import type { NamespaceRules } from "./archive/oplog.ts";
 

@@ -1,10 +1,6 @@
 import { BackupError } from "../../core/errors.ts";
 import { nearest } from "../../core/text.ts";
-import type {
-  RestorableBackup,
-  RestorableChain,
-  RestoreOptions,
-} from "../../contracts/connector.ts";
+import type { RestorableBackup, RestorableChain, RestoreOptions } from "../../contracts/restore.ts";
 import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
 
 /** What of a backup is restored. */

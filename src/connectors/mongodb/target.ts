@@ -8,7 +8,7 @@ import type {
   RestoreOptions,
   RestorePlan,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import type { DatabaseInventory, InventoryObject } from "../../contracts/inventory.ts";
 import { checked, refuse } from "../../contracts/refusal.ts";
 import { isOwn } from "./archive/namespace.ts";

@@ -5,7 +5,7 @@ import { BackupError } from "../../core/errors.ts";
 import { findProgram } from "../../core/program.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import { versionText } from "../../core/version-text.ts";
-import type { Tool } from "../../contracts/connector.ts";
+import type { Tool } from "../../contracts/source.ts";
 import type { MongoAddress } from "./uri.ts";
 
 /** The programs that move data; one package has both. */

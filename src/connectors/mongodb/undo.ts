@@ -1,5 +1,5 @@
 import type { MongoClient } from "mongodb";
-import type { RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreStep } from "../../contracts/restore.ts";
 import { BackupError, toBackupError } from "../../core/errors.ts";
 import type { RestoreContext } from "./context.ts";
 import { unmark } from "./leftover.ts";

@@ -1,4 +1,4 @@
-import type { RestoreFailure, RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreFailure, RestoreStep } from "../../contracts/restore.ts";
 import {
   assertRestored,
   compareInventories,

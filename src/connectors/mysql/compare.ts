@@ -1,4 +1,4 @@
-import type { RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreStep } from "../../contracts/restore.ts";
 import {
   assertRestored,
   compareInventories,

@@ -1,4 +1,4 @@
-import type { RestoreFailure } from "../../contracts/connector.ts";
+import type { RestoreFailure } from "../../contracts/restore.ts";
 import type { DumpedType } from "./statements.ts";
 
 /** A statement that was handed to the client. */

@@ -1,4 +1,4 @@
-import type { DumpSettings } from "../../contracts/connector.ts";
+import type { DumpSettings } from "../../contracts/source.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import type { Relation } from "./databases.ts";
 import { hasEndless } from "./events.ts";

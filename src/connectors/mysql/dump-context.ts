@@ -1,6 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { DumpSettings } from "../../contracts/connector.ts";
+import type { DumpSettings } from "../../contracts/source.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";

@@ -1,7 +1,8 @@
 import { type Abortable, type Bytes, bytesOf } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { DumpPlan, DumpResult, DumpSettings, Emit } from "../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../contracts/dump.ts";
+import type { DumpSettings } from "../../contracts/source.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import { accountsFormat, readAccounts } from "./accounts.ts";

@@ -1,7 +1,7 @@
 import type { Bytes } from "../../core/bytes.ts";
 import { ChildError, childText } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
-import type { RestorableArtifact, RestoreStep } from "../../contracts/connector.ts";
+import type { RestorableArtifact, RestoreStep } from "../../contracts/restore.ts";
 import { quoteName } from "./client.ts";
 import type { DumpedColumn } from "./columns.ts";
 import type { RestoreContext } from "./restore-context.ts";

@@ -2,7 +2,7 @@ import type { Abortable } from "../../core/bytes.ts";
 import { counted } from "../../core/text.ts";
 import type { Runtime } from "../../core/runtime.ts";
 import type { Since } from "../../contracts/changes.ts";
-import type { DumpSettings, SourceInfo } from "../../contracts/connector.ts";
+import type { DumpSettings, SourceInfo } from "../../contracts/source.ts";
 import { kinds } from "../../contracts/manifest.ts";
 import type { MysqlAddress } from "./address.ts";
 import { mayReadAccounts } from "./accounts.ts";

@@ -1,7 +1,7 @@
 import { BackupError } from "../../core/errors.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import { counted, listed } from "../../core/text.ts";
-import type { RestoreOptions } from "../../contracts/connector.ts";
+import type { RestoreOptions } from "../../contracts/restore.ts";
 import type { Client } from "./client.ts";
 import { listCollations } from "./collations.ts";
 import { readNeed } from "./foreign.ts";

@@ -1,6 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { RestoreOptions } from "../../contracts/connector.ts";
+import type { RestoreOptions } from "../../contracts/restore.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
 import type { Complaints } from "./complaints.ts";

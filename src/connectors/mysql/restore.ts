@@ -9,7 +9,7 @@ import type {
   RestorePlan,
   RestoreResult,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import type { InventoryDifference } from "../../contracts/inventory.ts";
 import { createAccounts, grantAccounts, openAccounts } from "./accounts-restore.ts";
 import type { MysqlAddress } from "./address.ts";

@@ -1,10 +1,6 @@
 import { BackupError } from "../../core/errors.ts";
 import { suggestion } from "../../core/text.ts";
-import type {
-  RestorableBackup,
-  RestorableChain,
-  RestoreOptions,
-} from "../../contracts/connector.ts";
+import type { RestorableBackup, RestorableChain, RestoreOptions } from "../../contracts/restore.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { MysqlAddress } from "./address.ts";
 

@@ -7,7 +7,7 @@ import type {
   RestoreOptions,
   RestorePlan,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import { checked, refuse } from "../../contracts/refusal.ts";
 import { accountName, listAccounts, mayListAccounts, quoteDefiner } from "./accounts.ts";

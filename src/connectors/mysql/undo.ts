@@ -1,7 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreStep } from "../../contracts/restore.ts";
 import { type Client, quoteName } from "./client.ts";
 import type { Selection } from "./selection.ts";
 

@@ -1,5 +1,5 @@
 import { BackupError, hasCode } from "../../core/errors.ts";
-import type { RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreStep } from "../../contracts/restore.ts";
 import { assertTaken, compare } from "./comparison.ts";
 import {
   createDatabase,

@@ -1,7 +1,7 @@
 import { type Abortable, bytesOf } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { DumpPlan, DumpResult, Emit } from "../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../contracts/dump.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Omission, Position } from "../../contracts/manifest.ts";
 import { accountsFormat, readAccounts } from "./accounts.ts";

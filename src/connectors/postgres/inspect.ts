@@ -1,7 +1,7 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { hasCode } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { DumpSettings, SourceInfo } from "../../contracts/connector.ts";
+import type { DumpSettings, SourceInfo } from "../../contracts/source.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Abortable } from "../../core/bytes.ts";
-import type { RestorableArtifact, RestoreOptions } from "../../contracts/connector.ts";
+import type { RestorableArtifact, RestoreOptions } from "../../contracts/restore.ts";
 import type { Client, Row } from "./client.ts";
 import { sqlState } from "./failure.ts";
 import { quoteName, quoteText } from "./names.ts";

@@ -1,4 +1,4 @@
-import type { RestoreOptions } from "../../contracts/connector.ts";
+import type { RestoreOptions } from "../../contracts/restore.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import { loadArchive } from "./load.ts";
 import { arrange, type SettledPart, settlePart } from "./part-plan.ts";

@@ -1,4 +1,4 @@
-import type { RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreOptions, RestoreStep } from "../../contracts/restore.ts";
 import type { Address } from "./address.ts";
 import type { ArchiveHead } from "./archive/toc.ts";
 import type { Client } from "./client.ts";

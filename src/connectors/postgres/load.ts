@@ -1,5 +1,5 @@
 import { bytesOf } from "../../core/bytes.ts";
-import type { RestoreFailure } from "../../contracts/connector.ts";
+import type { RestoreFailure } from "../../contracts/restore.ts";
 import { type Absence, absenceOf } from "./absence.ts";
 import { readHeadBytes } from "./archive/head.ts";
 import { searchPathsOf, withSearchPath } from "./archive/search-path.ts";

@@ -1,6 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { shellQuote } from "../../core/text.ts";
-import type { DumpSettings } from "../../contracts/connector.ts";
+import type { DumpSettings } from "../../contracts/source.ts";
 import type { Manifest, Omission } from "../../contracts/manifest.ts";
 import { majorOf } from "./archive/head.ts";
 import { plainName, tokensOf } from "./archive/sql.ts";

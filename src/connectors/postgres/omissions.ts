@@ -1,5 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
-import type { DumpSettings } from "../../contracts/connector.ts";
+import type { DumpSettings } from "../../contracts/source.ts";
 import type { Omission } from "../../contracts/manifest.ts";
 import { counted, listed } from "../../core/text.ts";
 import type { Address } from "./address.ts";

@@ -1,6 +1,6 @@
 import { type Abortable, collectText } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
-import type { RestorableBackup, RestoreOptions } from "../../contracts/connector.ts";
+import type { RestorableBackup, RestoreOptions } from "../../contracts/restore.ts";
 import { granteesOf, ownersOf, tablespacesOf } from "./archive/head.ts";
 import { plainName, statementsOf, tokensOf } from "./archive/sql.ts";
 import type { ArchiveHead } from "./archive/toc.ts";

@@ -1,6 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
-import type { RestoredPart, RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import type { RestoredPart, RestoreOptions, RestoreStep } from "../../contracts/restore.ts";
 import { type AddedEntry, entryOf, withEntries } from "./archive/added.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import type { Client } from "./client.ts";

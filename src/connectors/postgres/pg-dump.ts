@@ -2,7 +2,7 @@ import type { Abortable, Bytes } from "../../core/bytes.ts";
 import { ChildError, childOutput, type ChildSpec } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { DumpSettings } from "../../contracts/connector.ts";
+import type { DumpSettings } from "../../contracts/source.ts";
 import type { Address } from "./address.ts";
 import { type ArchiveHead, tocReader } from "./archive/toc.ts";
 import { complaint, type ToolSet, toolSpec } from "./tools.ts";

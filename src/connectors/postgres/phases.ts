@@ -1,5 +1,5 @@
 import type { Abortable } from "../../core/bytes.ts";
-import type { RestoreFailure } from "../../contracts/connector.ts";
+import type { RestoreFailure } from "../../contracts/restore.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import type { Client, Row } from "./client.ts";
 import { sqlState } from "./failure.ts";

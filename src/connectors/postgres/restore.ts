@@ -6,7 +6,7 @@ import type {
   RestorePlan,
   RestoreResult,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import { accountsFormat } from "./accounts.ts";
 import type { Address } from "./address.ts";
 import { adopt } from "./adopt.ts";

@@ -1,6 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import type { Runtime } from "../../core/runtime.ts";
-import type { RestoreOptions, RestoreResult, RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreOptions, RestoreResult, RestoreStep } from "../../contracts/restore.ts";
 import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import type { Address } from "./address.ts";
 import type { ArchiveHead } from "./archive/toc.ts";

@@ -5,7 +5,7 @@ import type {
   RestorableBackup,
   RestorableChain,
   RestoreOptions,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import { archiveFormat } from "./archive/format.ts";
 
 /** One database of a backup that is to be restored. */

@@ -1,6 +1,6 @@
 import { BackupError } from "../../core/errors.ts";
 import { counted, shellQuote } from "../../core/text.ts";
-import type { RestoreResult, RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreResult, RestoreStep } from "../../contracts/restore.ts";
 
 /** A database of several that could not be restored. */
 export interface FailedStep {

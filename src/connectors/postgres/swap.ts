@@ -1,6 +1,6 @@
 import type { Abortable } from "../../core/bytes.ts";
 import { BackupError } from "../../core/errors.ts";
-import type { RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreStep } from "../../contracts/restore.ts";
 import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import { type DatabaseStatements, runInside } from "./create.ts";

@@ -9,7 +9,7 @@ import type {
   RestoreOptions,
   RestorePlan,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import { checked, refuse } from "../../contracts/refusal.ts";
 import type { Address } from "./address.ts";
 import { majorOf, readHead } from "./archive/head.ts";

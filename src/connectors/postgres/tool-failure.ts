@@ -1,4 +1,4 @@
-import type { RestoreFailure } from "../../contracts/connector.ts";
+import type { RestoreFailure } from "../../contracts/restore.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 
 /** A statement of an archive that failed, as `pg_restore --verbose` in English tells it. */

@@ -7,7 +7,7 @@ import { BackupError, hasCode } from "../../core/errors.ts";
 import { isExecutable } from "../../core/program.ts";
 import type { Environment, Runtime } from "../../core/runtime.ts";
 import { versionText } from "../../core/version-text.ts";
-import type { Tool } from "../../contracts/connector.ts";
+import type { Tool } from "../../contracts/source.ts";
 import { type Address, parameterVariables } from "./address.ts";
 import { passFileLine } from "./passfile.ts";
 import { signOfLife } from "./sign-of-life.ts";

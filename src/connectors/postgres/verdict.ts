@@ -1,4 +1,4 @@
-import type { RestoreOptions, RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreOptions, RestoreStep } from "../../contracts/restore.ts";
 import type { Absence } from "./absence.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import { areRowsRefused } from "./phases.ts";

@@ -1,7 +1,7 @@
 import { basename, join } from "node:path";
 import { BackupError } from "../../core/errors.ts";
 import { withTempDir } from "../../core/temp.ts";
-import type { DumpPlan, DumpResult, Emit } from "../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../contracts/dump.ts";
 import { compareBlocks, type Comparison, type KnownDigests } from "./changes/compare.ts";
 import { emitFull, noDigests } from "./changes/full.ts";
 import { emitIncrement, readDigests } from "./changes/increment.ts";

@@ -1,5 +1,5 @@
 import type { Since } from "../../contracts/changes.ts";
-import type { SourceInfo } from "../../contracts/connector.ts";
+import type { SourceInfo } from "../../contracts/source.ts";
 import { kinds } from "../../contracts/manifest.ts";
 import { continuationOf, readGeneration } from "./changes/position.ts";
 import { type SourceOptions, withSource } from "./source.ts";

@@ -2,7 +2,7 @@ import { chmod, chown, link, rename, rm, writeFile } from "node:fs/promises";
 import type { BigIntStats } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BackupError, systemCode } from "../../core/errors.ts";
-import type { RestoreStep } from "../../contracts/connector.ts";
+import type { RestoreStep } from "../../contracts/restore.ts";
 import { type Database, openDatabase, sqliteCodes, SqliteError } from "./database.ts";
 import {
   fileError,

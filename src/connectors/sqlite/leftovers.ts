@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Abortable } from "../../core/bytes.ts";
 import { shellQuote } from "../../core/text.ts";
-import type { RestorableChain } from "../../contracts/connector.ts";
+import type { RestorableChain } from "../../contracts/restore.ts";
 import { contentOf } from "./changes/apply.ts";
 import { statOrNone } from "./files.ts";
 

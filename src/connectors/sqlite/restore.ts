@@ -10,7 +10,7 @@ import type {
   RestorePlan,
   RestoreResult,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import {
   assertRestored,
   compareInventories,

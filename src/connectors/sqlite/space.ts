@@ -1,6 +1,6 @@
 import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
-import type { RestorableChain, RestoreStep } from "../../contracts/connector.ts";
+import type { RestorableChain, RestoreStep } from "../../contracts/restore.ts";
 import { BackupError } from "../../core/errors.ts";
 import { formatBytes } from "../../core/text.ts";
 import { contentOf } from "./changes/apply.ts";

@@ -7,7 +7,7 @@ import type {
   RestoreOptions,
   RestorePlan,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import { checked, refuse } from "../../contracts/refusal.ts";
 import { fileError, notAFile, statOrNone } from "./files.ts";
 import { findLeftovers } from "./leftovers.ts";

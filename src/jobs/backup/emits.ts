@@ -1,4 +1,4 @@
-import type { ArtifactHead, Emit } from "../../contracts/connector.ts";
+import type { ArtifactHead, Emit } from "../../contracts/dump.ts";
 import { BackupError } from "../../core/errors.ts";
 
 /**

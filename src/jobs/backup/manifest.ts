@@ -1,5 +1,5 @@
 import type { JobDefinition } from "../../config/model.ts";
-import type { DumpResult } from "../../contracts/connector.ts";
+import type { DumpResult } from "../../contracts/dump.ts";
 import { type Artifact, type Manifest, manifestFormatVersion } from "../../contracts/manifest.ts";
 import { version } from "../../core/version.ts";
 import type { IdentifiedSource } from "../shared/source.ts";

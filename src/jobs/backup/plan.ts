@@ -1,5 +1,6 @@
 import type { JobDefinition } from "../../config/model.ts";
-import type { Connector, SourceInfo } from "../../contracts/connector.ts";
+import type { Connector } from "../../contracts/connector.ts";
+import type { SourceInfo } from "../../contracts/source.ts";
 import type { Kind } from "../../contracts/manifest.ts";
 import type { BackupRef, StrategyPlan, StrategyWish } from "../../contracts/strategy.ts";
 import { type BackupError, toBackupError } from "../../core/errors.ts";

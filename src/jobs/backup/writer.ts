@@ -9,7 +9,7 @@ import { restoreText, restoreTextName } from "../../catalog/restore-text.ts";
 import { sealName, sealText } from "../../catalog/seal.ts";
 import type { JobDefinition } from "../../config/model.ts";
 import type { Codec, Encryption, OpenCodec } from "../../contracts/codec.ts";
-import type { ArtifactHead, Emit } from "../../contracts/connector.ts";
+import type { ArtifactHead, Emit } from "../../contracts/dump.ts";
 import type { ArtifactFormat } from "../../contracts/format.ts";
 import type { Inventory } from "../../contracts/inventory.ts";
 import { type Artifact, type Manifest, manifestName } from "../../contracts/manifest.ts";

@@ -4,7 +4,7 @@ import { volumeFaults } from "../../catalog/folder-faults.ts";
 import { inventoryFormat, readInventory } from "../../catalog/inventory-file.ts";
 import { readManifestFile } from "../../catalog/manifest.ts";
 import { decoderWith } from "../../codecs/mod.ts";
-import type { RestorableBackup, RestorableChain } from "../../contracts/connector.ts";
+import type { RestorableBackup, RestorableChain } from "../../contracts/restore.ts";
 import { type Artifact, isKnownKind, type Manifest } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
 import { type Abortable, type Bytes, drain, tapped } from "../../core/bytes.ts";

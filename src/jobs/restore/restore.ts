@@ -4,15 +4,15 @@ import { addMark, removeMark } from "../../catalog/marks.ts";
 import { momentId, newBackupId } from "../../catalog/names.ts";
 import { defaultStallTimeoutMs } from "../../config/model.ts";
 import { openWithLimits } from "../../connectors/limits.ts";
+import type { Connector } from "../../contracts/connector.ts";
 import type {
-  Connector,
   RestorableBackup,
   RestorableChain,
   RestoreOptions,
   RestorePlan,
   RestoreResult,
   RestoreStep,
-} from "../../contracts/connector.ts";
+} from "../../contracts/restore.ts";
 import { checked } from "../../contracts/refusal.ts";
 import type { Until } from "../../contracts/changes.ts";
 import type { Manifest } from "../../contracts/manifest.ts";

@@ -1,7 +1,7 @@
 import type { Position } from "../../contracts/manifest.ts";
 import type { Until } from "../../contracts/changes.ts";
 import type { DatabaseDefinition, DestinationDefinition } from "../../config/model.ts";
-import type { RestorableChain, RestorePlan, RestoreResult } from "../../contracts/connector.ts";
+import type { RestorableChain, RestorePlan, RestoreResult } from "../../contracts/restore.ts";
 import type { Manifest } from "../../contracts/manifest.ts";
 import type { Mark } from "../../contracts/strategy.ts";
 import type { ShownBackup } from "../list/types.ts";

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { RestorePlan, SourceInfo } from "../../contracts/connector.ts";
+import type { RestorePlan } from "../../contracts/restore.ts";
+import type { SourceInfo } from "../../contracts/source.ts";
 import { BackupError } from "../../core/errors.ts";
 import { type Lock, tryShare } from "../../core/lock.ts";
 import { sleep } from "../../core/retry.ts";

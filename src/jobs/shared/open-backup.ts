@@ -1,6 +1,6 @@
 import { openArtifact, type ReadOptions } from "../../catalog/artifact-reader.ts";
 import { decoderWith } from "../../codecs/mod.ts";
-import type { OpenableBackup } from "../../contracts/connector.ts";
+import type { OpenableBackup } from "../../contracts/restore.ts";
 import type { ArtifactFormat } from "../../contracts/format.ts";
 import type { Artifact, Manifest } from "../../contracts/manifest.ts";
 import type { Storage } from "../../contracts/storage.ts";

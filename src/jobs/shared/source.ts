@@ -1,6 +1,6 @@
 import { sourceTag } from "../../catalog/names.ts";
 import type { DatabaseDefinition } from "../../config/model.ts";
-import type { SourceInfo } from "../../contracts/connector.ts";
+import type { SourceInfo } from "../../contracts/source.ts";
 import type { JobContext } from "./context.ts";
 
 /** Which source a backup is of, among all that share a job's folder. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { MongoClient } from "mongodb";
 import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
-import type { SourceInfo } from "../../../src/contracts/connector.ts";
+import type { SourceInfo } from "../../../src/contracts/source.ts";
 import type { BackupError } from "../../../src/core/errors.ts";
 import { mongo, type MongoServer, startMongo } from "../../support/mongo.ts";
 import { type MongoCapability, needsMongo } from "../../support/mongoKinds.ts";

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { MongoClient } from "mongodb";
 import { compareTimes, oplogPosition } from "../../../src/connectors/mongodb/oplog/position.ts";
-import type { RestorableBackup } from "../../../src/contracts/connector.ts";
+import type { RestorableBackup } from "../../../src/contracts/restore.ts";
 import type { BackupError } from "../../../src/core/errors.ts";
 import { mongo, startMongo } from "../../support/mongo.ts";
 import { needsMongo } from "../../support/mongoKinds.ts";

@@ -5,11 +5,8 @@ import { readEntry } from "../../../src/connectors/mongodb/oplog/entry.ts";
 import { positionAt } from "../../../src/connectors/mongodb/oplog/position.ts";
 import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
 import type { Until } from "../../../src/contracts/changes.ts";
-import type {
-  Connector,
-  RestorableBackup,
-  RestorableChain,
-} from "../../../src/contracts/connector.ts";
+import type { Connector } from "../../../src/contracts/connector.ts";
+import type { RestorableBackup, RestorableChain } from "../../../src/contracts/restore.ts";
 import type { Inventory } from "../../../src/contracts/inventory.ts";
 import type { Kind, Position } from "../../../src/contracts/manifest.ts";
 import { bytesOf } from "../../../src/core/bytes.ts";

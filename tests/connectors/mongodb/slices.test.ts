@@ -12,7 +12,7 @@ import { sliceEntries } from "../../../src/connectors/mongodb/oplog/slice.ts";
 import { sketchSpool } from "../../../src/connectors/mongodb/oplog/spool.ts";
 import { transactions } from "../../../src/connectors/mongodb/oplog/transactions.ts";
 import { rulesOf } from "../../../src/connectors/mongodb/rules.ts";
-import type { RestorableArtifact } from "../../../src/contracts/connector.ts";
+import type { RestorableArtifact } from "../../../src/contracts/restore.ts";
 import { bytesOf } from "../../../src/core/bytes.ts";
 import { onFixtures } from "../../support/mongoKinds.ts";
 import { never } from "../../support/runtime.ts";

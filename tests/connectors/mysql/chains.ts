@@ -1,11 +1,11 @@
 import { collect } from "../../../src/core/bytes.ts";
+import type { Connector } from "../../../src/contracts/connector.ts";
+import type { DumpResult } from "../../../src/contracts/dump.ts";
 import type {
-  Connector,
-  DumpResult,
   RestorableArtifact,
   RestorableBackup,
   RestorableChain,
-} from "../../../src/contracts/connector.ts";
+} from "../../../src/contracts/restore.ts";
 import type { Artifact, Kind, Manifest } from "../../../src/contracts/manifest.ts";
 import { assertContinuous, joinsOf } from "../../../src/catalog/continuity.ts";
 import { never } from "../../support/runtime.ts";

@@ -1,7 +1,8 @@
 import { freshName } from "../../support/freshName.ts";
 import type { MysqlServer } from "../../support/mysqlServer.ts";
 import { never } from "../../support/runtime.ts";
-import type { DumpSettings, RestoreOptions } from "../../../src/contracts/connector.ts";
+import type { RestoreOptions } from "../../../src/contracts/restore.ts";
+import type { DumpSettings } from "../../../src/contracts/source.ts";
 import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";
 import { connect, type Flavour } from "./flavours.ts";
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { DumpPlan } from "../../../src/contracts/connector.ts";
+import type { DumpPlan } from "../../../src/contracts/dump.ts";
 import { BackupError } from "../../../src/core/errors.ts";
 import { freshName } from "../../support/freshName.ts";
 import { startMariadb } from "../../support/mariadb.ts";

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { BackupError, hasCode } from "../../../src/core/errors.ts";
 import { type Bytes, bytesOf } from "../../../src/core/bytes.ts";
-import type { RestoreOptions } from "../../../src/contracts/connector.ts";
+import type { RestoreOptions } from "../../../src/contracts/restore.ts";
 import { freshName } from "../../support/freshName.ts";
 import type { MysqlServer } from "../../support/mysqlServer.ts";
 import { needs } from "../../support/needs.ts";

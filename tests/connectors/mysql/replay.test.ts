@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RestoreOptions } from "../../../src/contracts/connector.ts";
+import type { RestoreOptions } from "../../../src/contracts/restore.ts";
 import { BackupError } from "../../../src/core/errors.ts";
 import { freshName } from "../../support/freshName.ts";
 import { startMariadb } from "../../support/mariadb.ts";

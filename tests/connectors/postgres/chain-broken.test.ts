@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { cpSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { RestorableBackup } from "../../../src/contracts/connector.ts";
+import type { RestorableBackup } from "../../../src/contracts/restore.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { DumpSettings, RestoreOptions } from "../../../src/contracts/connector.ts";
+import type { RestoreOptions } from "../../../src/contracts/restore.ts";
+import type { DumpSettings } from "../../../src/contracts/source.ts";
 import { BackupError } from "../../../src/core/errors.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";

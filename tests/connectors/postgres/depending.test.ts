@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RestoreOptions } from "../../../src/contracts/connector.ts";
+import type { RestoreOptions } from "../../../src/contracts/restore.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { startPostgres } from "../../support/postgres.ts";

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { areChoosing, assertDumpArgs } from "../../../src/connectors/postgres/dump-args.ts";
 import { patternOf } from "../../../src/connectors/postgres/exclusion.ts";
-import type { DumpSettings } from "../../../src/contracts/connector.ts";
+import type { DumpSettings } from "../../../src/contracts/source.ts";
 import { needs } from "../../support/needs.ts";
 import { startPostgres } from "../../support/postgres.ts";
 import { never } from "../../support/runtime.ts";

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { postgres } from "../../../src/connectors/postgres/mod.ts";
 import type { PostgresOptions } from "../../../src/connectors/postgres/options.ts";
 import type { Until } from "../../../src/contracts/changes.ts";
+import type { DumpPlan } from "../../../src/contracts/dump.ts";
 import type {
-  DumpPlan,
   RestorableBackup,
   RestorableChain,
   RestoreOptions,
-} from "../../../src/contracts/connector.ts";
+} from "../../../src/contracts/restore.ts";
 import type { PostgresServer } from "../../support/postgres.ts";
 import { never } from "../../support/runtime.ts";
 import { backUp, chainOf, restoreInto } from "../sqlite/memoryBackup.ts";

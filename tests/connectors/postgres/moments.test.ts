@@ -3,7 +3,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { chooseChain } from "../../../src/catalog/choose-chain.ts";
 import { positions } from "../../../src/connectors/postgres/physical/lsn.ts";
-import type { RestorableBackup } from "../../../src/contracts/connector.ts";
+import type { RestorableBackup } from "../../../src/contracts/restore.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres.ts";

@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { BackupError } from "../../../src/core/errors.ts";
-import type { RestoreOptions } from "../../../src/contracts/connector.ts";
+import type { RestoreOptions } from "../../../src/contracts/restore.ts";
 import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { type PostgresServer, startPostgres } from "../../support/postgres.ts";

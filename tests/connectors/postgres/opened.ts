@@ -9,7 +9,8 @@ import type { PostgresServer } from "../../support/postgres.ts";
 import { output } from "../../support/run.ts";
 import { never, testRuntime } from "../../support/runtime.ts";
 import { backUp, chainOf, type MemoryBackup, restoreInto } from "../sqlite/memoryBackup.ts";
-import type { DumpPlan, RestoreOptions } from "../../../src/contracts/connector.ts";
+import type { DumpPlan } from "../../../src/contracts/dump.ts";
+import type { RestoreOptions } from "../../../src/contracts/restore.ts";
 
 /** Runs with a connector, and closes it. */
 export async function withConnector<T>(

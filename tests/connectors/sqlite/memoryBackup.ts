@@ -1,16 +1,9 @@
 import { createHash } from "node:crypto";
 import { type Bytes, bytesOf, collect } from "../../../src/core/bytes.ts";
-import type {
-  ArtifactHead,
-  Connector,
-  ConnectorKind,
-  DumpPlan,
-  DumpResult,
-  DumpSettings,
-  Emit,
-  RestorableChain,
-  RestoreOptions,
-} from "../../../src/contracts/connector.ts";
+import type { Connector, ConnectorKind } from "../../../src/contracts/connector.ts";
+import type { ArtifactHead, DumpPlan, DumpResult, Emit } from "../../../src/contracts/dump.ts";
+import type { RestorableChain, RestoreOptions } from "../../../src/contracts/restore.ts";
+import type { DumpSettings } from "../../../src/contracts/source.ts";
 import type { ArtifactContents } from "../../../src/contracts/format.ts";
 import type { Manifest } from "../../../src/contracts/manifest.ts";
 import type { Inventory } from "../../../src/contracts/inventory.ts";

@@ -1,4 +1,4 @@
-import type { RestoreFailure, RestoreOptions } from "../../../contracts/connector.ts";
+import type { RestoreFailure, RestoreOptions } from "../../../contracts/restore.ts";
 import { BackupError, hasCode } from "../../../core/errors.ts";
 import { find, text } from "../archive/bson.ts";
 import type { Replay } from "./replay.ts";

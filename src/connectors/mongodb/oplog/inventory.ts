@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { OpenableBackup } from "../../../contracts/connector.ts";
+import type { OpenableBackup } from "../../../contracts/restore.ts";
 import type { DatabaseInventory, InventoryObject } from "../../../contracts/inventory.ts";
 import { type Abortable, collectText } from "../../../core/bytes.ts";
 import { documentOf, int32Element, stringElement } from "../archive/bson.ts";

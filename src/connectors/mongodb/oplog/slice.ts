@@ -1,4 +1,4 @@
-import type { RestorableArtifact } from "../../../contracts/connector.ts";
+import type { RestorableArtifact } from "../../../contracts/restore.ts";
 import type { Abortable } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { OplogEntry } from "./entry.ts";

@@ -1,7 +1,8 @@
 import type { Abortable } from "../../../core/bytes.ts";
 import { BackupError, hasCode } from "../../../core/errors.ts";
 import type { Runtime } from "../../../core/runtime.ts";
-import type { DumpResult, DumpSettings } from "../../../contracts/connector.ts";
+import type { DumpResult } from "../../../contracts/dump.ts";
+import type { DumpSettings } from "../../../contracts/source.ts";
 import type { Position } from "../../../contracts/manifest.ts";
 import type { MysqlAddress } from "../address.ts";
 import type { Client } from "../client.ts";

@@ -1,4 +1,4 @@
-import type { RestoreStep } from "../../../contracts/connector.ts";
+import type { RestoreStep } from "../../../contracts/restore.ts";
 import type { StillEvents } from "../feed.ts";
 import type { RestoreContext } from "../restore-context.ts";
 import { requireTool } from "../tools.ts";

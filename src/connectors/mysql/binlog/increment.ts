@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import type { Abortable, Bytes } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { Runtime } from "../../../core/runtime.ts";
-import type { DumpPlan, DumpResult, Emit } from "../../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../../contracts/dump.ts";
 import type { MysqlAddress } from "../address.ts";
 import type { Client } from "../client.ts";
 import { listDatabases } from "../databases.ts";

@@ -3,7 +3,7 @@ import type { Bytes } from "../../../core/bytes.ts";
 import { ChildError, childOutput, childText } from "../../../core/child.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { Until } from "../../../contracts/changes.ts";
-import type { RestorableBackup, RestoreStep } from "../../../contracts/connector.ts";
+import type { RestorableBackup, RestoreStep } from "../../../contracts/restore.ts";
 import type { RestoreContext } from "../restore-context.ts";
 import { type ClientTool, complaint, toolSpec } from "../tools.ts";
 import { filterLog, type LogPiece, type ReplayProgress } from "./filter.ts";

@@ -1,7 +1,7 @@
 import type { Abortable } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { Runtime } from "../../../core/runtime.ts";
-import type { RestoreOptions } from "../../../contracts/connector.ts";
+import type { RestoreOptions } from "../../../contracts/restore.ts";
 import type { MysqlAddress } from "../address.ts";
 import type { Selection } from "../selection.ts";
 import type { Server } from "../server.ts";

@@ -1,5 +1,5 @@
 import type { Abortable } from "../../../core/bytes.ts";
-import type { DumpSettings } from "../../../contracts/connector.ts";
+import type { DumpSettings } from "../../../contracts/source.ts";
 import { type Client, quoteText } from "../client.ts";
 import type { Server } from "../server.ts";
 

@@ -1,7 +1,7 @@
 import type { Abortable } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { Until } from "../../../contracts/changes.ts";
-import type { RestorableBackup } from "../../../contracts/connector.ts";
+import type { RestorableBackup } from "../../../contracts/restore.ts";
 import { createCursor } from "./piece.ts";
 import { binlogPositions, placeOf, textOf } from "./place.ts";
 import { readEvents } from "./reader.ts";

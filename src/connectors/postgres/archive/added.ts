@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { Bytes } from "../../../core/bytes.ts";
-import type { RestorableArtifact } from "../../../contracts/connector.ts";
+import type { RestorableArtifact } from "../../../contracts/restore.ts";
 import { truncated } from "./damage.ts";
 import { tokensOf } from "./sql.ts";
 import { type ArchiveHeader, type TocEntry, tocReader } from "./toc.ts";

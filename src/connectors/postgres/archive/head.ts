@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { Abortable } from "../../../core/bytes.ts";
-import type { RestorableArtifact } from "../../../contracts/connector.ts";
+import type { RestorableArtifact } from "../../../contracts/restore.ts";
 import { truncated } from "./damage.ts";
 import { type ArchiveHead, type TocEntry, tocReader } from "./toc.ts";
 import { rolesAfter } from "./sql.ts";

@@ -4,7 +4,7 @@ import type {
   RestorableArtifact,
   RestorableChain,
   RestoreOptions,
-} from "../../../contracts/connector.ts";
+} from "../../../contracts/restore.ts";
 import type { Until } from "../../../contracts/changes.ts";
 import { baseRole, logRole } from "./continuation.ts";
 import { type LogPosition, logPosition } from "./lsn.ts";

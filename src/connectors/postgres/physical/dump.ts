@@ -2,7 +2,7 @@ import type { Abortable, Bytes } from "../../../core/bytes.ts";
 import { ChildError, childOutput } from "../../../core/child.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { Runtime } from "../../../core/runtime.ts";
-import type { DumpPlan, DumpResult, Emit } from "../../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../../contracts/dump.ts";
 import type { Manifest } from "../../../contracts/manifest.ts";
 import type { Address } from "../address.ts";
 import type { Client } from "../client.ts";

@@ -1,7 +1,7 @@
 import type { Abortable } from "../../../core/bytes.ts";
 import { hasCode } from "../../../core/errors.ts";
 import type { Runtime } from "../../../core/runtime.ts";
-import type { InspectOptions, SourceInfo, Tool } from "../../../contracts/connector.ts";
+import type { InspectOptions, SourceInfo, Tool } from "../../../contracts/source.ts";
 import type { Address } from "../address.ts";
 import type { Client } from "../client.ts";
 import { listDatabases } from "../databases.ts";

@@ -1,7 +1,7 @@
 import type { Abortable } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import { listed } from "../../../core/text.ts";
-import type { DumpSettings } from "../../../contracts/connector.ts";
+import type { DumpSettings } from "../../../contracts/source.ts";
 import type { Client } from "../client.ts";
 import type { Server } from "../server.ts";
 

@@ -11,7 +11,7 @@ import type {
   RestoreOptions,
   RestorePlan,
   RestoreResult,
-} from "../../../contracts/connector.ts";
+} from "../../../contracts/restore.ts";
 import type { DatabaseInventory } from "../../../contracts/inventory.ts";
 import { checked } from "../../../contracts/refusal.ts";
 import { accountsFormat, readAccounts } from "../accounts.ts";

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import type { Abortable } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
-import type { RestorableBackup, RestorableChain } from "../../../contracts/connector.ts";
+import type { RestorableBackup, RestorableChain } from "../../../contracts/restore.ts";
 import type { Artifact } from "../../../contracts/manifest.ts";
 import { formatId } from "../walker.ts";
 import { basePositionSchema } from "./position.ts";

@@ -1,4 +1,4 @@
-import type { Emit } from "../../../contracts/connector.ts";
+import type { Emit } from "../../../contracts/dump.ts";
 import type { Comparison } from "./compare.ts";
 import { digestsFormat, digestsRole, writeDigests } from "./digests.ts";
 

@@ -1,6 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DumpResult, Emit } from "../../../contracts/connector.ts";
+import type { DumpResult, Emit } from "../../../contracts/dump.ts";
 import { plainName } from "../options.ts";
 import { formatId } from "../walker.ts";
 import { blockBytesOf } from "./blocks.ts";

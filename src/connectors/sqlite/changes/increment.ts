@@ -1,7 +1,8 @@
 import { Buffer } from "node:buffer";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import type { DumpPlan, DumpResult, Emit, OpenableBackup } from "../../../contracts/connector.ts";
+import type { DumpPlan, DumpResult, Emit } from "../../../contracts/dump.ts";
+import type { OpenableBackup } from "../../../contracts/restore.ts";
 import { BackupError, hasCode } from "../../../core/errors.ts";
 import { plainName } from "../options.ts";
 import type { Comparison, KnownDigests } from "./compare.ts";
