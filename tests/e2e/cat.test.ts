@@ -145,7 +145,7 @@ describe("cat", () => {
     assert.ok(opened.stdout.startsWith("SQLite format 3\0"));
     await fails(at, ["show", id, "--tables", ...from], "config/identity", 3);
     const shown = await succeeds(at, ["show", id, "--tables", ...from, "--identity", "key.txt"]);
-    assert.match(shown.stdout, /^orders +\d+$/m);
+    assert.match(shown.stdout, /^orders +\d+ +[\d.]+ KiB$/m);
   });
 });
 

@@ -5,6 +5,7 @@ import type { Runtime } from "../../../core/runtime.ts";
 import type { Address } from "../address.ts";
 import type { ToolSet } from "../tools.ts";
 import type { PhysicalChain } from "./chain.ts";
+import { withSocketFolder } from "./instance.ts";
 import { verifyFiles, withRecovered } from "./recovery.ts";
 import { type ServerUser, serverUser } from "./server-user.ts";
 import { unpack } from "./unpack.ts";
@@ -47,8 +48,10 @@ export async function withFiles<T>(
   await unpack(base.open(o), dataDir, user);
   await verifyFiles(tools, dataDir, o);
   for (const log of logs) await unpack(log.open(o), walDir, user);
-  const recovery = { tools, dataDir, walDir, folder, user, end, until, isKept };
-  return await withRecovered(recovery, use, o);
+  return await withSocketFolder(folder, user, (short) => {
+    const recovery = { tools, dataDir, walDir, folder: short, user, end, until, isKept };
+    return withRecovered(recovery, use, o);
+  }, o);
 }
 
 async function makeFolder(path: string, user: ServerUser | undefined): Promise<void> {

@@ -1,3 +1,5 @@
+import { Buffer } from "node:buffer";
+import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Abortable, type Bytes, bytesOf } from "../../../core/bytes.ts";
@@ -5,6 +7,7 @@ import { ChildError, childOutput, type ChildSpec, childText } from "../../../cor
 import { BackupError } from "../../../core/errors.ts";
 import { sleep } from "../../../core/retry.ts";
 import type { Runtime } from "../../../core/runtime.ts";
+import { memoryFolder, withTempDir } from "../../../core/temp.ts";
 import { type Address, socketName } from "../address.ts";
 import { connect } from "../connect.ts";
 import { sqlState } from "../failure.ts";
@@ -118,13 +121,26 @@ async function prepare(
       await chown(join(folder, one), user.uid, user.gid);
     }
   }
-  const path = join(socket, socketName(port));
-  if (path.length <= longestSocketPath) return { folder, socket };
-  throw new BackupError(
-    "restore/failed",
-    `The path of the temporary folder is too long for a socket: ${path.length} bytes`,
-    { hint: "Name a folder with a shorter path with tempDir or TMPDIR." },
-  );
+  return { folder, socket };
+}
+
+/**
+ * Runs `use` with a folder for {@link InstanceSetup.folder}: the one given, or, where its path is too
+ * long for a socket, one with a short path that is removed afterwards.
+ */
+export async function withSocketFolder<T>(
+  folder: string,
+  user: ServerUser | undefined,
+  use: (folder: string) => Promise<T>,
+  { runtime }: Context,
+): Promise<T> {
+  const path = join(folder, "instance", "s", socketName(port));
+  if (Buffer.byteLength(path) <= longestSocketPath) return await use(folder);
+  const tempDir = existsSync(memoryFolder) ? memoryFolder : "/tmp";
+  return await withTempDir({ ...runtime, tempDir }, 0, async (short) => {
+    if (user !== undefined) await chmod(short, 0o711);
+    return await use(short);
+  });
 }
 
 async function run(
