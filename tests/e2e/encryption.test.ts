@@ -425,7 +425,7 @@ describe("encryption in a config", () => {
 export default defineConfig({
   databases: { shop: sqlite({ path: "./shop.db" }) },
   destinations: { disk: local({ path: "./backups" }) },
-  defaults: { database: "shop", destinations: ["disk"], encryption: { recipients: ["${recipient}"] } },
+  defaults: { destinations: ["disk"], encryption: { recipients: ["${recipient}"] } },
   jobs: {
     public: { database: "shop", destinations: ["disk"], encryption: "none" },
     shared: { database: "shop", destinations: ["disk"], encryption: { passphrase: env("SHARED") } },
