@@ -75,7 +75,8 @@ async function write(
       const at = new Date(Number(before));
       recorded.push({ at, seenAt: at, lsn: last.lsn, state: last.state });
     }
-    const seenAt = new Date(Number(later));
+    // In whole milliseconds, a quick server's clock is still before the commit.
+    const seenAt = new Date(Math.max(Number(after), Number(later)));
     recorded.push({ at: new Date(Number(after)), seenAt, lsn, state });
     recorded.push({ at: seenAt, seenAt, lsn, state });
   }
@@ -105,9 +106,13 @@ for (const version of [15, 18] as const) {
       const all = await writing;
       const from = new Date(chain[0]!.manifest.window!.to);
       const ends = chain.map(({ manifest }) => new Date(manifest.window!.to));
-      // A backup commits something of its own right after the moment where it ends.
+      // A backup commits something of its own right after the moment where it ends, and has all of that
+      // millisecond.
       const isPassed = ({ at, seenAt }: Recorded) =>
-        at < seenAt && ends.some((one) => at.getTime() - 1_000 <= one.getTime() && one <= seenAt);
+        ends.some((one) =>
+          one.getTime() === at.getTime() ||
+          at < seenAt && at.getTime() - 1_000 <= one.getTime() && one <= seenAt
+        );
       const inside = all.filter((one) => one.at >= from && one.at <= end && !isPassed(one));
       assert.ok(inside.length > 30, `${inside.length} moments`);
       const reachable = chain.map(({ manifest: { id, parent, position, window } }) => ({
