@@ -1,10 +1,17 @@
 import { Buffer } from "node:buffer";
 import { type FileHandle, open } from "node:fs/promises";
 import type { Bytes } from "../../../core/bytes.ts";
-import { BackupError } from "../../../core/errors.ts";
-import type { ArtifactFormat, Walker } from "../../../contracts/format.ts";
+import type { ArtifactFormat } from "../../../contracts/format.ts";
 import { blocksOf } from "./blocks.ts";
-import { bytesAtOnce, joined, openWindow, writeAt } from "./files.ts";
+import { bytesAtOnce, joined, openWindow } from "./files.ts";
+import {
+  applyPieces,
+  broken,
+  type Piece,
+  type PieceParser,
+  truncated,
+  walkerOf,
+} from "./pieces.ts";
 
 /** The role of the artifacts that a next backup compares with; no restore needs them. */
 export const digestsRole = "digests";
@@ -25,8 +32,10 @@ export const digestsRole = "digests";
 export const digestsFormat: ArtifactFormat = {
   id: "sqlite-digests",
   suffix: "digests",
-  walk,
+  walk: () => walkerOf(digestsParser()),
 };
+
+const list = "list of block digests";
 
 /** The part of a block's SHA-256 that is kept: blocks that differ by chance never agree in it. */
 export const digestBytes = 16;
@@ -102,24 +111,14 @@ async function* listOf(
  *
  * @returns the list's head
  */
-export async function applyDigests(bytes: Bytes, list: FileHandle): Promise<DigestsHead> {
-  const parser = digestsParser();
-  for await (const chunk of bytes) {
-    for (const { at, bytes } of parser.push(chunk)) await writeAt(list, bytes, at);
-  }
-  const head = parser.end();
-  await list.truncate(blocksOf(head.fileBytes, head.blockBytes) * digestBytes);
+export async function applyDigests(bytes: Bytes, file: FileHandle): Promise<DigestsHead> {
+  const head = await applyPieces(bytes, digestsParser(), file);
+  await file.truncate(blocksOf(head.fileBytes, head.blockBytes) * digestBytes);
   return head;
 }
 
-/** Digests with their place among those of the whole file, in bytes. */
-interface Piece {
-  readonly at: number;
-  readonly bytes: Uint8Array;
-}
-
-/** Follows a list as its bytes pass. */
-function digestsParser() {
+/** Its pieces are digests with their place among those of the whole file. */
+function digestsParser(): PieceParser<DigestsHead> {
   let head: DigestsHead | undefined;
   let seen = 0;
   let nextBlock = 0;
@@ -139,24 +138,26 @@ function digestsParser() {
   }
 
   function readHead(): DigestsHead {
-    if (small.toString("ascii", 0, magic.length) !== magic) throw broken("has another beginning");
+    if (small.toString("ascii", 0, magic.length) !== magic) {
+      throw broken(list, "has another beginning");
+    }
     const salt = Uint8Array.from(small.subarray(magic.length, magic.length + saltBytes));
     const blockBytes = small.readUInt32LE(magic.length + saltBytes);
     const fileBytes = Number(small.readBigUInt64LE(magic.length + saltBytes + 4));
     const count = small.readUInt32LE(headBytes - 4);
     if (blockBytes === 0 || count > blocksOf(fileBytes, blockBytes)) {
-      throw broken("has more entries than its file has blocks");
+      throw broken(list, "has more entries than its file has blocks");
     }
     return { salt, blockBytes, fileBytes, count };
   }
 
   function readStretch({ count: total, fileBytes, blockBytes }: DigestsHead): void {
     const [block, count] = [small.readUInt32LE(0), small.readUInt32LE(4)];
-    if (count === 0 || block < nextBlock) throw broken("is not in order");
+    if (count === 0 || block < nextBlock) throw broken(list, "is not in order");
     if (block + count > blocksOf(fileBytes, blockBytes)) {
-      throw broken("names a block behind the file's end");
+      throw broken(list, "names a block behind the file's end");
     }
-    if (seen + count > total) throw broken(`goes on after its ${total} entries`);
+    if (seen + count > total) throw broken(list, `goes on after its ${total} entries`);
     nextBlock = block + count;
     seen += count;
     [at, left] = [block * digestBytes, count * digestBytes];
@@ -176,7 +177,7 @@ function digestsParser() {
           continue;
         }
         if (head !== undefined && seen === head.count) {
-          throw broken(`goes on after its ${head.count} entries`);
+          throw broken(list, `goes on after its ${head.count} entries`);
         }
         const after = gather(rest, head === undefined ? headBytes : stretchHeadBytes);
         if (after === undefined) break;
@@ -188,26 +189,7 @@ function digestsParser() {
     },
     end(): DigestsHead {
       if (head !== undefined && seen === head.count && left === 0 && filled === 0) return head;
-      throw new BackupError("verification/truncated", "The list of block digests ends early", {
-        hint: "The copy is incomplete; use another one.",
-      });
+      throw truncated(list);
     },
   };
-}
-
-function walk(): Walker {
-  const parser = digestsParser();
-  return {
-    push: (chunk) => void parser.push(chunk),
-    end() {
-      parser.end();
-      return { databases: [] };
-    },
-  };
-}
-
-function broken(problem: string): BackupError {
-  return new BackupError("verification/structure", `The list of block digests ${problem}`, {
-    hint: "The bytes are not what was stored; use another copy.",
-  });
 }

@@ -2,9 +2,17 @@ import type { FileHandle } from "node:fs/promises";
 import type { Bytes } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import { parseTarHeader, tarBlockBytes, tarEnd, tarHeader, tarPadding } from "../../../core/tar.ts";
-import type { ArtifactFormat, Walker } from "../../../contracts/format.ts";
+import type { ArtifactFormat } from "../../../contracts/format.ts";
 import { unitBytes } from "./blocks.ts";
-import { bytesAtOnce, joined, openWindow, writeAt } from "./files.ts";
+import { bytesAtOnce, joined, openWindow } from "./files.ts";
+import {
+  applyPieces,
+  broken,
+  type Piece,
+  type PieceParser,
+  truncated,
+  walkerOf,
+} from "./pieces.ts";
 
 /**
  * What changed in a file: a tar archive with a file for each run of blocks that differ. A run's name is
@@ -14,8 +22,10 @@ import { bytesAtOnce, joined, openWindow, writeAt } from "./files.ts";
 export const runsFormat: ArtifactFormat = {
   id: "sqlite-blocks",
   suffix: "blocks",
-  walk,
+  walk: () => walkerOf(runsParser()),
 };
+
+const list = "list of changed blocks";
 
 /** The longest run, in bytes; more are several. */
 export const longestRunBytes = 64 * 1024 * 1024;
@@ -57,22 +67,11 @@ async function* archiveOf(runs: Iterable<Run>, file: FileHandle): Bytes {
 }
 
 /** Writes the runs of an archive where they belong. */
-export async function applyRuns(bytes: Bytes, file: FileHandle): Promise<void> {
-  const parser = runsParser();
-  for await (const chunk of bytes) {
-    for (const { at, bytes } of parser.push(chunk)) await writeAt(file, bytes, at);
-  }
-  parser.end();
+export function applyRuns(bytes: Bytes, file: FileHandle): Promise<void> {
+  return applyPieces(bytes, runsParser(), file);
 }
 
-/** Bytes with their place in the file. */
-interface Piece {
-  readonly at: number;
-  readonly bytes: Uint8Array;
-}
-
-/** Follows an archive as its bytes pass. */
-function runsParser() {
+function runsParser(): PieceParser<void> {
   const header = new Uint8Array(tarBlockBytes);
   let headerFilled = 0;
   let run: { at: number; left: number; padding: number } | undefined;
@@ -86,10 +85,10 @@ function runsParser() {
       return;
     }
     const entry = parseTarHeader(header);
-    if (entry === undefined || zeroBlocks > 0) throw broken("has a header that is none");
+    if (entry === undefined || zeroBlocks > 0) throw broken(list, "has a header that is none");
     const unit = /^(?:0|[1-9]\d{0,11})$/.test(entry.name) ? Number(entry.name) : undefined;
-    if (unit === undefined) throw broken(`has a file "${entry.name}", which is no place`);
-    if (unit < nextUnit || entry.bytes === 0) throw broken("has its blocks out of order");
+    if (unit === undefined) throw broken(list, `has a file "${entry.name}", which is no place`);
+    if (unit < nextUnit || entry.bytes === 0) throw broken(list, "has its blocks out of order");
     nextUnit = unit + Math.ceil(entry.bytes / unitBytes);
     run = { at: unit * unitBytes, left: entry.bytes, padding: tarPadding(entry.bytes) };
   }
@@ -99,7 +98,7 @@ function runsParser() {
       const pieces: Piece[] = [];
       let rest = chunk;
       while (rest.byteLength > 0) {
-        if (zeroBlocks === 2) throw broken("goes on after its end");
+        if (zeroBlocks === 2) throw broken(list, "goes on after its end");
         if (run !== undefined) {
           const bytes = rest.subarray(0, run.left);
           if (bytes.byteLength > 0) pieces.push({ at: run.at, bytes });
@@ -122,27 +121,7 @@ function runsParser() {
       return pieces;
     },
     end(): void {
-      if (zeroBlocks === 2) return;
-      throw new BackupError("verification/truncated", "The list of changed blocks ends early", {
-        hint: "The copy is incomplete; use another one.",
-      });
+      if (zeroBlocks < 2) throw truncated(list);
     },
   };
-}
-
-function walk(): Walker {
-  const parser = runsParser();
-  return {
-    push: (chunk) => void parser.push(chunk),
-    end() {
-      parser.end();
-      return { databases: [] };
-    },
-  };
-}
-
-function broken(problem: string): BackupError {
-  return new BackupError("verification/structure", `The list of changed blocks ${problem}`, {
-    hint: "The bytes are not what was stored; use another copy.",
-  });
 }
