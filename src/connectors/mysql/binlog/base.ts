@@ -110,10 +110,10 @@ async function locate(
       if (isExact) lastUs = us;
     }
     cursor.see(file, event);
-    const place = cursor.place();
-    if (place.offset < offset) continue;
-    if (place.offset > offset || tracker.isInside()) break;
-    return { place, lastUs };
+    const at = cursor.at();
+    if (at.offset < offset) continue;
+    if (at.offset > offset || tracker.isInside()) break;
+    return { place: cursor.place(), lastUs };
   }
   throw new BackupError(
     "dump/cannot-continue",

@@ -50,9 +50,9 @@ export async function* filterLog(
     let filter = createTransactionFilter(names, statements, false);
     let hasChecksum = false;
     for await (const event of events) {
-      const place = cursor.place();
+      const at = cursor.at();
       const step = tracker.see(event);
-      if (step.begins && until !== undefined && isPast(until, event, place)) return;
+      if (step.begins && until !== undefined && isPast(until, event, cursor.place())) return;
       cursor.see(from.file, event);
       if (event.type === eventTypes.description) {
         hasChecksum = hasChecksums(event);
@@ -63,7 +63,7 @@ export async function* filterLog(
         continue;
       }
       if (isRemark(event)) continue;
-      for (const one of unpacked(event, hasChecksum)) yield* filter.take(one, place);
+      for (const one of unpacked(event, hasChecksum)) yield* filter.take(one, at);
       if (step.ends && filter.end()) progress.transactions++;
     }
   }

@@ -145,7 +145,7 @@ function readTo(
     for (const one of unpacked(event, false)) {
       assertFit(one, one === event ? step.query : isQuery(one.type) ? queryOf(one) : undefined, at);
     }
-    isOver = file === end.file && cursor.place().offset >= end.offset;
+    isOver = file === end.file && cursor.at().offset >= end.offset;
   }
 
   /** Whether an event begins a transaction that was committed after the moment to reach. */

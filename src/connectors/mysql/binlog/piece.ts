@@ -1,6 +1,6 @@
 import { type BinlogEvent, eventTypes } from "./event.ts";
 import { createGtidState, type GtidState } from "./gtid.ts";
-import type { Place } from "./place.ts";
+import type { LogPlace, Place } from "./place.ts";
 
 /** Follows where in the server's files a log is that is read from a place on. */
 export interface LogCursor {
@@ -11,10 +11,12 @@ export interface LogCursor {
    * missing
    */
   see(file: string, event: BinlogEvent): boolean;
-  /** Where the log stands now. */
+  /** Where the log stands now, with all GTIDs: too much to say for each event. */
   place(): Place;
   /** The same, said as the beginning of a file that follows. */
   startOf(file: string): Place;
+  /** The file and the offset alone. */
+  at(): LogPlace;
 }
 
 // Where the first event of a file is, behind its magic number.
@@ -55,6 +57,7 @@ export function createCursor(from: Place, server: string | undefined): LogCursor
       ...last === undefined ? {} : { last },
     }),
     startOf: (next) => ({ ...common(), file: next, offset: firstOffset }),
+    at: () => ({ file, offset }),
   };
 }
 

@@ -26,6 +26,9 @@ export const placeSchema = z.looseObject({
 /** See {@link placeSchema}. */
 export type Place = z.infer<typeof placeSchema>;
 
+/** Where in the log, whatever its history. */
+export type LogPlace = Readonly<Pick<Place, "file" | "offset">>;
+
 /** Reads a position; undefined for those of another log. */
 export function placeOf(position: Position | undefined): Place | undefined {
   return placeSchema.safeParse(position).data;
@@ -71,7 +74,7 @@ export const binlogPositions: Positions = {
 };
 
 /** `binlog.000007:154` */
-export function textOf({ file, offset }: Pick<Place, "file" | "offset">): string {
+export function textOf({ file, offset }: LogPlace): string {
   return `${file}:${offset}`;
 }
 

@@ -8,17 +8,12 @@ import { openConnection } from "../driver.ts";
 import { connectionError } from "../refusals.ts";
 import type { Flavour } from "../server.ts";
 import { type BinlogEvent, eventOf, eventTypes, hasChecksums, isMadeUp } from "./event.ts";
+import type { LogPlace } from "./place.ts";
 
 /** An event with the file that it is in. */
 export interface ReceivedEvent {
   readonly file: string;
   readonly event: BinlogEvent;
-}
-
-/** From where a log is read. */
-export interface LogPlace {
-  readonly file: string;
-  readonly offset: number;
 }
 
 // COM_BINLOG_DUMP: position, flags, server id, file.

@@ -4,7 +4,7 @@ import type { MysqlAddress } from "../address.ts";
 import type { Flavour } from "../server.ts";
 import { type BinlogEvent, eventTypes } from "./event.ts";
 import { crcOf } from "./piece.ts";
-import { type Place, textOf } from "./place.ts";
+import { type LogPlace, type Place, textOf } from "./place.ts";
 import { receiveLog } from "./receive.ts";
 
 /**
@@ -27,7 +27,7 @@ export async function assertSamePlace(
 }
 
 /** Where to begin reading, so that the last event before a place comes along. */
-export function readFrom({ file, offset, last }: Place): { file: string; offset: number } {
+export function readFrom({ file, offset, last }: Place): LogPlace {
   return { file, offset: last?.start ?? offset };
 }
 

@@ -3,7 +3,7 @@ import { BackupError } from "../../../core/errors.ts";
 import type { Until } from "../../../contracts/changes.ts";
 import type { RestorableBackup } from "../../../contracts/restore.ts";
 import { createCursor } from "./piece.ts";
-import { binlogPositions, placeOf, textOf } from "./place.ts";
+import { binlogPositions, type LogPlace, placeOf, textOf } from "./place.ts";
 import { readEvents } from "./reader.ts";
 import { createTracker } from "./transactions.ts";
 
@@ -26,16 +26,17 @@ export async function assertStop(
     const cursor = createCursor(from, from.server);
     const tracker = createTracker();
     /** Where the transaction under way began. */
-    let start = from;
+    let start: LogPlace = from;
     for await (const event of readEvents(artifact.open(o))) {
-      const before = cursor.place();
+      const before = cursor.at();
       if (tracker.see(event).begins) start = before;
       cursor.see(from.file, event);
-      const after = cursor.place();
+      const after = cursor.at();
       const isIn = wanted.offset > start.offset && wanted.offset < after.offset;
       // Between transactions, events are only about the log itself.
       if (!isIn || (!tracker.isInside() && start === before)) {
-        if (binlogPositions.compare(after, wanted)! >= 0 && !tracker.isInside()) return;
+        if (tracker.isInside()) continue;
+        if (binlogPositions.compare(cursor.place(), wanted)! >= 0) return;
         continue;
       }
       if (tracker.isInside()) continue;

@@ -1,7 +1,7 @@
 import type { Buffer } from "node:buffer";
 import { BackupError } from "../../../core/errors.ts";
 import { type BinlogEvent, eventTypes, isRows } from "./event.ts";
-import { type Place, textOf } from "./place.ts";
+import { type LogPlace, textOf } from "./place.ts";
 import { plainQuery, queryOf, withQuery } from "./query.ts";
 import type { ReplayNames, StatementFilter } from "./statement-filter.ts";
 import { asLast, endsStatement, inDatabase, tableIdOf, tableOf } from "./table-map.ts";
@@ -16,7 +16,7 @@ export interface TransactionFilter {
    * @param place where it starts
    * @throws BackupError `restore/failed`
    */
-  take(event: BinlogEvent, place: Place): Generator<Buffer>;
+  take(event: BinlogEvent, place: LogPlace): Generator<Buffer>;
   /** A transaction is over. @returns whether anything of it was let through */
   end(): boolean;
 }
@@ -44,7 +44,7 @@ export function createTransactionFilter(
     yield event.bytes;
   }
 
-  function* take(event: BinlogEvent, place: Place): Generator<Buffer> {
+  function* take(event: BinlogEvent, place: LogPlace): Generator<Buffer> {
     const { type } = event;
     if (isGtid(type)) open(event);
     else if (isQuery(type)) yield* takeQuery(event, place);
@@ -60,7 +60,7 @@ export function createTransactionFilter(
     else opening = isStandalone(event) ? [] : [plainQuery(event, "BEGIN", hasChecksum).bytes];
   }
 
-  function* takeQuery(event: BinlogEvent, place: Place): Generator<Buffer> {
+  function* takeQuery(event: BinlogEvent, place: LogPlace): Generator<Buffer> {
     const query = queryOf(event);
     const word = /^\s*(BEGIN|COMMIT|ROLLBACK\s+TO|ROLLBACK|SAVEPOINT|RELEASE)\b/i.exec(query.sql);
     if (word !== null) {
