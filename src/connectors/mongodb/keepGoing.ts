@@ -1,21 +1,23 @@
-import type { BSON, Db, Document } from "mongodb";
+import type { BSON, Db } from "mongodb";
 import { hasCode } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import type { RestorableArtifact, RestoreFailure, RestoreStep } from "../../contracts/restore.ts";
+import { elements } from "./archive/bson.ts";
 import { type CollectionMetadata, plainName } from "./archive/namespace.ts";
 import type { OplogChange } from "./archive/oplog.ts";
 import { readPrelude } from "./archive/prelude.ts";
 import { answered } from "./errors.ts";
 import { feed } from "./feed.ts";
+import { announced } from "./oplog/base.ts";
+import { type CollectionState, noDocument, without } from "./oplog/catalog.ts";
+import { fieldsOf, mapOf } from "./oplog/values.ts";
 import { goingOnFlags, hasOplog } from "./recipe.ts";
 import { chosen, type RestoreContext, workers } from "./context.ts";
 
-/** A collection or view as its backup describes it, with BSON's own types. */
-interface Definition {
+/** A collection or view as its backup describes it. */
+interface Definition extends Pick<CollectionState, "options" | "indexes"> {
   readonly db: string;
   readonly name: string;
-  readonly options: Document;
-  readonly indexes: Map<string, Document>;
   readonly isView: boolean;
 }
 
@@ -44,16 +46,16 @@ export async function restoreGoingOn(
     const names = new Map(steps.map(({ from, to }) => [from, to]));
     const each = async (
       isChosen: (definition: Definition) => boolean,
-      act: (db: Db, definition: Definition) => Promise<RestoreFailure[]>,
+      act: (db: Db, definition: Definition, bson: typeof BSON) => Promise<RestoreFailure[]>,
     ) => {
       for (const definition of definitions.values()) {
         if (!isChosen(definition)) continue;
         const to = names.get(definition.db)!;
-        failures.push(...await r.client.ask((driver) => act(driver.db(to), definition), r));
+        failures.push(...await r.client.ask((driver) => act(driver.db(to), definition, BSON), r));
       }
     };
     await each(({ isView }) => !isView, makeCollection);
-    failures.push(...await bringDocuments(artifact, steps, definitions, BSON, r));
+    failures.push(...await bringDocuments(artifact, steps, definitions, r));
     await each(({ isView }) => isView, makeView);
     await each(({ isView }) => !isView, makeIndexes);
   }
@@ -61,29 +63,31 @@ export async function restoreGoingOn(
 }
 
 function definitionOf(entry: CollectionMetadata, bson: typeof BSON): Definition {
-  const { options = {}, indexes = [] } = entry.metadata === ""
-    ? {}
-    : bson.EJSON.parse(entry.metadata, { relaxed: false }) as Document;
-  const others = (indexes as Document[]).filter(({ name }) => name !== "_id_");
-  return {
-    ...{ db: entry.db, name: entry.collection, options, isView: entry.type === "view" },
-    indexes: new Map(others.map(({ ns: _, ...index }) => [String(index["name"]), index])),
-  };
+  const { options, indexes } = announced(entry, bson).state;
+  return { db: entry.db, name: entry.collection, options, indexes, isView: entry.type === "view" };
 }
 
-async function makeCollection(db: Db, { name, options }: Definition): Promise<RestoreFailure[]> {
-  const refusal = await attempt(() => db.command({ create: name, ...options }));
+async function makeCollection(
+  db: Db,
+  { name, options }: Definition,
+  bson: typeof BSON,
+): Promise<RestoreFailure[]> {
+  const refusal = await attempt(() => db.command({ create: name, ...fieldsOf(options, bson) }));
   if (refusal === undefined) return [];
   const isThere = await attempt(() => db.command({ create: name })) === undefined;
-  const kept = Object.keys(options).join(", ");
+  const kept = [...elements(options)].map((one) => one.name).join(", ");
   return [{
     ...{ database: db.databaseName, object: `collection ${name}`, message: refusal },
     leaves: isThere ? `It is there without its options (${kept}).` : "It is missing.",
   }];
 }
 
-async function makeView(db: Db, { name, options }: Definition): Promise<RestoreFailure[]> {
-  const refusal = await attempt(() => db.command({ create: name, ...options }));
+async function makeView(
+  db: Db,
+  { name, options }: Definition,
+  bson: typeof BSON,
+): Promise<RestoreFailure[]> {
+  const refusal = await attempt(() => db.command({ create: name, ...fieldsOf(options, bson) }));
   if (refusal === undefined) return [];
   return [{
     ...{ database: db.databaseName, object: `view ${name}`, message: refusal },
@@ -91,10 +95,15 @@ async function makeView(db: Db, { name, options }: Definition): Promise<RestoreF
   }];
 }
 
-async function makeIndexes(db: Db, { name, indexes }: Definition): Promise<RestoreFailure[]> {
+async function makeIndexes(
+  db: Db,
+  { name, indexes }: Definition,
+  bson: typeof BSON,
+): Promise<RestoreFailure[]> {
   const failures: RestoreFailure[] = [];
   for (const [index, definition] of indexes) {
-    const refusal = await attempt(() => db.command({ createIndexes: name, indexes: [definition] }));
+    const made = mapOf(without(definition, "ns"), bson);
+    const refusal = await attempt(() => db.command({ createIndexes: name, indexes: [made] }));
     if (refusal === undefined) continue;
     failures.push({
       ...{ database: db.databaseName, object: `index ${name}.${index}`, message: refusal },
@@ -119,7 +128,6 @@ async function bringDocuments(
   artifact: RestorableArtifact,
   steps: readonly RestoreStep[],
   definitions: Map<string, Definition>,
-  bson: typeof BSON,
   r: RestoreContext,
 ): Promise<RestoreFailure[]> {
   const isReplayed = hasOplog(r.selection.backup.manifest);
@@ -130,7 +138,7 @@ async function bringDocuments(
       names.has(db) && r.selection.has(db, collection) &&
       definitions.get(`${db}.${collection ?? ""}`)?.isView !== true,
     onBlock: (db, collection) => at = `${db}.${collection}`,
-    onChange: (change) => follow(definitions, change, bson),
+    onChange: (change) => follow(definitions, change),
   });
   const flags = [
     ...goingOnFlags(r.selection.backup.manifest),
@@ -174,11 +182,7 @@ function refusals(log: string): string {
 }
 
 /** Keeps the definitions as the oplog changes them. */
-function follow(
-  definitions: Map<string, Definition>,
-  change: OplogChange,
-  bson: typeof BSON,
-): void {
+function follow(definitions: Map<string, Definition>, change: OplogChange): void {
   if (!("collection" in change)) {
     if (change.type !== "drop-database") return;
     for (const key of definitions.keys()) {
@@ -191,7 +195,7 @@ function follow(
     case "create":
       if (!definitions.has(key)) {
         definitions.set(key, {
-          ...{ db: change.db, name: change.collection, options: {}, isView: false },
+          ...{ db: change.db, name: change.collection, options: noDocument, isView: false },
           indexes: new Map(),
         });
       }
@@ -201,10 +205,7 @@ function follow(
       break;
     case "create-index":
       if (change.definition === undefined) break;
-      definitions.get(key)?.indexes.set(
-        change.index,
-        bson.deserialize(change.definition, { promoteValues: false }),
-      );
+      definitions.get(key)?.indexes.set(change.index, change.definition);
       break;
     case "drop-index":
       if (change.index === "*") definitions.get(key)?.indexes.clear();

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { test } from "node:test";
 import { mongodb } from "../../../src/connectors/mongodb/mod.ts";
 import type { BackupError } from "../../../src/core/errors.ts";
@@ -112,6 +113,28 @@ needsMongo().describe("a mongodb restore of what the server refuses in part", ()
     assert.deepEqual(indexes, ["_id_", "by n"]);
     const others = (await db.collection("twins").indexes()).map(({ name }) => name).sort();
     assert.deepEqual(others, ["_id_", "pair"]);
+  });
+
+  test("makes an index of years in their order in the backup, newest first", async () => {
+    const server = await mongo();
+    const source = server.freshDatabase();
+    const years = (await server.client()).db(source).collection("years");
+    await years.insertOne({ 2021: "b", 2020: "a" });
+    const key = new Map<string, 1 | -1>([["2021", -1], ["2020", 1]]);
+    await years.createIndex(key, { name: "years" });
+    const backup = await backUpOf(server, source);
+    const to = server.freshDatabase();
+    await withConnector(optionsOf(server, { database: to }), async (connector) => {
+      const { result } = await restoreInto(connector, chainOf(mongodb, backup), {
+        isKeepGoing: true,
+      });
+      assert.deepEqual(result.failures, []);
+    });
+    const restored = (await server.client()).db(to).collection("years");
+    const listed = await restored.listIndexes({ raw: true } as object).toArray();
+    const text = Buffer.concat(listed as unknown as Uint8Array[]).toString("latin1");
+    assert.match(text, /2021\0[^]*2020\0/);
+    assert.doesNotMatch(text, /2020\0[^]*2021\0/);
   });
 
   test("says what of a collection is missing when only its documents are", async () => {

@@ -3,9 +3,10 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, test } from "node:test";
-import { deserialize, type Document, Long, serialize, Timestamp, UUID } from "bson";
-import { find } from "../../../src/connectors/mongodb/archive/bson.ts";
+import { BSON, deserialize, type Document, Long, serialize, Timestamp, UUID } from "bson";
+import { elements, find, inner } from "../../../src/connectors/mongodb/archive/bson.ts";
 import { readEntry } from "../../../src/connectors/mongodb/oplog/entry.ts";
+import { announced } from "../../../src/connectors/mongodb/oplog/base.ts";
 import { applyDiff, UnknownDiff } from "../../../src/connectors/mongodb/oplog/diff.ts";
 import { replay } from "../../../src/connectors/mongodb/oplog/replay.ts";
 import type { ReplayRules } from "../../../src/connectors/mongodb/oplog/replay-rules.ts";
@@ -182,6 +183,27 @@ const remove = (ns: string, _id: unknown) => ({ op: "d", ns, o: { _id } });
 const command = (o: Document, db = "shop") => ({ op: "c", ns: `${db}.$cmd`, o });
 const failsWith = (pattern: RegExp) => (error: BackupError) =>
   error.code === "restore/failed" && pattern.test(error.message);
+
+describe("a collection of the full backup", () => {
+  const indexOf = (key: string) => {
+    const metadata = `{"options":{},"indexes":[{"v":{"$numberInt":"2"},"key":${key},"name":"i"}]}`;
+    const entry = { db: "shop", collection: "c", type: "collection", metadata };
+    return announced(entry, BSON).state.indexes.get("i")!;
+  };
+
+  test("has its indexes with their fields in their order, numbers or not", () => {
+    const name = 'a"7';
+    const key = `{"2021":{"$numberInt":"1"},"2020" : {"$numberInt":"-1"},"b":{"$numberInt":"1"},` +
+      `"10.9":{"$numberInt":"1"},"\\u000112":{"$numberInt":"1"},${JSON.stringify(name)}:` +
+      `{"$numberInt":"1"},"0":{"$numberInt":"1"}}`;
+    const fields = [...elements(inner(find(indexOf(key), "key"))!)];
+    assert.deepEqual(
+      fields.map((one) => one.name),
+      ["2021", "2020", "b", "10.9", "\u000112", name, "0"],
+    );
+    assert.deepEqual(fields.map(({ type }) => type), fields.map(() => 0x10));
+  });
+});
 
 describe("what an entry does", () => {
   test("a command that is not known stops the replay, with its time", async () => {
