@@ -1,16 +1,104 @@
 import { Buffer } from "node:buffer";
+import { BackupError } from "./errors.ts";
 
-/** Headers and contents of a tar archive are padded to this many bytes. */
-export const tarBlockBytes = 512;
-
-/** What a tar archive says of one file. */
+/** The head of one member of a tar. */
 export interface TarEntry {
   readonly name: string;
   readonly bytes: number;
+  readonly type: "file" | "folder" | "other";
 }
 
-/** The end of an archive: two blocks of zeros. */
-export const tarEnd: Uint8Array = new Uint8Array(2 * tarBlockBytes);
+/** What comes out of a tar as its bytes go in. */
+export type TarEvent =
+  | { readonly type: "entry"; readonly entry: TarEntry }
+  /** The next bytes of the last entry: a view of what was pushed. */
+  | { readonly type: "data"; readonly chunk: Uint8Array }
+  /** The last entry is over. */
+  | { readonly type: "end" };
+
+/** Reads a tar as it comes; of ustar, what PostgreSQL writes (src/port/tar.c) and we do. */
+export interface TarReader {
+  /** @throws BackupError `verification/structure` */
+  push(chunk: Uint8Array): Generator<TarEvent>;
+  /** @throws BackupError `verification/truncated` unless the end was seen */
+  end(): void;
+}
+
+const blockBytes = 512;
+
+/**
+ * A reader of one tar.
+ *
+ * @param name how a sentence about it begins; default `The tar`
+ * @param isExact whether it takes only what {@link tarHeader} and {@link tarEnd} write, and nothing
+ * after that end; default false
+ */
+export function tarReader(
+  { name = "The tar", isExact = false }: {
+    readonly name?: string;
+    readonly isExact?: boolean;
+  } = {},
+): TarReader {
+  const head = Buffer.alloc(blockBytes);
+  let headBytes = 0;
+  let leftBytes = 0;
+  let paddingBytes = 0;
+  let isInEntry = false;
+  let emptyBlocks = 0;
+
+  function entryIn(block: Buffer): TarEntry {
+    if (emptyBlocks > 0) throw broken(name, "something follows its end");
+    const entry = parseHeader(block, name);
+    if (isExact && !block.equals(tarHeader(entry))) {
+      throw broken(name, "a header is not as it was written");
+    }
+    return entry;
+  }
+
+  return {
+    *push(chunk) {
+      for (let at = 0; at < chunk.byteLength;) {
+        if (leftBytes > 0) {
+          const part = chunk.subarray(at, at + leftBytes);
+          at += part.byteLength;
+          leftBytes -= part.byteLength;
+          yield { type: "data", chunk: part };
+        } else if (paddingBytes > 0) {
+          const part = Math.min(paddingBytes, chunk.byteLength - at);
+          at += part;
+          paddingBytes -= part;
+        } else {
+          if (isExact && emptyBlocks >= 2) throw broken(name, "something follows its end");
+          const part = chunk.subarray(at, at + blockBytes - headBytes);
+          head.set(part, headBytes);
+          at += part.byteLength;
+          headBytes += part.byteLength;
+          if (headBytes < blockBytes) continue;
+          headBytes = 0;
+          if (head.every((byte) => byte === 0)) {
+            emptyBlocks++;
+            continue;
+          }
+          const entry = entryIn(head);
+          leftBytes = entry.bytes;
+          paddingBytes = tarPadding(entry.bytes);
+          isInEntry = true;
+          yield { type: "entry", entry };
+        }
+        if (isInEntry && leftBytes === 0) {
+          isInEntry = false;
+          yield { type: "end" };
+        }
+      }
+    },
+    end() {
+      if (emptyBlocks >= 2 && headBytes === 0) return;
+      throw new BackupError("verification/truncated", `${name} ends before its end`, {
+        hint: "It was cut off: take the backup again, or restore another one.",
+      });
+    },
+  };
+}
 
 /**
  * The header of a plain file, as POSIX has it (ustar,
@@ -18,8 +106,8 @@ export const tarEnd: Uint8Array = new Uint8Array(2 * tarBlockBytes);
  *
  * @param entry its name of at most 100 ASCII characters, its size below 8 GiB
  */
-export function tarHeader({ name, bytes }: TarEntry): Uint8Array {
-  const header = Buffer.alloc(tarBlockBytes);
+export function tarHeader({ name, bytes }: Pick<TarEntry, "name" | "bytes">): Uint8Array {
+  const header = Buffer.alloc(blockBytes);
   header.write(name, 0, 100, "ascii");
   header.write("0000600\0", 100, "ascii");
   header.write("0000000\0".repeat(2), 108, "ascii");
@@ -31,28 +119,52 @@ export function tarHeader({ name, bytes }: TarEntry): Uint8Array {
   return header;
 }
 
-/** The entry of a header that {@link tarHeader} made; undefined for other bytes. */
-export function parseTarHeader(header: Uint8Array): TarEntry | undefined {
-  const text = Buffer.from(header.buffer, header.byteOffset, tarBlockBytes).toString("latin1");
-  const name = text.slice(0, 100).replace(/\0+$/, "");
-  const bytes = /^[0-7]{11}$/.exec(text.slice(124, 135))?.[0];
-  const isFile = text[156] === "0" && text.startsWith("ustar", 257);
-  if (name === "" || bytes === undefined || !isFile) return undefined;
-  return Number.parseInt(text.slice(148, 154), 8) === sumOf(header)
-    ? { name, bytes: Number.parseInt(bytes, 8) }
-    : undefined;
-}
-
 /** How many zeros follow a content of this length. */
 export function tarPadding(bytes: number): number {
-  return (tarBlockBytes - bytes % tarBlockBytes) % tarBlockBytes;
+  return (blockBytes - bytes % blockBytes) % blockBytes;
+}
+
+/** The end of a tar: two blocks of zeros. */
+export const tarEnd: Uint8Array = new Uint8Array(2 * blockBytes);
+
+/** @param reader its name */
+function parseHeader(header: Buffer, reader: string): TarEntry {
+  const text = (from: number, length: number) => {
+    const field = header.subarray(from, from + length);
+    const end = field.indexOf(0);
+    return field.subarray(0, end < 0 ? length : end).toString("utf8");
+  };
+  const sum = Number.parseInt(text(148, 8).trim(), 8);
+  if (sum !== sumOf(header)) throw broken(reader, "a header has another checksum");
+  const bytes = sizeOf(header, text(124, 12));
+  if (bytes === undefined) throw broken(reader, "a header has no size");
+  const prefix = text(345, 155);
+  const kind = String.fromCharCode(header[156]!);
+  return {
+    name: prefix === "" ? text(0, 100) : `${prefix}/${text(0, 100)}`,
+    bytes,
+    type: kind === "0" || kind === "\0" ? "file" : kind === "5" ? "folder" : "other",
+  };
+}
+
+/** In octal, or in bytes where it is too large for that. */
+function sizeOf(header: Buffer, octal: string): number | undefined {
+  if ((header[124]! & 0x80) !== 0) return Number(header.readBigUInt64BE(128));
+  const bytes = Number.parseInt(octal.trim() || "0", 8);
+  return Number.isSafeInteger(bytes) && bytes >= 0 ? bytes : undefined;
 }
 
 /** The sum of the header's bytes, where the checksum itself counts as spaces. */
 function sumOf(header: Uint8Array): number {
   let sum = 8 * 0x20;
-  for (let at = 0; at < tarBlockBytes; at++) {
+  for (let at = 0; at < blockBytes; at++) {
     if (at < 148 || at >= 156) sum += header[at]!;
   }
   return sum;
+}
+
+function broken(reader: string, what: string): BackupError {
+  return new BackupError("verification/structure", `${reader} is damaged: ${what}`, {
+    hint: "Restore another backup, or another destination's copy of this one.",
+  });
 }

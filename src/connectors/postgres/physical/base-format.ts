@@ -3,8 +3,8 @@ import { createHash, type Hash } from "node:crypto";
 import { z } from "zod";
 import type { ArtifactFormat, Walker } from "../../../contracts/format.ts";
 import { BackupError } from "../../../core/errors.ts";
+import { type TarEvent, tarReader } from "../../../core/tar.ts";
 import { parseLsn, segmentsOf } from "./lsn.ts";
-import { type TarEvent, tarReader } from "./tar.ts";
 
 const manifestSchema = z.looseObject({
   "PostgreSQL-Backup-Manifest-Version": z.number(),

@@ -2,6 +2,7 @@ import type { Abortable, Bytes } from "../../../core/bytes.ts";
 import { ChildError, childOutput } from "../../../core/child.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { Runtime } from "../../../core/runtime.ts";
+import { tarReader } from "../../../core/tar.ts";
 import type { DumpPlan, DumpResult, Emit } from "../../../contracts/dump.ts";
 import type { Manifest } from "../../../contracts/manifest.ts";
 import type { Address } from "../address.ts";
@@ -15,7 +16,6 @@ import { type LogPosition, logPosition, positionOf } from "./lsn.ts";
 import { assertUnobstructed, assertWhole, obstacleTo } from "./requirements.ts";
 import { type Moment, noteMoment, readServerLog, type ServerLog } from "./server-log.ts";
 import { advanceSlot, dropSlot, keepLog, readSlot, slotName } from "./slot.ts";
-import { tarReader } from "./tar.ts";
 import { walFormat } from "./wal-format.ts";
 import { walTar } from "./wal-stream.ts";
 

@@ -2,8 +2,8 @@ import { type FileHandle, lchown, mkdir, open } from "node:fs/promises";
 import { dirname, join, normalize } from "node:path";
 import type { Bytes } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
+import { type TarEntry, tarReader } from "../../../core/tar.ts";
 import type { ServerUser } from "./server-user.ts";
-import { type TarEntry, tarReader } from "./tar.ts";
 
 /**
  * Writes what is in a tar into a folder, as files that a server takes for its own: of its user, and

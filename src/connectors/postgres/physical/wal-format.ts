@@ -1,8 +1,8 @@
 import { Buffer } from "node:buffer";
 import type { ArtifactFormat, Walker } from "../../../contracts/format.ts";
 import { BackupError } from "../../../core/errors.ts";
+import { tarReader } from "../../../core/tar.ts";
 import { parseSegmentName } from "./lsn.ts";
-import { tarReader } from "./tar.ts";
 
 /**
  * A piece of the write-ahead log: whole segments in order, in a tar, under the names that PostgreSQL

@@ -5,12 +5,12 @@ import { watchServer } from "../../../core/alive.ts";
 import type { Abortable, Bytes } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
 import { abortable } from "../../../core/retry.ts";
+import { tarEnd, tarHeader } from "../../../core/tar.ts";
 import type { Address } from "../address.ts";
 import { connect } from "../connect.ts";
 import { connectionError, sqlState } from "../failure.ts";
 import { signOfLife } from "../sign-of-life.ts";
 import { formatLsn, segmentName, segmentStart } from "./lsn.ts";
-import { tarEnd, tarHead, tarPadding } from "./tar.ts";
 
 /** A piece of the log to read. */
 export interface WalPiece {
@@ -51,12 +51,13 @@ export async function* walTar(
   ) {
     for (let rest = chunk; rest.byteLength > 0;) {
       if (at === first) assertFollowing(rest, piece);
-      if (at % size === 0n) yield tarHead(segmentName(timeline, at, segmentBytes), segmentBytes);
+      if (at % size === 0n) {
+        yield tarHeader({ name: segmentName(timeline, at, segmentBytes), bytes: segmentBytes });
+      }
       const part = rest.subarray(0, Number(size - at % size));
       yield part;
       at += BigInt(part.byteLength);
       rest = rest.subarray(part.byteLength);
-      if (at % size === 0n) yield tarPadding(segmentBytes);
     }
   }
   if (at !== (to > first ? to : first)) throw ended(piece);
@@ -65,6 +66,7 @@ export async function* walTar(
   for (let left = missing; left > 0; left -= zeros.byteLength) {
     yield zeros.subarray(0, Math.min(left, zeros.byteLength));
   }
+  // Segments need no padding: their sizes are powers of two.
   yield tarEnd;
 }
 

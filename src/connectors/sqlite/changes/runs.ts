@@ -1,18 +1,11 @@
 import type { FileHandle } from "node:fs/promises";
 import type { Bytes } from "../../../core/bytes.ts";
 import { BackupError } from "../../../core/errors.ts";
-import { parseTarHeader, tarBlockBytes, tarEnd, tarHeader, tarPadding } from "../../../core/tar.ts";
+import { tarEnd, type TarEntry, tarHeader, tarPadding, tarReader } from "../../../core/tar.ts";
 import type { ArtifactFormat } from "../../../contracts/format.ts";
 import { unitBytes } from "./blocks.ts";
 import { bytesAtOnce, joined, openWindow } from "./files.ts";
-import {
-  applyPieces,
-  broken,
-  type Piece,
-  type PieceParser,
-  truncated,
-  walkerOf,
-} from "./pieces.ts";
+import { applyPieces, broken, type Piece, type PieceParser, walkerOf } from "./pieces.ts";
 
 /**
  * What changed in a file: a tar archive with a file for each run of blocks that differ. A run's name is
@@ -72,56 +65,30 @@ export function applyRuns(bytes: Bytes, file: FileHandle): Promise<void> {
 }
 
 function runsParser(): PieceParser<void> {
-  const header = new Uint8Array(tarBlockBytes);
-  let headerFilled = 0;
-  let run: { at: number; left: number; padding: number } | undefined;
+  const reader = tarReader({ name: `The ${list}`, isExact: true });
+  let at = 0;
   let nextUnit = 0;
-  let zeroBlocks = 0;
 
-  function readHeader(): void {
-    headerFilled = 0;
-    if (header.every((byte) => byte === 0)) {
-      zeroBlocks++;
-      return;
-    }
-    const entry = parseTarHeader(header);
-    if (entry === undefined || zeroBlocks > 0) throw broken(list, "has a header that is none");
-    const unit = /^(?:0|[1-9]\d{0,11})$/.test(entry.name) ? Number(entry.name) : undefined;
-    if (unit === undefined) throw broken(list, `has a file "${entry.name}", which is no place`);
-    if (unit < nextUnit || entry.bytes === 0) throw broken(list, "has its blocks out of order");
-    nextUnit = unit + Math.ceil(entry.bytes / unitBytes);
-    run = { at: unit * unitBytes, left: entry.bytes, padding: tarPadding(entry.bytes) };
+  function begin({ name, bytes }: TarEntry): void {
+    const unit = /^(?:0|[1-9]\d{0,11})$/.test(name) ? Number(name) : undefined;
+    if (unit === undefined) throw broken(list, `has a file "${name}", which is no place`);
+    if (unit < nextUnit || bytes === 0) throw broken(list, "has its blocks out of order");
+    nextUnit = unit + Math.ceil(bytes / unitBytes);
+    at = unit * unitBytes;
   }
 
   return {
-    push(chunk: Uint8Array): Piece[] {
+    push(chunk) {
       const pieces: Piece[] = [];
-      let rest = chunk;
-      while (rest.byteLength > 0) {
-        if (zeroBlocks === 2) throw broken(list, "goes on after its end");
-        if (run !== undefined) {
-          const bytes = rest.subarray(0, run.left);
-          if (bytes.byteLength > 0) pieces.push({ at: run.at, bytes });
-          run.at += bytes.byteLength;
-          run.left -= bytes.byteLength;
-          const padding = run.left === 0
-            ? Math.min(run.padding, rest.byteLength - bytes.byteLength)
-            : 0;
-          run.padding -= padding;
-          rest = rest.subarray(bytes.byteLength + padding);
-          if (run.left === 0 && run.padding === 0) run = undefined;
-          continue;
+      for (const event of reader.push(chunk)) {
+        if (event.type === "entry") begin(event.entry);
+        else if (event.type === "data") {
+          pieces.push({ at, bytes: event.chunk });
+          at += event.chunk.byteLength;
         }
-        const taken = rest.subarray(0, tarBlockBytes - headerFilled);
-        header.set(taken, headerFilled);
-        headerFilled += taken.byteLength;
-        rest = rest.subarray(taken.byteLength);
-        if (headerFilled === tarBlockBytes) readHeader();
       }
       return pieces;
     },
-    end(): void {
-      if (zeroBlocks < 2) throw truncated(list);
-    },
+    end: () => reader.end(),
   };
 }
