@@ -103,7 +103,12 @@ export function openDialog(
     async close() {
       signal.removeEventListener("abort", onAbort);
       child.stdin.end();
-      const timer = setTimeout(() => child.kill("SIGKILL"), endWithinMs);
+      const timer = setTimeout(() => {
+        child.kill("SIGKILL");
+        // What it has started may hold them for as long as it likes, an agent for days.
+        child.stdout.destroy();
+        child.stderr.destroy();
+      }, endWithinMs);
       await ended;
       clearTimeout(timer);
       running.delete(child);
