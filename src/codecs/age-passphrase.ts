@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { scrypt } from "node:crypto";
 import { bun } from "../core/bun.ts";
 import { BackupError } from "../core/errors.ts";
+import { base64 } from "./base64.ts";
 import { importKey, open, seal } from "./chacha.ts";
 
 // The scrypt recipient of https://age-encryption.org/v1. age-encryption has it too, in JavaScript,
@@ -84,8 +85,4 @@ function deriveKey(
   const key = last.then(derive);
   last = key.catch(() => {});
   return key;
-}
-
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("base64").replaceAll("=", "");
 }

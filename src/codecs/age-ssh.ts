@@ -10,6 +10,7 @@ import {
 } from "node:crypto";
 import type { KeyAid, OtherIdentity } from "../contracts/codec.ts";
 import { BackupError } from "../core/errors.ts";
+import { base64 } from "./base64.ts";
 import { importKey, open, seal } from "./chacha.ts";
 import type { SshPrivateKey, SshSecret } from "./ssh-private-key.ts";
 import { sshLine, type SshPublicKey, sshTag } from "./ssh-public-key.ts";
@@ -161,10 +162,6 @@ function tweakOf({ blob }: SshPublicKey): Uint8Array {
 function wrappingKey(shared: Uint8Array, ephemeral: Uint8Array, theirs: Uint8Array) {
   const salt = Buffer.concat([ephemeral, theirs]);
   return new Uint8Array(hkdfSync("sha256", shared, salt, ed25519Label, 32));
-}
-
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("base64").replaceAll("=", "");
 }
 
 function base64url(bytes: Uint8Array): string {

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { Dialog } from "../core/dialog.ts";
+import { base64 } from "./base64.ts";
 
 // The lines that a plugin of age and its client exchange: stanzas, as in a file's header
 // (https://age-encryption.org/v1, "Recipient stanza").
@@ -53,10 +54,6 @@ async function line(dialog: Dialog, o: { readonly limitMs: number }): Promise<st
   const line = await dialog.readLine(o);
   if (line === undefined) throw new Error("it ended too early");
   return line;
-}
-
-function base64(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString("base64").replaceAll("=", "");
 }
 
 /** A message's bytes as text. */

@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
+import { base64 } from "./base64.ts";
 import { openWire } from "./ssh-wire.ts";
 
 // The public halves of SSH keys, as ssh-keygen writes them into .pub files and authorized_keys.
@@ -86,6 +87,5 @@ export function sshLine({ type, blob, comment }: SshPublicKey): string {
 
 /** How an age header names the key: the first four bytes of its digest. */
 export function sshTag({ blob }: SshPublicKey): string {
-  const digest = createHash("sha256").update(blob).digest().subarray(0, 4);
-  return digest.toString("base64").replaceAll("=", "");
+  return base64(createHash("sha256").update(blob).digest().subarray(0, 4));
 }

@@ -11,8 +11,6 @@ export interface Wire {
   number(): Uint8Array<ArrayBuffer>;
   /** So many bytes, without a length. */
   raw(length: number): Uint8Array<ArrayBuffer>;
-  /** What is left. */
-  rest(): Uint8Array<ArrayBuffer>;
   isAtEnd(): boolean;
 }
 
@@ -34,7 +32,6 @@ export function openWire(bytes: Uint8Array): Wire {
       at += length;
       return new Uint8Array(buffer.subarray(at - length, at));
     },
-    rest: () => wire.raw(buffer.byteLength - at),
     isAtEnd: () => at === buffer.byteLength,
   };
   return wire;
