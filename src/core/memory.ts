@@ -12,13 +12,9 @@ const collectFirstBytes = 4 * 1024 * 1024;
  * how large they are, and would pile up.
  */
 export function createCollector(): (chunk: Uint8Array) => void {
-  let passed = collectEveryBytes - collectFirstBytes;
-  return (chunk) => {
-    passed += chunk.byteLength;
-    if (passed < collectEveryBytes) return;
-    passed = 0;
-    bun?.gc(true);
-  };
+  const sweep = createSweeper({ every: collectEveryBytes, oldEvery: 1 });
+  sweep(collectEveryBytes - collectFirstBytes);
+  return (chunk) => sweep(chunk.byteLength);
 }
 
 /**
