@@ -1,12 +1,15 @@
 import { z } from "zod";
 
+/** For how many days a store keeps an object. */
+export const retentionDays = z.number().int().min(1).max(36_500);
+
 /**
  * The `retention` of stores that keep objects until a date: for how many days, and whether somebody
  * with the right to can lift it ("Unlocked") or nobody ("Locked").
  */
 export const retentionSchema = z.strictObject({
   mode: z.enum(["Locked", "Unlocked"]),
-  days: z.number().int().min(1).max(36_500),
+  days: retentionDays,
 });
 
 /** How long a destination's objects are kept from being deleted. */

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { textSchema } from "../../contracts/connection.ts";
+import { prefixSchema, timeoutSchema } from "../options.ts";
 import { retentionSchema } from "../retention.ts";
 
 /** Options of an Azure Blob Storage destination, by the names that Azure's own client has. */
 export const azureOptions = z.strictObject({
   container: textSchema,
-  prefix: textSchema.optional().describe('Put before every key, with a "/" between; default none.'),
+  prefix: prefixSchema,
   connectionString: textSchema.optional().describe(
     "Names the account and its key, or a shared access signature, in one.",
   ),
@@ -25,10 +26,7 @@ export const azureOptions = z.strictObject({
       'version-level immutability. An "Unlocked" one can be lifted by somebody with the ' +
       'right to, a "Locked" one by nobody.',
   ),
-  timeout: z.number().int().positive().optional().describe(
-    "Longest time in milliseconds that one request may take; default 60,000 and what its " +
-      "bytes take through a line of 50 kB/s.",
-  ),
+  timeout: timeoutSchema,
 }).refine(({ connectionString, accountName }) => (connectionString ?? accountName) !== undefined, {
   error: "expected accountName or connectionString",
 }).refine(

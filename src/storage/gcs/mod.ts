@@ -82,12 +82,13 @@ export async function openGcs(
     "apiEndpoint",
   );
   const keys = createKeys(await resolve(options.prefix));
+  const location = keys.location(`gs://${bucket}`);
   const client = createGcsClient({
     bucket,
     endpoint,
     userProject: await resolve(options.userProject),
     calls: createCalls({
-      location: keys.location(`gs://${bucket}`),
+      location,
       runtime,
       patience,
       policy: retry,
@@ -99,8 +100,8 @@ export async function openGcs(
   const buffers = createPartBuffers(partBytes, spareParts);
   const { retention } = options;
   return {
-    location: keys.location(`gs://${bucket}`),
-    place: keys.location(`gs://${bucket}`),
+    location,
+    place: location,
     hasOwnClock: true,
     partBytes,
     remarks,

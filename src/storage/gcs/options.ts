@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { textSchema } from "../../contracts/connection.ts";
+import { prefixSchema, timeoutSchema } from "../options.ts";
 import { retentionSchema } from "../retention.ts";
 
 /** Options of a Google Cloud Storage destination, by the names that Google's own client has. */
 export const gcsOptions = z.strictObject({
   bucket: textSchema,
-  prefix: textSchema.optional().describe('Put before every key, with a "/" between; default none.'),
+  prefix: prefixSchema,
   keyFilename: textSchema.optional().describe(
     "The path of a service account's key file. Default: application default credentials.",
   ),
@@ -23,10 +24,7 @@ export const gcsOptions = z.strictObject({
       'object retention. An "Unlocked" one can be lifted by somebody with the right to, a ' +
       '"Locked" one by nobody.',
   ),
-  timeout: z.number().int().positive().optional().describe(
-    "Longest time in milliseconds that one request may take; default 60,000 and what its " +
-      "bytes take through a line of 50 kB/s.",
-  ),
+  timeout: timeoutSchema,
 });
 /** See {@link gcsOptions}. */
 export type GcsOptions = z.infer<typeof gcsOptions>;

@@ -1,4 +1,4 @@
-import type { Abortable, ByteRange, Bytes } from "../../core/bytes.ts";
+import { type Abortable, type ByteRange, type Bytes, bytesOf } from "../../core/bytes.ts";
 import { BackupError, hasCode } from "../../core/errors.ts";
 import type { OpenRead } from "../read.ts";
 import { type Access, urlOf } from "./client.ts";
@@ -88,18 +88,13 @@ async function readAnswer(
     assertTagged(tag === undefined ? {} : { ETag: tag });
     const length = lengthOf(headers, o);
     const bytes = length <= wholeBytes
-      ? onePiece(await answer.bytes())
+      ? bytesOf(await answer.bytes())
       : bodyOf(answer.body, access, o.doing);
     return { bytes, length, tag: tag ?? "" };
   } catch (error) {
     if (!answer.bodyUsed) await answer.body?.cancel();
     throw error;
   }
-}
-
-// deno-lint-ignore require-await
-async function* onePiece(bytes: Uint8Array): Bytes {
-  yield bytes;
 }
 
 async function* bodyOf(body: Bytes | null, access: Access, doing: string): Bytes {

@@ -117,9 +117,10 @@ export async function openS3(
       isVersioned: undefined,
     },
   };
+  const place = location + endpointText(config.endpoint);
   return {
-    location: access.location + endpointText(config.endpoint),
-    place: access.location + endpointText(config.endpoint),
+    location: place,
+    place,
     hasOwnClock: true,
     partBytes: access.buffers.partBytes,
     put: (key, body, o) => putObject(access, key, body, o),

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { textSchema } from "../../contracts/connection.ts";
+import { prefixSchema } from "../options.ts";
+import { retentionDays } from "../retention.ts";
 
 const mebibyte = 1024 * 1024;
 const storageClasses = [
@@ -14,7 +16,7 @@ const storageClasses = [
 /** Options of an S3 destination, by the names that the AWS SDK has. */
 export const s3Options = z.strictObject({
   bucket: textSchema,
-  prefix: textSchema.optional().describe('Put before every key, with a "/" between; default none.'),
+  prefix: prefixSchema,
   region: textSchema.optional().describe(
     'Default AWS_REGION or the profile\'s; "us-east-1" where an endpoint is set.',
   ),
@@ -45,7 +47,7 @@ export const s3Options = z.strictObject({
   ),
   retention: z.strictObject({
     mode: z.enum(["governance", "compliance"]),
-    days: z.number().int().min(1).max(36_500),
+    days: retentionDays,
   }).optional().describe(
     "Locks every object against deletion for this many days; the bucket must have object lock. " +
       "Who may bypass governance can lift such a lock; nobody can lift one in compliance mode.",
