@@ -17,7 +17,17 @@ import {
   unescapeName,
 } from "./names.ts";
 
-export { buildsOn, chainOf, goodBackups, latest, parentOf, resolveBackup } from "./choose.ts";
+export {
+  buildsOn,
+  chainOf,
+  familiesOf,
+  goodBackups,
+  keyOf,
+  latest,
+  linksOf,
+  parentOf,
+  resolveBackup,
+} from "./choose.ts";
 
 /** Options of {@link readCatalog}. */
 export type CatalogOptions = Abortable & {

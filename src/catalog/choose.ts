@@ -65,21 +65,40 @@ export function latest(
 
 /** Those that are there with all they build on, none of it damaged by its marks; in order. */
 export function goodBackups<R extends BackupRef>(refs: readonly R[]): R[] {
-  const key = ({ job, sourceTag }: R, id: string) => `${sourceTag} ${id} ${job}`;
-  const byId = new Map(refs.map((ref) => [key(ref, ref.id), ref]));
+  const byKey = new Map(refs.map((ref) => [keyOf(ref, ref.id), ref]));
   const known = new Map<R, boolean>();
   const judge = (ref: R): boolean => {
     const before = known.get(ref);
     if (before !== undefined) return before;
     // Names that lead in a circle are nobody's chain.
     known.set(ref, false);
-    const parent = ref.parentId === undefined ? undefined : byId.get(key(ref, ref.parentId));
+    const parent = ref.parentId === undefined ? undefined : byKey.get(keyOf(ref, ref.parentId));
     const isWhole = ref.parentId === undefined || (parent !== undefined && judge(parent));
     const isGood = isWhole && !isDamaged(ref);
     known.set(ref, isGood);
     return isGood;
   };
   return refs.filter(judge);
+}
+
+/** Good backups by the full one that they build on, which is among its own. */
+export function familiesOf<R extends BackupRef>(good: readonly R[]): Map<R, R[]> {
+  const byKey = new Map(good.map((ref) => [keyOf(ref, ref.id), ref]));
+  const known = new Map<R, R>();
+  const rootOf = (ref: R): R => {
+    const before = known.get(ref);
+    if (before !== undefined) return before;
+    const parent = ref.parentId === undefined ? undefined : byKey.get(keyOf(ref, ref.parentId));
+    const root = parent === undefined ? ref : rootOf(parent);
+    known.set(ref, root);
+    return root;
+  };
+  return Map.groupBy(good, rootOf);
+}
+
+/** What tells a backup from all others, of the backup or its parent: both are of one job and source. */
+export function keyOf({ job, sourceTag }: BackupRef, id: string): string {
+  return `${sourceTag} ${id} ${job}`;
 }
 
 /** True where a backup builds on the other one, which is of its own job and source. */
@@ -93,24 +112,30 @@ export function parentOf(child: BackupRef, refs: readonly BackupRef[]): BackupRe
   return refs.find((other) => buildsOn(child, other));
 }
 
+/** From the full backup to this one; shorter where a link is missing. */
+export function linksOf(refs: readonly BackupRef[], ref: BackupRef): BackupRef[] {
+  const chain = [ref];
+  while (chain[0]!.parentId !== undefined) {
+    const parent = parentOf(chain[0]!, refs);
+    // Names that lead in a circle are nobody's chain.
+    if (parent === undefined || chain.includes(parent)) break;
+    chain.unshift(parent);
+  }
+  return chain;
+}
+
 /**
  * What restores a backup: the full one first, the backup itself last.
  *
  * @throws BackupError `verification/broken-chain` when a parent is missing
  */
 export function chainOf(refs: readonly BackupRef[], ref: BackupRef): BackupRef[] {
-  const chain = [ref];
-  for (let child = ref; child.parentId !== undefined;) {
-    const parent = parentOf(child, refs);
-    if (parent === undefined || chain.includes(parent)) {
-      throw new BackupError(
-        "verification/broken-chain",
-        `Backup ${ref.id} cannot be restored: ${child.parentId}, which ${child.id} builds on, is missing`,
-        { hint: "Restore an older backup, or look for the missing one at another destination." },
-      );
-    }
-    chain.unshift(parent);
-    child = parent;
-  }
-  return chain;
+  const chain = linksOf(refs, ref);
+  const { id, parentId } = chain[0]!;
+  if (parentId === undefined) return chain;
+  throw new BackupError(
+    "verification/broken-chain",
+    `Backup ${ref.id} cannot be restored: ${parentId}, which ${id} builds on, is missing`,
+    { hint: "Restore an older backup, or look for the missing one at another destination." },
+  );
 }

@@ -2,7 +2,7 @@ import type { Window } from "../contracts/changes.ts";
 import type { Manifest } from "../contracts/manifest.ts";
 import type { BackupRef } from "../contracts/strategy.ts";
 import { createSweeper } from "../core/memory.ts";
-import { goodBackups } from "./catalog.ts";
+import { familiesOf, goodBackups, keyOf } from "./choose.ts";
 import { sealOf } from "./seal.ts";
 
 /** From when to when a full backup and what builds on it can restore. */
@@ -26,18 +26,9 @@ type Moments = Pick<Manifest, "window" | "consistentAt">;
  * or that a log begins at. What is damaged, or lacks what it builds on, counts for nothing.
  */
 export function windowsOf(backups: readonly Dated[]): ChainWindow[] {
-  const good = goodBackups(chained(backups));
-  const byId = new Map(good.map((one) => [keyOf(one, one.id), one]));
-  const families = Map.groupBy(good, (one) => {
-    let root = one;
-    while (root.parentId !== undefined) {
-      const parent = byId.get(keyOf(root, root.parentId));
-      if (parent === undefined) break;
-      root = parent;
-    }
-    return root;
-  });
-  return [...families].flatMap(([root, all]) => windowOf(root, all) ?? [])
+  return [...familiesOf(goodBackups(chained(backups)))].flatMap(([root, all]) =>
+    windowOf(root, all) ?? []
+  )
     .sort((a, b) => b.to.getTime() - a.to.getTime());
 }
 
@@ -73,18 +64,13 @@ function windowOf(root: Dated, all: readonly Dated[]): ChainWindow | undefined {
 /** Undefined where nothing at hand tells. */
 function momentsOf({ files, manifest }: Dated): Window & { isOfLog: boolean } | undefined {
   const facts = sealOf(files.keys())?.facts;
-  const window = facts?.window ?? readWindow(manifest);
+  const window = facts?.window ?? windowIn(manifest?.window);
   if (window !== undefined) return { ...window, isOfLog: true };
   const at = facts?.consistentAt ?? (manifest && new Date(manifest.consistentAt));
   return at && { from: at, to: at, isOfLog: false };
 }
 
-function readWindow(manifest: Moments | undefined): Window | undefined {
-  const window = manifest?.window;
+/** The window that a manifest tells of. */
+export function windowIn(window: Manifest["window"]): Window | undefined {
   return window && { from: new Date(window.from), to: new Date(window.to) };
-}
-
-/** A backup builds on one of its own job and source. */
-function keyOf({ job, sourceTag }: BackupRef, id: string): string {
-  return `${sourceTag} ${job} ${id}`;
 }

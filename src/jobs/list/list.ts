@@ -1,7 +1,7 @@
 import type { DestinationDefinition } from "../../config/model.ts";
 import { manifestName } from "../../contracts/manifest.ts";
 import type { BackupRef } from "../../contracts/strategy.ts";
-import { parentOf } from "../../catalog/catalog.ts";
+import { linksOf } from "../../catalog/catalog.ts";
 import { sealOf } from "../../catalog/seal.ts";
 import { momentOf } from "../../catalog/moment.ts";
 import { toBackupError } from "../../core/errors.ts";
@@ -53,22 +53,11 @@ export const showBackup: ShowBackup = (definitions, id, o) =>
     const cache = await openManifestCache(o);
     try {
       const one = found.find(({ ref }) => ref.prefix === prefix)!;
-      return { backup: await shown(one, cache, o), chain: linksOf(one.ref, refs), unreached };
+      return { backup: await shown(one, cache, o), chain: linksOf(refs, one.ref), unreached };
     } finally {
       cache.close();
     }
   });
-
-/** From the full backup to this one; shorter where a link is missing. */
-function linksOf(ref: BackupRef, all: readonly BackupRef[]): BackupRef[] {
-  const chain = [ref];
-  while (chain[0]!.parentId !== undefined && chain.length <= all.length) {
-    const parent = parentOf(chain[0]!, all);
-    if (parent === undefined) break;
-    chain.unshift(parent);
-  }
-  return chain;
-}
 
 /** Destinations that cannot be read are warnings, and an error only where all are. */
 function withFound<T>(

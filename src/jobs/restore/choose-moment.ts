@@ -1,6 +1,8 @@
+import { familiesOf } from "../../catalog/catalog.ts";
 import { chooseChain, type Reachable } from "../../catalog/choose-chain.ts";
 import { readManifest } from "../../catalog/manifest.ts";
 import { momentOf } from "../../catalog/moment.ts";
+import { windowIn } from "../../catalog/windows.ts";
 import type { Until } from "../../contracts/changes.ts";
 import type { Manifest, Position } from "../../contracts/manifest.ts";
 import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
@@ -33,7 +35,7 @@ export async function chooseForMoment(
   const known: Dated[] = [];
   let failure: unknown;
   let missed: unknown;
-  const families = familiesOf(candidates);
+  const families = newestFirst(candidates);
   // A folder's name tells when the run began, and the data is never older than that.
   const first = families.findIndex(([root]) => momentOf(root!.ref) <= at);
   // The one after it only tells the nearest moment.
@@ -76,7 +78,7 @@ export async function chooseForPosition(
   const format = target.kind.positions?.format;
   const known: Dated[] = [];
   let failure: unknown;
-  for (const family of familiesOf(candidates)) {
+  for (const family of newestFirst(candidates)) {
     const read = await readDated(family, o);
     known.push(...read.dated);
     failure = read.failure ?? failure;
@@ -129,25 +131,18 @@ function dated(found: FoundBackup, { window, ...manifest }: Manifest): Dated {
     parentId: manifest.parent?.id,
     consistentAt: new Date(manifest.consistentAt),
     position: manifest.position,
-    ...window === undefined
-      ? {}
-      : { window: { from: new Date(window.from), to: new Date(window.to) } },
+    window: windowIn(window),
   };
 }
 
 /** Each full backup with all that builds on it, newest full one first. */
-function familiesOf(candidates: readonly FoundBackup[]): FoundBackup[][] {
-  const byId = new Map(candidates.map((one) => [one.ref.id, one]));
-  const rootOf = (one: FoundBackup): FoundBackup => {
-    let root = one;
-    for (let steps = 0; root.ref.parentId !== undefined && steps < byId.size; steps++) {
-      root = byId.get(root.ref.parentId) ?? root;
-    }
-    return root;
-  };
-  const families = Map.groupBy(candidates, rootOf);
-  return [...families].map(([root, all]) => [root, ...all.filter((one) => one !== root)])
-    .sort(([a], [b]) => momentOf(b!.ref).getTime() - momentOf(a!.ref).getTime());
+function newestFirst(candidates: readonly FoundBackup[]): FoundBackup[][] {
+  const byRef = new Map(candidates.map((one) => [one.ref, one]));
+  return [...familiesOf([...byRef.keys()])]
+    .sort(([a], [b]) => momentOf(b).getTime() - momentOf(a).getTime())
+    .map(([root, all]) =>
+      [root, ...all.filter((one) => one !== root)].map((ref) => byRef.get(ref)!)
+    );
 }
 
 /** The manifest, from the first destination where it can be read. */

@@ -1,4 +1,4 @@
-import { chainOf } from "../../catalog/catalog.ts";
+import { chainOf, keyOf } from "../../catalog/catalog.ts";
 import { assertContinuous, assertFollows, joinsOf } from "../../catalog/continuity.ts";
 import { type ManifestFile, readManifest } from "../../catalog/manifest.ts";
 import type { ConnectorKind } from "../../contracts/connector.ts";
@@ -75,7 +75,7 @@ export async function checkChildren(
   { found }: Everything,
   o: JobContext,
 ): Promise<void> {
-  const copies = (indexOf(found).byParent.get(nameOf(ref, ref.id)) ?? [])
+  const copies = (indexOf(found).byParent.get(keyOf(ref, ref.id)) ?? [])
     .flatMap((one) => one.copies);
   for (const child of copies.filter((copy) => copy.destination === destination)) {
     const said = await parentDigest(child, o);
@@ -105,10 +105,10 @@ function ancestorsOf(
   isWhole: boolean,
 ): FoundBackup[] {
   try {
-    const { byName } = indexOf(found);
+    const { byKey } = indexOf(found);
     const line = new Map<BackupRef, FoundBackup>();
     for (let child = ref; child.parentId !== undefined;) {
-      const parent = byName.get(nameOf(child, child.parentId));
+      const parent = byKey.get(keyOf(child, child.parentId));
       if (parent === undefined || line.has(parent.ref)) break;
       line.set(parent.ref, parent);
       child = parent.ref;
@@ -122,7 +122,7 @@ function ancestorsOf(
 
 /** What was found by name and by parent, made once: there may be ten thousand, in one chain. */
 interface Index {
-  readonly byName: ReadonlyMap<string, FoundBackup>;
+  readonly byKey: ReadonlyMap<string, FoundBackup>;
   readonly byParent: ReadonlyMap<string, readonly FoundBackup[]>;
 }
 
@@ -131,25 +131,20 @@ const indexes = new WeakMap<readonly FoundBackup[], Index>();
 function indexOf(found: readonly FoundBackup[]): Index {
   const known = indexes.get(found);
   if (known !== undefined) return known;
-  const byName = new Map<string, FoundBackup>();
+  const byKey = new Map<string, FoundBackup>();
   const byParent = new Map<string, FoundBackup[]>();
   for (const one of found) {
-    const name = nameOf(one.ref, one.ref.id);
-    if (!byName.has(name)) byName.set(name, one);
+    const name = keyOf(one.ref, one.ref.id);
+    if (!byKey.has(name)) byKey.set(name, one);
     if (one.ref.parentId === undefined) continue;
-    const parent = nameOf(one.ref, one.ref.parentId);
+    const parent = keyOf(one.ref, one.ref.parentId);
     const children = byParent.get(parent) ?? [];
     children.push(one);
     byParent.set(parent, children);
   }
-  const index = { byName, byParent };
+  const index = { byKey, byParent };
   indexes.set(found, index);
   return index;
-}
-
-/** A backup builds on one of its own job and source. */
-function nameOf({ job, sourceTag }: BackupRef, id: string): string {
-  return JSON.stringify([job, sourceTag, id]);
 }
 
 async function manifestAt(
