@@ -11,14 +11,14 @@ import type {
   RestoreStep,
 } from "../../contracts/restore.ts";
 import { restoreAccounts } from "./accountsRestore.ts";
-import { accountsFormat, archiveFormat } from "./archive/walker.ts";
+import { archiveFormat } from "./archive/walker.ts";
 import type { Client } from "./client.ts";
 import { chosen, type RestoreContext, workers } from "./context.ts";
 import { assertAllRestored, feed } from "./feed.ts";
 import { restoreGoingOn } from "./keepGoing.ts";
 import { restoring, unmark } from "./leftover.ts";
 import { restoreFlags } from "./recipe.ts";
-import { restoreChain } from "./restoreChain.ts";
+import { restoreChain, type Restored } from "./restoreChain.ts";
 import { select } from "./selection.ts";
 import { requireTool } from "./tools.ts";
 import { clear, undo, withTheRest } from "./undo.ts";
@@ -48,31 +48,42 @@ export async function restore(
   const tool = await requireTool("mongorestore", address, o);
   const selection = select(chain, options);
   const r: RestoreContext = { ...o, client, address, tool, selection, options };
-  if (chain.length > 1) return await restoreChain(chain, plan, r);
   const steps = restoring(plan.steps);
   for (const step of steps) {
     if (step.mode === "replace") await client.ask((driver) => clear(driver, step, selection), r);
   }
-  const { artifacts } = selection.backup;
-  const dumps = artifacts.filter((artifact) => isWanted(artifact, steps));
+  const restored = chain.length > 1
+    ? await restoreChain(chain, steps, r)
+    : await restoreBackup(steps, r);
+  await restoreAccounts(chain.at(-1)!.artifacts, r);
+  const made = [...steps, ...restored.added];
+  const differences = [
+    ...await compare(made, r, restored.inventory),
+    ...await compare(plan.steps.filter((step) => !steps.includes(step)), r),
+  ];
+  let { failures } = restored;
+  if (options.isKeepGoing) failures = [...failures, ...untold(differences, failures)];
+  else await assertSame(differences, made, r);
+  for (const { to, adopts } of plan.steps) {
+    if (adopts !== undefined) await client.ask((driver) => unmark(driver.db(to)), r);
+  }
+  return {
+    ...{ steps: [...plan.steps, ...restored.added], failures, left: [], differences },
+    ...{ warnings: [], followUps: [] },
+  };
+}
+
+async function restoreBackup(steps: readonly RestoreStep[], r: RestoreContext): Promise<Restored> {
+  const { backup, databases } = r.selection;
+  const dumps = backup.artifacts.filter((artifact) => isWanted(artifact, steps));
   let failures: RestoreFailure[] = [];
   try {
-    if (options.isKeepGoing) failures = await restoreGoingOn(dumps, steps, r);
+    if (r.options.isKeepGoing) failures = await restoreGoingOn(dumps, steps, r);
     else await restoreAll(dumps, steps, r);
   } catch (error) {
     throw await withTheRest(error, steps, r);
   }
-  const accounts = artifacts.find(({ role }) => role === "accounts");
-  if (options.isWithAccounts && accounts?.format === accountsFormat.id) {
-    await restoreAccounts(accounts, r);
-  }
-  const differences = await compare(plan.steps, r);
-  if (options.isKeepGoing) failures = [...failures, ...untold(differences, failures)];
-  else await assertSame(differences, steps, r);
-  for (const { to, adopts } of plan.steps) {
-    if (adopts !== undefined) await client.ask((driver) => unmark(driver.db(to)), r);
-  }
-  return { steps: plan.steps, failures, left: [], differences, warnings: [], followUps: [] };
+  return { inventory: databases, failures, added: [] };
 }
 
 function isWanted(artifact: RestorableArtifact, steps: readonly RestoreStep[]): boolean {

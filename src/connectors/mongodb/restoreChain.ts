@@ -4,8 +4,6 @@ import type {
   RestorableChain,
   RestoreFailure,
   RestoreOptions,
-  RestorePlan,
-  RestoreResult,
   RestoreStep,
 } from "../../contracts/restore.ts";
 import type { Until } from "../../contracts/changes.ts";
@@ -13,13 +11,10 @@ import type { DatabaseInventory } from "../../contracts/inventory.ts";
 import { BackupError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import { withTempDir } from "../../core/temp.ts";
-import { restoreAccounts } from "./accountsRestore.ts";
 import type { CollectionMetadata } from "./archive/namespace.ts";
-import { accountsFormat } from "./archive/walker.ts";
 import { chosen, type RestoreContext, workers } from "./context.ts";
 import { refused } from "./errors.ts";
 import { assertAllRestored, feed } from "./feed.ts";
-import { restoring, unmark } from "./leftover.ts";
 import { announced } from "./oplog/base.ts";
 import { buildIndexes } from "./oplog/build-indexes.ts";
 import { type OplogEntry, readEntry } from "./oplog/entry.ts";
@@ -32,13 +27,15 @@ import { sliceEntries } from "./oplog/slice.ts";
 import { fileSpools, type Spool } from "./oplog/spool.ts";
 import { documentFlags } from "./recipe.ts";
 import { collectionNames } from "./target.ts";
-import { clear, withTheRest } from "./undo.ts";
-import { assertSame, compare, untold } from "./verdict.ts";
+import { withTheRest } from "./undo.ts";
 
-/** What a replay came to. */
-interface Restored {
+/** What a restore came to, before it is compared. */
+export interface Restored {
+  /** What should be there now, by the names of the source. */
   readonly inventory: readonly DatabaseInventory[];
   readonly failures: readonly RestoreFailure[];
+  /** Steps that the plan did not have. */
+  readonly added: readonly RestoreStep[];
 }
 
 /**
@@ -46,49 +43,25 @@ interface Restored {
  * and the rest is replayed through the driver, which needs no more than the built-in roles restore,
  * readWriteAnyDatabase and dbAdminAnyDatabase. Indexes are built when all is there.
  *
- * @throws BackupError `restore/failed`, `restore/incomplete`, `verification/gap`
+ * @throws BackupError `restore/failed`, `verification/gap`
  */
 export async function restoreChain(
   chain: RestorableChain,
-  plan: RestorePlan,
+  steps: readonly RestoreStep[],
   r: RestoreContext,
-): Promise<RestoreResult> {
-  const steps = restoring(plan.steps);
-  for (const step of steps) {
-    if (step.mode === "replace") {
-      await r.client.ask((driver) => clear(driver, step, r.selection), r);
-    }
-  }
+): Promise<Restored> {
   const scene = sceneOf(chain, steps, r);
   const { added, passing } = scene;
-  let restored: Restored = { inventory: [], failures: [] };
+  if (steps.length === 0) return { inventory: [], failures: [], added };
   try {
-    if (steps.length > 0) {
-      restored = await withTempDir(
-        r.runtime,
-        0,
-        (folder) => restoreData(chain, scene, fileSpools(folder), r),
-      );
-    }
+    return await withTempDir(
+      r.runtime,
+      0,
+      (folder) => restoreData(chain, scene, fileSpools(folder), r),
+    );
   } catch (error) {
     throw await withTheRest(error, [...steps, ...added, ...passing], r);
   }
-  const accounts = chain.at(-1)!.artifacts.find(({ role }) => role === "accounts");
-  if (r.options.isWithAccounts && accounts?.format === accountsFormat.id) {
-    await restoreAccounts(accounts, r);
-  }
-  const all = [...plan.steps, ...added];
-  const differences = [
-    ...await compare([...steps, ...added], r, restored.inventory),
-    ...await compare(plan.steps.filter((step) => !steps.includes(step)), r),
-  ];
-  let failures = restored.failures;
-  if (r.options.isKeepGoing) failures = [...failures, ...untold(differences, failures)];
-  else await assertSame(differences, [...steps, ...added], r);
-  for (const { to, adopts } of plan.steps) {
-    if (adopts !== undefined) await r.client.ask((driver) => unmark(driver.db(to)), r);
-  }
-  return { steps: all, failures, left: [], differences, warnings: [], followUps: [] };
 }
 
 /** Where a restore puts what. */
@@ -175,7 +148,7 @@ async function restoreData(
       i: replayed.last.i,
     },
   });
-  return { inventory: inventoryOf(under.collections), failures };
+  return { inventory: inventoryOf(under.collections), failures, added: scene.added };
 }
 
 /** What is there at the end is never dropped because an inventory does not name it. */
