@@ -27,6 +27,10 @@ export const types = {
   int64: 0x12,
 } as const;
 
+const smallestDocument = 5;
+/** MongoDB's limit of 16 MiB, and the 16 KiB that it grants its own documents in the oplog. */
+const largestDocument = 16 * 1024 * 1024 + 16 * 1024;
+
 /** Bytes that are not BSON. */
 export class BsonError extends Error {
   override readonly name = "BsonError";
@@ -80,6 +84,11 @@ export function truth(element: Element | undefined): boolean | undefined {
   return element.value[0] === 1;
 }
 
+/** Whether a value is there and not zero or false, of whatever type. */
+export function isSet(element: Element | undefined): boolean {
+  return element !== undefined && element.value.some((byte) => byte !== 0);
+}
+
 /** The document or array inside an element; undefined for another type. */
 export function inner(element: Element | undefined): Uint8Array | undefined {
   return element?.type === types.document || element?.type === types.array
@@ -96,6 +105,16 @@ export function halves(element: Element | undefined): readonly [number, number] 
 /** Bytes as a text, to compare them and to look them up by. */
 export function keyOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
+
+/** A value with its type as a text, to look it up by. */
+export function valueKey({ type, value }: Pick<Element, "type" | "value">): string {
+  return `${type} ${keyOf(value)}`;
+}
+
+/** Whether a document can be of this length, in bytes. */
+export function isDocumentLength(length: number): boolean {
+  return length >= smallestDocument && length <= largestDocument;
 }
 
 /** A little-endian signed 32-bit integer. */
@@ -115,6 +134,9 @@ export function documentOf(raws: readonly Uint8Array[]): Uint8Array {
   }
   return document;
 }
+
+/** A document without a field. */
+export const noDocument = documentOf([]);
 
 /** A string element. */
 export function stringElement(name: string, value: string): Uint8Array {

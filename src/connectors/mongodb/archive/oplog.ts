@@ -5,6 +5,7 @@ import {
   find,
   halves,
   inner,
+  noDocument,
   stringElement,
   text,
   types,
@@ -69,7 +70,7 @@ function* commandChanges(db: string, command: Uint8Array): Generator<OplogChange
   const collection = text(first) ?? "";
   switch (first?.name) {
     case "applyOps":
-      for (const { value } of elements(inner(first) ?? documentOf([]))) yield* changesOf(value);
+      for (const { value } of elements(inner(first) ?? noDocument)) yield* changesOf(value);
       return;
     case "create": {
       const isView = find(command, "viewOn") !== undefined;
@@ -90,7 +91,7 @@ function* commandChanges(db: string, command: Uint8Array): Generator<OplogChange
       );
       return;
     case "commitIndexBuild":
-      for (const { value } of elements(inner(find(command, "indexes")) ?? documentOf([]))) {
+      for (const { value } of elements(inner(find(command, "indexes")) ?? noDocument)) {
         yield* indexChanges(db, collection, value);
       }
       return;

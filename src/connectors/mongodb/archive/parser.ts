@@ -1,5 +1,5 @@
 import { BackupError } from "../../../core/errors.ts";
-import { BsonError, int32At } from "./bson.ts";
+import { BsonError, int32At, isDocumentLength } from "./bson.ts";
 
 /**
  * What a parser sees in mongodump's archive format, in order. Its blocks are a header document,
@@ -39,9 +39,6 @@ export interface ArchiveParser {
 
 const magic = [0x6d, 0xe2, 0x99, 0x81];
 const terminator = -1;
-const smallestDocument = 5;
-/** MongoDB's limit of 16 MiB, and the 16 KiB that it grants its own documents in the oplog. */
-const largestDocument = 16 * 1024 * 1024 + 16 * 1024;
 
 /** Starts on a new archive. */
 export function archiveParser(handler: ArchiveHandler): ArchiveParser {
@@ -63,7 +60,7 @@ export function archiveParser(handler: ArchiveHandler): ArchiveParser {
   }
 
   function checkLength(length: number): void {
-    if (length >= smallestDocument && length <= largestDocument) return;
+    if (isDocumentLength(length)) return;
     throw fail(`${length} is no document's length`);
   }
 

@@ -5,6 +5,7 @@ import {
   elements,
   find,
   inner,
+  isSet,
   keyOf,
   stringElement,
   text,
@@ -31,8 +32,7 @@ export function isView({ options }: Pick<CollectionState, "options">): boolean {
 
 /** Whether its oldest documents go by themselves. */
 export function isCapped({ options }: Pick<CollectionState, "options">): boolean {
-  const capped = find(options, "capped");
-  return capped !== undefined && capped.value.some((byte) => byte !== 0);
+  return isSet(find(options, "capped"));
 }
 
 /** Whether the server removes documents of it when their time has passed. */
@@ -116,9 +116,6 @@ export const simpleCollation = element(
   "collation",
   documentOf([stringElement("locale", "simple")]),
 );
-
-/** A document without a field. */
-export const noDocument = documentOf([]);
 
 /** Made by the server on its way to something else; a replay that stops in between leaves them. */
 const temporary = /^tmp\.agg_out\.|^tmp.{5}\.(renameCollection|convertToCapped\..*|rename)$/;

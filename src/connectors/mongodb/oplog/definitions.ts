@@ -1,4 +1,4 @@
-import { elements, find, inner, text } from "../archive/bson.ts";
+import { elements, find, inner, isSet, text } from "../archive/bson.ts";
 import { isOwn, plainName } from "../archive/namespace.ts";
 import { splitNamespace } from "../archive/oplog.ts";
 import {
@@ -184,13 +184,11 @@ export function definitions(
     if (state === undefined && isLenient) return;
     if (state === undefined) throw failed(`collection "${fromName}" is not there`);
     await settle(fromName);
-    const dropTarget = find(object, "dropTarget");
-    const isTargetDropped = dropTarget !== undefined &&
-      dropTarget.value.some((byte) => byte !== 0) && collections.has(toName);
+    const isTargetDropped = isSet(find(object, "dropTarget")) && collections.has(toName);
     await sink.rename(fromTarget, toTarget, { isTargetDropped });
     collections.delete(fromName);
     forget(toName);
-    const isStaying = find(object, "stayTemp")?.value.some((byte) => byte !== 0) === true;
+    const isStaying = isSet(find(object, "stayTemp"));
     collections.set(toName, {
       ...state,
       isTemporary: (state.isTemporary && isStaying) || isPassing(to.collection),

@@ -1,10 +1,20 @@
 import { createHash } from "node:crypto";
-import { type Element, elements, find, halves, inner, text, types } from "../archive/bson.ts";
+import {
+  type Element,
+  elements,
+  find,
+  halves,
+  inner,
+  isSet,
+  noDocument,
+  text,
+  types,
+} from "../archive/bson.ts";
 import { type OplogTime, splitNamespace } from "../archive/oplog.ts";
 
 /** What an entry of the oplog, or an operation inside one, does. */
 export interface Operation {
-  /** `i`, `u`, `d`, `c` (a command) or `n` (nothing). */
+  /** `i`, `u`, `d`, `c` (a command) or `n` (noDocument). */
   readonly op: string;
   readonly db: string;
   /** `$cmd` for commands. */
@@ -68,8 +78,6 @@ function fieldsOf(document: Uint8Array): Fields {
   return fields;
 }
 
-const nothing = Uint8Array.of(5, 0, 0, 0, 0);
-
 function operationOf(
   op: Element | undefined,
   ns: Element | undefined,
@@ -79,7 +87,7 @@ function operationOf(
   return {
     op: text(op) ?? "",
     ...splitNamespace(text(ns) ?? ""),
-    object: inner(o) ?? nothing,
+    object: inner(o) ?? noDocument,
     target: inner(o2),
   };
 }
@@ -124,14 +132,9 @@ function stepOf(
       : isSet(find(object, "prepare"))
       ? "prepare"
       : "end",
-    isContinued: isSet(find(inner(prevOpTime) ?? nothing, "ts")),
+    isContinued: isSet(find(inner(prevOpTime) ?? noDocument, "ts")),
     count: count === undefined ? undefined : numberOf(count),
   };
-}
-
-/** Whether a value is there and not zero or false. */
-function isSet(element: Element | undefined): boolean {
-  return element !== undefined && element.value.some((byte) => byte !== 0);
 }
 
 /** The value of an integer of either width, or a double. */

@@ -1,6 +1,6 @@
 import type { ArtifactFormat, Walker } from "../../../contracts/format.ts";
 import { BackupError } from "../../../core/errors.ts";
-import { BsonError, int32At } from "../archive/bson.ts";
+import { BsonError, int32At, isDocumentLength } from "../archive/bson.ts";
 import { type OplogEntry, readEntry } from "./entry.ts";
 import { compareTimes } from "./position.ts";
 
@@ -23,10 +23,6 @@ export interface DocumentSplitter {
   end(): void;
 }
 
-const smallestDocument = 5;
-/** MongoDB's limit of 16 MiB, and the 16 KiB that it grants its own documents in the oplog. */
-const largestDocument = 16 * 1024 * 1024 + 16 * 1024;
-
 /** Starts at a document's first byte. */
 export function documentSplitter(): DocumentSplitter {
   const lengthField = new Uint8Array(4);
@@ -41,7 +37,7 @@ export function documentSplitter(): DocumentSplitter {
           lengthField[lengthSeen++] = chunk[at++]!;
           if (lengthSeen < 4) continue;
           const length = int32At(lengthField, 0);
-          if (length < smallestDocument || length > largestDocument) {
+          if (!isDocumentLength(length)) {
             throw damaged(`${length} is no entry's length`);
           }
           document = new Uint8Array(length);

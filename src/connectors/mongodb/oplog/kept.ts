@@ -3,6 +3,7 @@ import {
   element,
   elements,
   find,
+  noDocument,
   stringElement,
   text,
   types,
@@ -16,12 +17,11 @@ export class TakenIn extends Error {
   override readonly name = "TakenIn";
 }
 
-const empty = documentOf([]);
 /** In place of an operation that is left out, so that a transaction still has as many. */
 const placeholder = documentOf([
   stringElement("op", "n"),
   stringElement("ns", ""),
-  element(types.document, "o", empty),
+  element(types.document, "o", noDocument),
 ]);
 
 /**
@@ -40,7 +40,7 @@ export function timeOnly(entry: Uint8Array): Uint8Array {
   return documentOf([
     stringElement("op", "n"),
     stringElement("ns", ""),
-    element(types.document, "o", empty),
+    element(types.document, "o", noDocument),
     ...[...elements(entry)].filter(({ name }) => times.includes(name)).map(({ raw }) => raw),
   ]);
 }

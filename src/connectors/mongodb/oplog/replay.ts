@@ -1,15 +1,8 @@
-import { elements, find, inner } from "../archive/bson.ts";
+import { elements, find, inner, noDocument } from "../archive/bson.ts";
 import { isOwn, plainName } from "../archive/namespace.ts";
 import { splitNamespace } from "../archive/oplog.ts";
 import { batches } from "./batches.ts";
-import {
-  asMade,
-  type CollectionState,
-  isCapped,
-  isView,
-  noDocument,
-  withFields,
-} from "./catalog.ts";
+import { asMade, type CollectionState, isCapped, isView, withFields } from "./catalog.ts";
 import { definitions } from "./definitions.ts";
 import { type Operation, type OplogEntry, readOperation } from "./entry.ts";
 import type { ReplayRules } from "./replay-rules.ts";

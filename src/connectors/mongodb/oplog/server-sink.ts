@@ -2,7 +2,7 @@ import type { BSON, Document, MongoClient } from "mongodb";
 import type { Abortable } from "../../../core/bytes.ts";
 import { BackupError, hasCode } from "../../../core/errors.ts";
 import { counted } from "../../../core/text.ts";
-import { type Element, find, keyOf } from "../archive/bson.ts";
+import { type Element, find, valueKey } from "../archive/bson.ts";
 import { plainName } from "../archive/namespace.ts";
 import type { Client } from "../client.ts";
 import { serverCode } from "../errors.ts";
@@ -98,7 +98,7 @@ export function serverSink(client: Client, o: Abortable): ReplaySink {
         .find({ _id: { $in: values as never[] } }, { raw: true, collation: { locale: "simple" } });
       return (await cursor.toArray()) as unknown as Uint8Array[];
     });
-    return new Map(found.map((document) => [idOf(find(document, "_id")!), document]));
+    return new Map(found.map((document) => [valueKey(find(document, "_id")!), document]));
   }
 
   /** Differences are applied here, to the documents as the writes before them leave them. */
@@ -112,7 +112,7 @@ export function serverSink(client: Client, o: Abortable): ReplaySink {
     const now = await read(target, wanted);
     const all: PlainWrite[] = [];
     for (const write of writes) {
-      const key = idOf(write.id);
+      const key = valueKey(write.id);
       if (write.type === "remove") now.delete(key);
       if (write.type === "insert" || write.type === "replace") now.set(key, write.document);
       if (write.type !== "diff") {
@@ -146,7 +146,7 @@ export function serverSink(client: Client, o: Abortable): ReplaySink {
       for (let from = 0; from < ids.length; from += mostRead) {
         const some = ids.slice(from, from + mostRead);
         const documents = await read(target, some);
-        some.forEach((id, index) => documents.has(idOf(id)) && found.add(from + index));
+        some.forEach((id, index) => documents.has(valueKey(id)) && found.add(from + index));
       }
       return found;
     },
@@ -251,8 +251,4 @@ function problem({ db, collection }: Namespace, what: string, cause?: unknown): 
     `The oplog cannot be replayed into "${db}.${collection}": ${what}`,
     { cause, hint: "Restore to an earlier moment with --at, or an older backup." },
   );
-}
-
-function idOf({ type, value }: Element): string {
-  return `${type} ${keyOf(value)}`;
 }

@@ -5,8 +5,8 @@ import {
   element,
   elements,
   int32Element,
-  keyOf,
   types,
+  valueKey,
 } from "../archive/bson.ts";
 import { simpleCollation } from "./catalog.ts";
 import type { Write, WriteMode } from "./sink.ts";
@@ -38,7 +38,7 @@ function removalsLast(writes: readonly PlainWrite[]): PlainWrite[] {
   const ordered: PlainWrite[] = [];
   let removals = new Map<string, PlainWrite>();
   for (const write of writes) {
-    const key = `${write.id.type} ${keyOf(write.id.value)}`;
+    const key = valueKey(write.id);
     if (write.type === "remove") {
       removals.set(key, write);
       continue;

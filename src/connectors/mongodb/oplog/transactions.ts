@@ -1,4 +1,4 @@
-import { elements, find, inner } from "../archive/bson.ts";
+import { elements, find, inner, noDocument } from "../archive/bson.ts";
 import type { OplogEntry } from "./entry.ts";
 import type { Spool } from "./spool.ts";
 
@@ -83,5 +83,3 @@ export function transactions(
     open: () => [...underWay.values()].map(({ key, since }) => ({ key, since })),
   };
 }
-
-const noDocument = Uint8Array.of(5, 0, 0, 0, 0);

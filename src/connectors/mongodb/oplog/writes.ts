@@ -1,5 +1,5 @@
-import { elements, find, inner } from "../archive/bson.ts";
-import { noDocument, without } from "./catalog.ts";
+import { elements, find, inner, noDocument } from "../archive/bson.ts";
+import { without } from "./catalog.ts";
 import { assertDiff } from "./diff.ts";
 import type { Operation } from "./entry.ts";
 import type { Write } from "./sink.ts";
