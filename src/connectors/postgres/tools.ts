@@ -58,34 +58,18 @@ export async function findToolSets(toolsDir: string | undefined, o: Options): Pr
  * read an older server, but what it writes cannot always be restored there: pg_restore 17 and newer
  * set parameters that an older server does not know.
  *
+ * @param name the program that takes it; default `pg_dump`
  * @throws BackupError `dump/tool-missing`, `dump/tool-too-old`
  */
 export function toolsForDump(
   sets: readonly ToolSet[],
   server: { readonly version: string; readonly major: number },
   toolsDir: string | undefined,
+  name: "pg_dump" | "pg_basebackup" = "pg_dump",
 ): ToolSet {
-  return choose(sets, "pg_dump", server.major, {
+  return choose(sets, name, server.major, {
     toolsDir,
-    tooOld: (newest) => `pg_dump ${newest} is older than the server, PostgreSQL ${server.version}`,
-    wanted: server.major,
-  });
-}
-
-/**
- * The tools for a base backup: of the server's version or newer.
- *
- * @throws BackupError `dump/tool-missing`, `dump/tool-too-old`
- */
-export function toolsForBase(
-  sets: readonly ToolSet[],
-  server: { readonly version: string; readonly major: number },
-  toolsDir: string | undefined,
-): ToolSet {
-  return choose(sets, "pg_basebackup", server.major, {
-    toolsDir,
-    tooOld: (newest) =>
-      `pg_basebackup ${newest} is older than the server, PostgreSQL ${server.version}`,
+    tooOld: (newest) => `${name} ${newest} is older than the server, PostgreSQL ${server.version}`,
     wanted: server.major,
   });
 }

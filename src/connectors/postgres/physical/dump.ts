@@ -9,7 +9,7 @@ import type { Address } from "../address.ts";
 import type { Client } from "../client.ts";
 import { listDatabases } from "../databases.ts";
 import { readServer, type Server } from "../server.ts";
-import { complaint, findToolSets, toolsForBase, toolSpec } from "../tools.ts";
+import { complaint, findToolSets, toolsForDump, toolSpec } from "../tools.ts";
 import { type BackupManifest, baseFormat, manifestCatcher } from "./base-format.ts";
 import { baseRole, isPhysical, logRole, readContinuation } from "./continuation.ts";
 import { type LogPosition, logPosition, positionOf } from "./lsn.ts";
@@ -88,7 +88,8 @@ async function dumpBase(
   o: Context,
 ): Promise<DumpResult> {
   const { client, place, server, address, slot } = source;
-  const tools = toolsForBase(await findToolSets(address.toolsDir, o), server, address.toolsDir);
+  const sets = await findToolSets(address.toolsDir, o);
+  const tools = toolsForDump(sets, server, address.toolsDir, "pg_basebackup");
   // Before the files: not a byte of the log from here on may go.
   const isMade = await keepLog(client, place, slot, o);
   let isDone = false;

@@ -1,4 +1,4 @@
-import { chmod, chown, mkdir } from "node:fs/promises";
+import { chmod } from "node:fs/promises";
 import { join } from "node:path";
 import type { Abortable } from "../../../core/bytes.ts";
 import type { Runtime } from "../../../core/runtime.ts";
@@ -7,7 +7,7 @@ import type { ToolSet } from "../tools.ts";
 import type { PhysicalChain } from "./chain.ts";
 import { withSocketFolder } from "./instance.ts";
 import { verifyFiles, withRecovered } from "./recovery.ts";
-import { type ServerUser, serverUser } from "./server-user.ts";
+import { makeFolder, serverUser } from "./server-user.ts";
 import { unpack } from "./unpack.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
@@ -52,10 +52,4 @@ export async function withFiles<T>(
     const recovery = { tools, dataDir, walDir, folder: short, user, end, until, isKept };
     return withRecovered(recovery, use, o);
   }, o);
-}
-
-async function makeFolder(path: string, user: ServerUser | undefined): Promise<void> {
-  await mkdir(path, { recursive: true });
-  await chmod(path, 0o700);
-  if (user !== undefined) await chown(path, user.uid, user.gid);
 }

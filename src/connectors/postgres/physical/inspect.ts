@@ -6,7 +6,7 @@ import type { Address } from "../address.ts";
 import type { Client } from "../client.ts";
 import { listDatabases } from "../databases.ts";
 import { readServer, type Server } from "../server.ts";
-import { findToolSets, toolsForBase } from "../tools.ts";
+import { findToolSets, toolsForDump } from "../tools.ts";
 import { readContinuation } from "./continuation.ts";
 import { positionOf } from "./lsn.ts";
 import { assertUnobstructed, assertWhole, obstacleTo } from "./requirements.ts";
@@ -76,7 +76,7 @@ async function baseTool(
   const name = "pg_basebackup";
   const sets = await findToolSets(address.toolsDir, o);
   try {
-    const { folder, version } = toolsForBase(sets, server, address.toolsDir);
+    const { folder, version } = toolsForDump(sets, server, address.toolsDir, name);
     return { name, path: `${folder}/${name}`, version };
   } catch (error) {
     if (!hasCode(error, "dump/")) throw error;

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import { existsSync } from "node:fs";
-import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
+import { chmod, chown, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Abortable, type Bytes, bytesOf } from "../../../core/bytes.ts";
 import { ChildError, childOutput, type ChildSpec, childText } from "../../../core/child.ts";
@@ -12,7 +12,7 @@ import { type Address, socketName } from "../address.ts";
 import { connect } from "../connect.ts";
 import { sqlState } from "../failure.ts";
 import type { ToolSet } from "../tools.ts";
-import type { ServerUser } from "./server-user.ts";
+import { makeFolder, type ServerUser } from "./server-user.ts";
 
 type Context = Abortable & { readonly runtime: Runtime };
 
@@ -87,18 +87,17 @@ export async function askAlone(
 ): Promise<string> {
   const { tools, dataDir, user } = setup;
   const { folder, socket } = await prepare(setup);
-  const settings = { ...quietSettings(folder, socket, tools.major), ...setup.settings };
   const { stdout } = await childText({
     command: join(tools.folder, "postgres"),
     args: [
       ...["--single", "-D", dataDir],
-      ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+      ...settingArgs(setup, folder, socket),
       "template1",
     ],
     cwd: "/",
     env: { LC_ALL: "C" },
     input: bytesOf(`${query}\n`),
-    ...user === undefined ? {} : { user: { uid: user.uid, gid: user.gid } },
+    ...user === undefined ? {} : { user },
   }, o);
   return stdout;
 }
@@ -109,15 +108,12 @@ async function prepare(
 ): Promise<{ folder: string; socket: string }> {
   const folder = join(parent, "instance");
   const socket = join(folder, "s");
-  for (const one of [folder, socket]) {
-    await mkdir(one, { recursive: true });
-    await chmod(one, 0o700);
-  }
+  for (const one of [folder, socket]) await makeFolder(one, user);
   await writeFile(join(folder, "postgresql.conf"), "");
   await writeFile(join(folder, "pg_hba.conf"), "local all all trust\n");
   await writeFile(join(folder, "pg_ident.conf"), "");
   if (user !== undefined) {
-    for (const one of ["", "s", "postgresql.conf", "pg_hba.conf", "pg_ident.conf"]) {
+    for (const one of ["postgresql.conf", "pg_hba.conf", "pg_ident.conf"]) {
       await chown(join(folder, one), user.uid, user.gid);
     }
   }
@@ -144,26 +140,35 @@ export async function withSocketFolder<T>(
 }
 
 async function run(
-  { tools, dataDir, user, settings }: InstanceSetup,
+  setup: InstanceSetup,
   folder: string,
   socket: string,
   closing: PromiseWithResolvers<void>,
   o: Context,
 ): Promise<void> {
-  const all = { ...quietSettings(folder, socket, tools.major), ...settings };
+  const { tools, dataDir, user } = setup;
   const spec: ChildSpec = {
     command: "/bin/sh",
     args: [
       ...["-c", script, "dbbackup", join(tools.folder, "postgres"), "-D", dataDir],
-      ...Object.entries(all).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+      ...settingArgs(setup, folder, socket),
     ],
     cwd: "/",
     env: { LC_ALL: "C" },
     input: untilClosed(closing.promise),
-    ...user === undefined ? {} : { user: { uid: user.uid, gid: user.gid } },
+    ...user === undefined ? {} : { user },
   };
   // Its input is ours, and would be waited for.
   for await (const _ of childOutput(spec, o)) closing.resolve();
+}
+
+function settingArgs(
+  { tools, settings }: InstanceSetup,
+  folder: string,
+  socket: string,
+): string[] {
+  return Object.entries({ ...quietSettings(folder, socket, tools.major), ...settings })
+    .flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 
 /** What the server must not do as its data directory says: it is a copy. */

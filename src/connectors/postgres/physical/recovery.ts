@@ -4,6 +4,7 @@ import type { Abortable } from "../../../core/bytes.ts";
 import { ChildError, childText } from "../../../core/child.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { Runtime } from "../../../core/runtime.ts";
+import { shellQuote } from "../../../core/text.ts";
 import type { Until } from "../../../contracts/changes.ts";
 import type { Address } from "../address.ts";
 import type { ToolSet } from "../tools.ts";
@@ -65,7 +66,8 @@ async function recoverAnd<T>(
     settings: {
       ...await limitsOf(tools, dataDir, o),
       ...isKept ? {} : { fsync: "off", full_page_writes: "off", synchronous_commit: "off" },
-      restore_command: `cp ${quoteForCommand(walDir)}/%f "%p"`,
+      // The server takes `%` for itself.
+      restore_command: `cp ${shellQuote(walDir).replaceAll("%", "%%")}/%f "%p"`,
       recovery_target_timeline: "current",
       recovery_target_action: "promote",
       ...Object.fromEntries(
@@ -148,11 +150,6 @@ async function limitsOf(
     max_worker_processes: of("max_worker_processes") ?? "8",
     track_commit_timestamp: of("track_commit_timestamp") ?? "off",
   };
-}
-
-/** For a shell, in a command in which the server takes `%` for itself. */
-function quoteForCommand(path: string): string {
-  return `'${path.replaceAll("'", `'\\''`).replaceAll("%", "%%")}'`;
 }
 
 /**

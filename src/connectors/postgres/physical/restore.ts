@@ -23,7 +23,7 @@ import { dumpArchive } from "../pg-dump.ts";
 import { restore } from "../restore.ts";
 import { readServer, type Server } from "../server.ts";
 import { assertWritable, planRestore, planSteps, targetName } from "../target.ts";
-import { findToolSets, toolsForDump, toolsOfServer } from "../tools.ts";
+import { findToolSets, type ToolSet, toolsForDump, toolsOfServer } from "../tools.ts";
 import { type PhysicalChain, physicalChain } from "./chain.ts";
 import { serverPrograms, withFiles } from "./files.ts";
 
@@ -100,7 +100,7 @@ export async function restorePhysical(
     return await withFiles(physical, order, async (own) => {
       const ownClient = clientOf(own, o.runtime);
       try {
-        const dumps = await dumpable(ownClient, own, physical, o);
+        const dumps = await dumpable(ownClient, own, { physical, tools }, o);
         const dumped = { ...chain.at(-1)!, ...dumps };
         const whole = { ...dumped, manifest: plainManifest(dumped) };
         // What the target lacks for it shows only now: owners, extensions, a newer server.
@@ -158,12 +158,12 @@ function standIn({ base, logs, until }: PhysicalChain, name: string): Restorable
 async function dumpable(
   client: Client,
   own: Address,
-  physical: PhysicalChain,
+  { physical, tools: ownTools }: { readonly physical: PhysicalChain; readonly tools: ToolSet },
   o: Context,
 ) {
   const place = await client.anyDatabase(o);
   const server = await readServer(client, own, place, o);
-  const tools = toolsForDump(await findToolSets(own.toolsDir, o), server, own.toolsDir);
+  const tools = toolsForDump([ownTools], server, own.toolsDir);
   const roles = await readAccounts(tools, server, own, place, { ...o, stallMs: rolesLimitMs });
   const artifacts: RestorableArtifact[] = [{
     ...standIn(physical, "roles"),

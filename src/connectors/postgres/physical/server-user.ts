@@ -1,11 +1,10 @@
-import { readFile } from "node:fs/promises";
+import { chmod, chown, mkdir, readFile } from "node:fs/promises";
 import process from "node:process";
 import { BackupError } from "../../../core/errors.ts";
 import { ownUid } from "../../../core/user.ts";
 
 /** Whom a server runs as. */
 export interface ServerUser {
-  readonly name: string;
   readonly uid: number;
   readonly gid: number;
 }
@@ -28,7 +27,7 @@ export async function serverUser(): Promise<ServerUser | undefined> {
   );
   const found = users.find(({ name }) => name === "postgres") ??
     users.find(({ name, uid }) => name === "nobody" && uid !== 0);
-  if (found !== undefined) return found;
+  if (found !== undefined) return { uid: found.uid, gid: found.gid };
   throw new BackupError(
     "restore/failed",
     "PostgreSQL does not run as root, and there is no other user",
@@ -36,4 +35,11 @@ export async function serverUser(): Promise<ServerUser | undefined> {
       hint: 'Make a user "postgres", or run the restore as an ordinary user.',
     },
   );
+}
+
+/** Makes a folder that only the server can look into; one that is there becomes such. */
+export async function makeFolder(path: string, user: ServerUser | undefined): Promise<void> {
+  await mkdir(path, { recursive: true });
+  await chmod(path, 0o700);
+  if (user !== undefined) await chown(path, user.uid, user.gid);
 }
