@@ -6,6 +6,7 @@ import { freshName } from "../../support/freshName.ts";
 import { needs } from "../../support/needs.ts";
 import { startPostgres } from "../../support/postgres.ts";
 import { output } from "../../support/run.ts";
+import { testRuntime } from "../../support/runtime.ts";
 import { shared } from "../../support/shared.ts";
 import { optionsOf } from "./opened.ts";
 import { continuationOf, restoreChain, takeLink } from "./links.ts";
@@ -36,14 +37,15 @@ for (const version of [15, 18] as const) {
           states.push(await server.psql(name, query));
           chain.push(await takeLink(options, chain.at(-1)));
         }
-        const before = readdirSync("/tmp").length;
+        const { tempDir } = testRuntime();
+        const before = readdirSync(tempDir);
         for (let length = 1; length <= 3; length++) {
           const target = freshName();
           const { result } = await restoreChain(optionsOf(server, target), chain.slice(0, length));
           assert.deepEqual(result.differences, []);
           assert.equal(await server.psql(target, query), states[length - 1]);
         }
-        assert.ok(readdirSync("/tmp").length <= before + 1);
+        assert.deepEqual(readdirSync(tempDir), before);
         assert.equal(await continuationOf(options, chain.at(-1)!), undefined);
       });
 
