@@ -13,7 +13,7 @@ import {
   type OpenDestination,
   withDestinations,
 } from "../shared/destinations.ts";
-import { dropFolder } from "./drop-folder.ts";
+import { dropFolder, outcomeOf } from "./drop-folder.ts";
 import { type History, openHistory } from "../shared/history.ts";
 import { withPruneLock } from "../shared/lock.ts";
 import { resolveReached } from "../shared/resolve-reached.ts";
@@ -140,7 +140,7 @@ async function deleteAt(
       for (const ref of refs) {
         // What builds on it is still there, so it has to stay.
         const isBlocked = results.some(({ outcome }) => outcome.status !== "dropped");
-        add(ref, isBlocked ? { status: "skipped" } : await deleteOne(ref));
+        add(ref, isBlocked ? { status: "skipped" } : await outcomeOf(() => deleteOne(ref), o));
       }
     });
   } catch (error) {
@@ -151,14 +151,9 @@ async function deleteAt(
   return results;
 
   async function deleteOne(ref: SurveyedBackup): Promise<PruneOutcome> {
-    try {
-      // Somebody on another machine may have put it since the plan was shown.
-      const hold = await storage.stat(ref.prefix + markName({ type: "hold" }), o);
-      if (hold !== undefined) throw onHold(ref.id);
-      return await dropFolder(ref, storage, history, o);
-    } catch (error) {
-      o.signal.throwIfAborted();
-      return { status: "failed", error: toBackupError(error) };
-    }
+    // Somebody on another machine may have put it since the plan was shown.
+    const hold = await storage.stat(ref.prefix + markName({ type: "hold" }), o);
+    if (hold !== undefined) throw onHold(ref.id);
+    return await dropFolder(ref, storage, history, o);
   }
 }

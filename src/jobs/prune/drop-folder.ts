@@ -1,6 +1,6 @@
 import { manifestName } from "../../contracts/manifest.ts";
 import type { ObjectInfo, Storage } from "../../contracts/storage.ts";
-import { hasCode } from "../../core/errors.ts";
+import { hasCode, toBackupError } from "../../core/errors.ts";
 import { mapSome } from "../../core/map-some.ts";
 import type { History } from "../shared/history.ts";
 import type { PruneOutcome } from "./types.ts";
@@ -44,6 +44,19 @@ export async function dropFolder(
   await storage.sweep(prefix, o);
   history.settle(id, storage.location);
   return { status: "dropped" };
+}
+
+/** Runs what drops a folder; what it throws is its outcome, unless the signal is why. */
+export async function outcomeOf(
+  run: () => Promise<PruneOutcome>,
+  { signal }: JobContext,
+): Promise<PruneOutcome> {
+  try {
+    return await run();
+  } catch (error) {
+    signal.throwIfAborted();
+    return { status: "failed", error: toBackupError(error) };
+  }
 }
 
 /** While the manifest is there, nothing has happened, and there is nothing to finish. */

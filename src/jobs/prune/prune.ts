@@ -13,7 +13,7 @@ import type { Storage } from "../../contracts/storage.ts";
 import { BackupError, hasCode, toBackupError } from "../../core/errors.ts";
 import { assertStoreClock, isNear } from "../shared/clock.ts";
 import { type OpenDestination, withDestinations } from "../shared/destinations.ts";
-import { dropFolder } from "./drop-folder.ts";
+import { dropFolder, outcomeOf } from "./drop-folder.ts";
 import { type History, openHistory } from "../shared/history.ts";
 import { withPruneLock } from "../shared/lock.ts";
 import type {
@@ -89,9 +89,12 @@ async function pruneOne(
     job,
     destination: name,
     location: storage.location,
-    backups: decisions.map((decision) => ({ ...decision, outcome: outcomeOf(decision.action) })),
+    backups: decisions.map((decision) => ({
+      ...decision,
+      outcome: plannedOutcome(decision.action),
+    })),
     abandoned: folders.map(({ folder, ...verdict }) =>
-      folderResult(folder, verdict.reason, outcomeOf(verdict.action))
+      folderResult(folder, verdict.reason, plannedOutcome(verdict.action))
     ),
     swept: 0,
   };
@@ -122,7 +125,7 @@ function hasFreshObject({ backups }: Survey, now: Date): boolean {
   });
 }
 
-function outcomeOf(action: "keep" | "drop"): PruneOutcome {
+function plannedOutcome(action: "keep" | "drop"): PruneOutcome {
   return { status: action === "keep" ? "kept" : "planned" };
 }
 
@@ -197,7 +200,7 @@ async function dropBackups(
     }
     const outcome: PruneOutcome = hasFailed
       ? { status: "skipped" }
-      : await drop(ref, storage, history, o);
+      : await outcomeOf(() => drop(ref, storage, history, o), o);
     // A lock says nothing of the others; anything else would go on failing.
     if (outcome.status === "failed" && outcome.error.code !== "storage/retained") hasFailed = true;
     if (outcome.status === "dropped" && ref.parentId !== undefined) {
@@ -214,15 +217,10 @@ async function drop(
   history: History,
   o: JobContext,
 ): Promise<PruneOutcome> {
-  try {
-    // Somebody on another machine may have put it since the list was taken.
-    const hold = await storage.stat(ref.prefix + markName({ type: "hold" }), o);
-    if (hold !== undefined) return { status: "kept" };
-    return await dropFolder(ref, storage, history, o);
-  } catch (error) {
-    o.signal.throwIfAborted();
-    return { status: "failed", error: toBackupError(error) };
-  }
+  // Somebody on another machine may have put it since the list was taken.
+  const hold = await storage.stat(ref.prefix + markName({ type: "hold" }), o);
+  if (hold !== undefined) return { status: "kept" };
+  return await dropFolder(ref, storage, history, o);
 }
 
 async function dropAbandoned(
@@ -233,15 +231,9 @@ async function dropAbandoned(
 ): Promise<PrunedFolder[]> {
   const results: PrunedFolder[] = [];
   for (const { folder, action, reason } of folders) {
-    let outcome: PruneOutcome = { status: "kept" };
-    if (action === "drop") {
-      try {
-        outcome = await dropFolder(folder, storage, history, o);
-      } catch (error) {
-        o.signal.throwIfAborted();
-        outcome = { status: "failed", error: toBackupError(error) };
-      }
-    }
+    const outcome: PruneOutcome = action === "keep"
+      ? { status: "kept" }
+      : await outcomeOf(() => dropFolder(folder, storage, history, o), o);
     results.push(folderResult(folder, reason, outcome));
   }
   return results;
