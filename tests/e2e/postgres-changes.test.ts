@@ -77,6 +77,9 @@ for (const version of [15, 18] as const) {
         const last = await succeeds(at, ["backup", "shop"]);
         assert.match(last.stdout, /incremental: the changes since the last backup, \w{8}/);
         assert.match((await succeeds(at, ["list"])).stdout, /any moment from \S+ \S+Z to /);
+        const shown = await succeeds(at, ["show", idIn(last.stdout)]);
+        assert.match(shown.stdout, /^kind +incremental$/m);
+        assert.doesNotMatch(shown.stdout, /^databases *$/m, "a log is of the whole server");
         await succeeds(at, ["verify", "--deep"]);
 
         assert.equal(await rowsOf(server, await restored(at, server, "--at", moment)), then);

@@ -100,6 +100,7 @@ function describe(backup: ShownBackup, chain: readonly BackupRef[]): string {
   const startedMs = new Date(manifest.startedAt).getTime();
   const tookMs = new Date(manifest.finishedAt).getTime() - startedMs;
   const position = manifest.position.to ?? manifest.position.from;
+  const databases = databasesOf(manifest);
   facts.push(
     ...strategy === undefined ? [] : [["strategy", strategyText(strategy)] as const],
     ["took", formatDuration(tookMs)],
@@ -110,7 +111,8 @@ function describe(backup: ShownBackup, chain: readonly BackupRef[]): string {
     ["position", position === undefined ? "none" : positionText(position)],
     ["size", `${formatBytes(rawBytesOf(manifest))} raw, ${formatBytes(backup.storedBytes)} stored`],
     ["encryption", encryptionText(manifest)],
-    ["databases", databasesOf(manifest).join(", ")],
+    // A log is of the whole server, and names none.
+    ...databases.length === 0 ? [] : [["databases", databases.join(", ")] as const],
     [
       "left out",
       manifest.omitted.map(({ name, reason }) => `${name}: ${reason}`).join("; ") || "nothing",
