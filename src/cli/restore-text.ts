@@ -74,9 +74,10 @@ function describeMoment(
 }
 
 /** What is fetched, by kind. */
-function describeLinks({ links }: PreparedRestore): string[] {
-  const bytes = links.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-  const head = `  reads     ${counted(links.length, "backup")}, ${formatBytes(bytes)} to fetch`;
+function describeLinks({ links, storedBytes }: PreparedRestore): string[] {
+  const head = `  reads     ${counted(links.length, "backup")}, ${
+    formatBytes(storedBytes)
+  } to fetch`;
   if (links.length === 1) return [head];
   const kinds = [...Map.groupBy(links, ({ kind }) => kind)];
   return [
@@ -86,11 +87,10 @@ function describeLinks({ links }: PreparedRestore): string[] {
 }
 
 /** How long it may take, by the last drill. */
-function describeTime({ links, lastDrill }: PreparedRestore): string[] {
+function describeTime({ storedBytes, lastDrill }: PreparedRestore): string[] {
   if (lastDrill === undefined) return [];
-  const bytes = links.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
   const { at, restoreMs, fetchedBytes } = lastDrill;
-  const ms = restoreMs * Math.max(1, bytes) / Math.max(1, fetchedBytes);
+  const ms = restoreMs * Math.max(1, storedBytes) / Math.max(1, fetchedBytes);
   return [
     `  takes     about ${formatTook(ms)}, by the drill of ${formatTime(at)}: ` +
     `${formatBytes(fetchedBytes)} in ${formatTook(restoreMs)}`,

@@ -89,10 +89,9 @@ function carryOut({ job, destinations }: DrillRequest, drill: Drill, o: JobConte
     drill.links = prepared.links.length;
     drill.location = made.location;
     assertNew(prepared, made.location);
-    drill.fetchedBytes = prepared.links.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
-    const startedMs = performance.now();
+    drill.fetchedBytes = prepared.storedBytes;
     const { warnings } = await timed("restore", () => prepared.run());
-    const restoreMs = performance.now() - startedMs;
+    const { tookMs: restoreMs } = drill.steps.at(-1)!;
     drill.warnings.push(...warnings);
     const assertions = job.drill?.assert ?? [];
     if (assertions.length > 0) {

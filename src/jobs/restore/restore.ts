@@ -127,6 +127,7 @@ async function plan(
   const { request, choice, until, source, connector, meter } = scene;
   const chain = opened ?? await source.open();
   const { manifest } = chain.at(-1)!;
+  const links = chain.map(linkOf);
   const refusals: BackupError[] = [];
   const options: RestoreOptions = {
     ...restoreOptions(scene, manifest),
@@ -147,7 +148,8 @@ async function plan(
     backup: asListed(choice, manifest),
     manifest,
     from: source.from().join(", "),
-    links: chain.map(linkOf),
+    links,
+    storedBytes: links.reduce((sum, one) => sum + one.storedBytes, 0),
     ...request.at === undefined ? {} : { asked: request.at },
     ...until === undefined ? {} : { until },
     plan: restorePlan,

@@ -55,6 +55,8 @@ export interface PreparedRestore {
   readonly from: string;
   /** What it reads, the full backup first. */
   readonly links: readonly RestoredLink[];
+  /** Of what is fetched of all of them. */
+  readonly storedBytes: number;
   /** The newest drill of the job, where there was one. */
   readonly lastDrill?: DrilledMark;
   /** The moment that was asked for; the data may be older where no log was kept. */
