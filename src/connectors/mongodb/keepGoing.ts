@@ -6,13 +6,13 @@ import { elements, noDocument } from "./archive/bson.ts";
 import { type CollectionMetadata, plainName } from "./archive/namespace.ts";
 import type { OplogChange } from "./archive/oplog.ts";
 import { readPrelude } from "./archive/prelude.ts";
+import { bring, type Bringing } from "./bring.ts";
 import { answered } from "./errors.ts";
-import { feed } from "./feed.ts";
 import { announced } from "./oplog/base.ts";
 import { type CollectionState, without } from "./oplog/catalog.ts";
 import { fieldsOf, mapOf } from "./oplog/values.ts";
 import { goingOnFlags, hasOplog } from "./recipe.ts";
-import { chosen, type RestoreContext, workers } from "./context.ts";
+import type { RestoreContext } from "./context.ts";
 
 /** A collection or view as its backup describes it. */
 interface Definition extends Pick<CollectionState, "options" | "indexes"> {
@@ -132,27 +132,15 @@ async function bringDocuments(
 ): Promise<RestoreFailure[]> {
   const isReplayed = hasOplog(r.selection.backup.manifest);
   const names = new Map(steps.map(({ from, to }) => [from, to]));
-  let at: string | undefined;
-  const bytes = chosen(artifact, steps, r, {
+  const how: Bringing = {
+    flags: goingOnFlags(r.selection.backup.manifest),
     keep: (db, collection) =>
       names.has(db) && r.selection.has(db, collection) &&
       definitions.get(`${db}.${collection ?? ""}`)?.isView !== true,
-    onBlock: (db, collection) => at = `${db}.${collection}`,
     onChange: (change) => follow(definitions, change),
-  });
-  const flags = [
-    ...goingOnFlags(r.selection.backup.manifest),
-    ...workers(r.options),
-    ...r.options.restoreArgs,
-  ];
-  const { tool, address, client } = r;
+  };
   try {
-    const outcome = await feed(
-      { tool, address, alive: client.alive, at: () => at },
-      bytes,
-      flags,
-      r,
-    );
+    const outcome = await bring(artifact, steps, how, r);
     return outcome.failedDocuments === 0 ? [] : steps.slice(0, 1).map(({ to }) => ({
       database: to,
       message: refusals(outcome.log),

@@ -12,9 +12,10 @@ import type {
 } from "../../contracts/restore.ts";
 import { restoreAccounts } from "./accountsRestore.ts";
 import { archiveFormat } from "./archive/walker.ts";
+import { bring } from "./bring.ts";
 import type { Client } from "./client.ts";
-import { chosen, type RestoreContext, workers } from "./context.ts";
-import { assertAllRestored, feed } from "./feed.ts";
+import type { RestoreContext } from "./context.ts";
+import { assertAllRestored } from "./feed.ts";
 import { restoreGoingOn } from "./keepGoing.ts";
 import { restoring, unmark } from "./leftover.ts";
 import { restoreFlags } from "./recipe.ts";
@@ -145,20 +146,9 @@ async function restoreOnce(
   steps: readonly RestoreStep[],
   r: RestoreContext,
 ): Promise<BackupError | undefined> {
-  let at: string | undefined;
-  const bytes = chosen(artifact, steps, r, {
-    onBlock: (db, collection) => at = `${db}.${collection}`,
-  });
-  const flags = [
-    ...restoreFlags(r.selection.backup.manifest),
-    ...workers(r.options),
-    ...r.options.restoreArgs,
-  ];
-  const { tool, address, client } = r;
+  const flags = restoreFlags(r.selection.backup.manifest);
   try {
-    assertAllRestored(
-      await feed({ tool, address, alive: client.alive, at: () => at }, bytes, flags, r),
-    );
+    assertAllRestored(await bring(artifact, steps, { flags }, r));
     return undefined;
   } catch (error) {
     if (hasCode(error, "restore/failed") && !r.signal.aborted) return error;

@@ -12,9 +12,10 @@ import { BackupError } from "../../core/errors.ts";
 import { counted } from "../../core/text.ts";
 import { withTempDir } from "../../core/temp.ts";
 import type { CollectionMetadata } from "./archive/namespace.ts";
-import { chosen, type RestoreContext, workers } from "./context.ts";
+import { bring } from "./bring.ts";
+import type { RestoreContext } from "./context.ts";
 import { refused } from "./errors.ts";
-import { assertAllRestored, feed } from "./feed.ts";
+import { assertAllRestored } from "./feed.ts";
 import { announced } from "./oplog/base.ts";
 import { buildIndexes } from "./oplog/build-indexes.ts";
 import { type OplogEntry, readEntry } from "./oplog/entry.ts";
@@ -220,18 +221,8 @@ async function bringDocuments(
   { announce, hold }: BaseReader,
   r: RestoreContext,
 ): Promise<void> {
-  let at: string | undefined;
-  const bytes = chosen(artifact, steps, r, {
-    onBlock: (db, collection) => at = `${db}.${collection}`,
-    onCollection: announce,
-    onEntry: hold,
-  });
-  const { tool, address, client, options } = r;
-  const more = options.restoreArgs.filter((arg) => !documentFlags.includes(arg));
-  const flags = [...documentFlags, ...workers(options), ...more];
-  assertAllRestored(
-    await feed({ tool, address, alive: client.alive, at: () => at }, bytes, flags, r),
-  );
+  const how = { flags: documentFlags, onCollection: announce, onEntry: hold };
+  assertAllRestored(await bring(artifact, steps, how, r));
 }
 
 /** What is exact in the base is counted on; the rest only the server knows. */
