@@ -16,7 +16,7 @@ import { numberOf, readEntry } from "../../../src/connectors/mongodb/oplog/entry
 import { type Replay, replay } from "../../../src/connectors/mongodb/oplog/replay.ts";
 import type { ReplayRules } from "../../../src/connectors/mongodb/oplog/replay-rules.ts";
 import type { Namespace, ReplaySink, Write } from "../../../src/connectors/mongodb/oplog/sink.ts";
-import { memorySpool } from "../../../src/connectors/mongodb/oplog/spool.ts";
+import type { Spool } from "../../../src/connectors/mongodb/oplog/spool.ts";
 import { bytesOf } from "../../../src/core/bytes.ts";
 import { whole } from "./archives.ts";
 import { contentOfArchive } from "./memoryReplay.ts";
@@ -121,6 +121,16 @@ function evict({ options, documents }: ModelCollection): void {
     documents.delete(key);
     bytes -= byteLength;
   }
+}
+
+/** A spool in memory alone. */
+export function memorySpool(): Spool {
+  let held: Uint8Array[] = [];
+  return {
+    push: (document) => void held.push(document),
+    documents: () => held,
+    drop: () => void (held = []),
+  };
 }
 
 /** A replay onto a model that has begun with the window of a base. */

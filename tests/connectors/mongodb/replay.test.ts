@@ -10,10 +10,10 @@ import { announced } from "../../../src/connectors/mongodb/oplog/base.ts";
 import { applyDiff, UnknownDiff } from "../../../src/connectors/mongodb/oplog/diff.ts";
 import { replay } from "../../../src/connectors/mongodb/oplog/replay.ts";
 import type { ReplayRules } from "../../../src/connectors/mongodb/oplog/replay-rules.ts";
-import { fileSpools, memorySpool } from "../../../src/connectors/mongodb/oplog/spool.ts";
+import { fileSpools } from "../../../src/connectors/mongodb/oplog/spool.ts";
 import { BackupError } from "../../../src/core/errors.ts";
 import { onFixtures } from "../../support/mongoKinds.ts";
-import { described, model, restoredBase } from "./model.ts";
+import { described, memorySpool, model, restoredBase } from "./model.ts";
 import {
   entriesOf,
   type Moment,

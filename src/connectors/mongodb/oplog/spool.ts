@@ -15,16 +15,6 @@ export interface Spool {
 /** What is kept in memory of each spool; a transaction may be as large as it likes. */
 const memoryBytes = 4 * 1024 * 1024;
 
-/** A spool in memory alone. */
-export function memorySpool(): Spool {
-  let held: Uint8Array[] = [];
-  return {
-    push: (document) => void held.push(document),
-    documents: () => held,
-    drop: () => void (held = []),
-  };
-}
-
 /**
  * A spool of what operations do and not of what they write: many writes of one kind to one collection
  * take no more than one. They come out in the order in which each was first there.
