@@ -1,8 +1,8 @@
 /**
  * Fails when an import points against the direction of the design:
  *
- *   core ← contracts ← catalog, connectors, storage, codecs, strategies, notifiers ← registry
- *        ← config ← jobs ← scheduler ← cli ← main
+ *   core ← contracts ← catalog, connectors, storage, codecs, strategies, notifiers ← kinds
+ *        ← registry ← config ← jobs ← scheduler ← mod ← cli ← main
  *
  * Siblings never import each other: neither the folders of one layer, nor two kinds of connector. No
  * files import each other in a circle, not even types.
