@@ -6,7 +6,7 @@ import { key } from "../job-key.ts";
 import type { ConfigPath, Problem } from "../problems.ts";
 
 /** The codecs that a job can name; `none` stores the dump as it is. */
-export const codecNames = ["gzip", "zstd"] as const;
+const codecNames = ["gzip", "zstd"] as const;
 
 /** How artifacts are compressed. */
 export const compressionSchema = z.union([

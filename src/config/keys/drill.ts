@@ -17,7 +17,7 @@ const drillAssertion = z.union([
   error: "expected { sql, equals }, { sql, atLeast }, { sql, newerThan } or { command }",
 });
 /** What a restored database must answer. */
-export const drillSchema = z.strictObject({
+const drillSchema = z.strictObject({
   assert: z.array(drillAssertion).describe("What must hold of the restored database."),
 });
 

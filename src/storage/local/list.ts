@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { ObjectInfo } from "../../contracts/storage.ts";
 import type { Abortable } from "../../core/bytes.ts";
 import { systemCode } from "../../core/errors.ts";
-import { storageError } from "./errors.ts";
+import { isGone, storageError } from "./errors.ts";
 import { assertInside, missingRoot } from "./folders.ts";
 import { isFitPart, prefixParts } from "./key.ts";
 
@@ -27,7 +27,7 @@ export async function* listObjects(
   try {
     await assertInside(root, parts);
   } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return;
+    if (isGone(error)) return;
     throw await storageError(error, "list", join(root, ...parts));
   }
   yield* walk(root, parts, o.signal);
@@ -54,10 +54,10 @@ async function entriesOf(root: string, parts: readonly string[]): Promise<Dirent
     for await (const entry of await opendir(folder)) entries.push(entry);
     return entries;
   } catch (error) {
-    const code = systemCode(error) ?? "";
-    if (parts.length > 0 && ["ENOENT", "ENOTDIR"].includes(code)) return [];
+    if (parts.length > 0 && isGone(error)) return [];
     // Every ext file system's top folder has one, and only root may look inside.
-    if (code === "EACCES" && parts.length === 1 && parts[0] === "lost+found") return [];
+    const isLostAndFound = parts.length === 1 && parts[0] === "lost+found";
+    if (isLostAndFound && systemCode(error) === "EACCES") return [];
     throw await storageError(error, "list", folder);
   }
 }

@@ -1,8 +1,7 @@
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ObjectInfo } from "../../contracts/storage.ts";
-import { systemCode } from "../../core/errors.ts";
-import { storageError } from "./errors.ts";
+import { isGone, storageError } from "./errors.ts";
 import { assertInside } from "./folders.ts";
 import { partsOf } from "./key.ts";
 
@@ -15,7 +14,7 @@ export async function statObject(root: string, key: string): Promise<ObjectInfo 
     const info = await lstat(path);
     return info.isFile() ? { key, bytes: info.size, modifiedAt: info.mtime } : undefined;
   } catch (error) {
-    if (["ENOENT", "ENOTDIR"].includes(systemCode(error) ?? "")) return undefined;
+    if (isGone(error)) return undefined;
     throw await storageError(error, "look at", path);
   }
 }
