@@ -8,7 +8,7 @@ import { type Operation, type OplogEntry, readOperation } from "./entry.ts";
 import type { ReplayRules } from "./replay-rules.ts";
 import type { Namespace, Write } from "./sink.ts";
 import type { Spool } from "./spool.ts";
-import { BrokenTransaction, type OpenTransaction, transactions } from "./transactions.ts";
+import { BrokenTransaction, transactions } from "./transactions.ts";
 import { atEntry, failed } from "./unreplayable.ts";
 import { writeOf } from "./writes.ts";
 
@@ -33,8 +33,6 @@ export interface Replay {
   flush(): Promise<void>;
   /** Ends it: what was there for a while only goes. What transactions under way have done counts not. */
   end(): Promise<void>;
-  /** The transactions that are under way. */
-  open(): OpenTransaction[];
   /** The indexes that each collection gets, under the names of the target. */
   indexes(): { target: Namespace; definitions: Uint8Array[] }[];
   /** Collections whose documents go after a time that the collection itself says, with that option. */
@@ -183,7 +181,6 @@ export function replay(rules: ReplayRules): Replay {
         if (isTemporary || rules.isPassing?.(db) === true) await drop(db, collection);
       }
     },
-    open: underWay.open,
     indexes: () =>
       [...collections].flatMap(([namespace, state]) => {
         const { db, collection } = splitNamespace(namespace);
