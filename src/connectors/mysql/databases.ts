@@ -27,15 +27,20 @@ export async function listDatabases(
   { selected, label }: MysqlAddress,
   o: Abortable,
 ): Promise<string[]> {
-  const rows = await client.query("SHOW DATABASES", o);
-  const names = rows.map((row) => String(row["Database"]));
-  const own = names.filter((name) => !isInternal(name)).sort();
+  const names = await presentDatabases(client, o);
+  const own = [...names].filter((name) => !isInternal(name)).sort();
   if (selected === undefined) return own;
-  const missing = selected.find((name) => !names.includes(name));
+  const missing = selected.find((name) => !names.has(name));
   if (missing === undefined) return [...selected];
   throw new BackupError("connection/no-database", `There is no database "${missing}" at ${label}`, {
     hint: `This user sees ${own.join(", ") || "none"}.`,
   });
+}
+
+/** The names of all databases that this user may see, also of the server's own. */
+export async function presentDatabases(client: Client, o: Abortable): Promise<Set<string>> {
+  const rows = await client.query("SHOW DATABASES", o);
+  return new Set(rows.map((row) => String(row["Database"])));
 }
 
 /** One table, view or sequence of a database. */

@@ -57,11 +57,12 @@ export function positionFromDump(head: string, tail: string): Position | undefin
 }
 
 /** MySQL's tool stops commits for the moment of its snapshot; MariaDB's asks the server for it. */
-function canLock({ flavour, grants }: Server): boolean {
+export function canLock({ flavour, grants }: Server): boolean {
   return flavour === "MariaDB" || grants.has("RELOAD") || grants.has("FLUSH_TABLES");
 }
 
-function maySeeLog({ grants }: Server): boolean {
+/** Whether this user may ask where the log stands. */
+export function maySeeLog({ grants }: Server): boolean {
   return ["REPLICATION CLIENT", "BINLOG MONITOR", "SUPER"].some((name) => grants.has(name));
 }
 

@@ -10,7 +10,7 @@ export interface Server {
   readonly flavour: Flavour;
   /** `10.11.19`, `9.7.4`. */
   readonly version: string;
-  /** Undefined where the server has no id of its own. */
+  /** MySQL's server_uuid. Undefined where the server has no id of its own. */
   readonly sourceId: string | undefined;
   /** Tells it from the other servers that are reached from this machine, by whatever address. */
   readonly instance: string;

@@ -13,7 +13,7 @@ import { checked, refuse } from "../../contracts/refusal.ts";
 import { accountName, listAccounts, mayListAccounts, quoteDefiner } from "./accounts.ts";
 import type { MysqlAddress } from "./address.ts";
 import type { Client } from "./client.ts";
-import { isInternal, listPrograms, listRelations } from "./databases.ts";
+import { isInternal, listPrograms, listRelations, presentDatabases } from "./databases.ts";
 import { isMarked } from "./marker.ts";
 import { judgeAbroad, lookAbroad } from "./other-flavour.ts";
 import { select, type Selection } from "./selection.ts";
@@ -160,11 +160,6 @@ function copyWarnings(steps: readonly RestoreStep[], { databases }: Selection): 
       `"${to}"`,
     ];
   });
-}
-
-async function presentDatabases(client: Client, o: Abortable): Promise<Set<string>> {
-  const rows = await client.query("SHOW DATABASES", o);
-  return new Set(rows.map((row) => String(row["Database"])));
 }
 
 async function planDatabase(

@@ -78,8 +78,7 @@ export async function beginBase(
       const isStill = still !== undefined && await still.isHeld(o);
       still?.release();
       try {
-        const uuid = server.flavour === "MySQL" ? server.sourceId : undefined;
-        const { place, lastUs } = await locate(address, server, to, uuid, o);
+        const { place, lastUs } = await locate(address, server, to, o);
         if (!isStill) await assertSameSchema({ client, address, server }, place, o);
         const at = new Date(Math.ceil(Math.max(startUs, lastUs) / 1000));
         return { to: place, window: { from: at, to: at }, consistentAt: at, warnings: [] };
@@ -95,12 +94,11 @@ export async function beginBase(
 /** Reads the file up to a place, for all that is to be known of it, and when it was committed. */
 async function locate(
   address: MysqlAddress,
-  { flavour }: Server,
+  { flavour, sourceId }: Server,
   { file, offset }: Place,
-  uuid: string | undefined,
   o: Abortable,
 ): Promise<{ place: Place; lastUs: number }> {
-  const cursor = createCursor({ type: "binlog", file, offset: 4 }, uuid);
+  const cursor = createCursor({ type: "binlog", file, offset: 4 }, sourceId);
   const tracker = createTracker();
   let lastUs = 0;
   for await (const { event } of receiveLog(address, flavour, { file, offset: 4 }, o)) {

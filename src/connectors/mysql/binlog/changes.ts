@@ -1,4 +1,5 @@
 import type { RestoreStep } from "../../../contracts/restore.ts";
+import { presentDatabases } from "../databases.ts";
 import type { StillEvents } from "../feed.ts";
 import type { RestoreContext } from "../restore-context.ts";
 import { requireTool } from "../tools.ts";
@@ -32,10 +33,9 @@ export async function openChanges(r: RestoreContext): Promise<Changes> {
   return {
     stillEvents: stillingEvents(events),
     async replay(steps) {
-      const { warnings } = await replay({ backups: later, steps, until, tool, events }, r);
+      const warnings = await replay({ backups: later, steps, until, tool, events }, r);
       await enableEvents(events, r);
-      const rows = await client.query("SHOW DATABASES", r);
-      const present = new Set(rows.map((row) => String(row["Database"])));
+      const present = await presentDatabases(client, r);
       const missing = steps.filter(({ to }) => !present.has(to));
       return {
         there: steps.filter((step) => !missing.includes(step)),

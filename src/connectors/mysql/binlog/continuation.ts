@@ -34,9 +34,9 @@ export async function continuationOf(
   if (omitted !== undefined) {
     return no(`${parent.id} lacks ${omitted.name}, and the log has their changes`);
   }
-  const uuid = server.flavour === "MySQL" ? server.sourceId : undefined;
-  if (place.server !== undefined && place.server !== uuid) {
-    return no(`the server is another: its server_uuid is ${uuid}, not ${place.server}`);
+  const { sourceId } = server;
+  if (place.server !== undefined && place.server !== sourceId) {
+    return no(`the server is another: its server_uuid is ${sourceId}, not ${place.server}`);
   }
   const rows = await client.query("SHOW BINARY LOGS", o);
   const logs = rows.map((row) => ({

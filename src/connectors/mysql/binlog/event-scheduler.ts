@@ -1,4 +1,5 @@
 import { whileAlive } from "../../../core/alive.ts";
+import { quoteDefiner } from "../accounts.ts";
 import { type Client, quoteName, quoteText, signOfLife } from "../client.ts";
 import { openConnection } from "../driver.ts";
 import type { StillEvents } from "../feed.ts";
@@ -70,9 +71,8 @@ async function aboutEvent(
     [database, name],
   );
   if (row === undefined) return undefined;
-  const [, user = "", host = ""] = /^(.*)@([^@]*)$/s.exec(String(row["definer"])) ?? [];
   return {
-    definer: `${quoteText(user)}@${quoteText(host)}`,
+    definer: quoteDefiner(String(row["definer"])),
     sqlMode: String(row["mode"]),
     timeZone: String(row["zone"]),
     charset: String(row["charset"]),

@@ -41,7 +41,6 @@ export const eventTypes = {
   heartbeat2: 41,
   taggedGtid: 42,
   mariadbGtid: 162,
-  mariadbStartEncryption: 164,
   mariadbQueryCompressed: 165,
 } as const;
 
@@ -50,8 +49,7 @@ export const magic: Buffer = Buffer.from([0xfe, 0x62, 0x69, 0x6e]);
 
 /** Bytes of an event's header. */
 export const headerBytes = 19;
-/** Bytes of an event's checksum. */
-export const checksumBytes = 4;
+const checksumBytes = 4;
 
 const madeUp = 0x20;
 const inUse = 0x01;

@@ -24,27 +24,20 @@ export interface Replay {
   readonly until: Until | undefined;
 }
 
-/** How far a replay has come. */
-export interface ReplayProgress {
-  /** Transactions handed on. */
-  transactions: number;
-  /** The files whose events were handed on, in the order of their descriptions. */
-  readonly files: string[];
-}
-
 /**
  * What of a log is to be replayed, as one log that mysqlbinlog reads: rows and statements of the
  * databases that are restored, under their new names. Transactions without any are left out, as is
  * what only concerns the log; a transaction is whole or not there.
  *
+ * @param files gets those whose events are handed on, in the order of their descriptions
  * @throws BackupError `restore/failed`, and those of reading the pieces
  */
 export async function* filterLog(
-  pieces: AsyncIterable<LogPiece>,
+  pieces: Iterable<LogPiece>,
   { names, statements, until }: Replay,
-  progress: ReplayProgress,
+  files: string[],
 ): AsyncGenerator<Buffer> {
-  for await (const { from, events } of pieces) {
+  for (const { from, events } of pieces) {
     const tracker = createTracker();
     const cursor = createCursor(from, from.server);
     let filter = createTransactionFilter(names, statements, false);
@@ -57,14 +50,14 @@ export async function* filterLog(
       if (event.type === eventTypes.description) {
         hasChecksum = hasChecksums(event);
         filter = createTransactionFilter(names, statements, hasChecksum);
-        if (progress.files.length === 0) yield magic;
-        progress.files.push(from.file);
+        if (files.length === 0) yield magic;
+        files.push(from.file);
         yield event.bytes;
         continue;
       }
       if (isRemark(event)) continue;
       for (const one of unpacked(event, hasChecksum)) yield* filter.take(one, at);
-      if (step.ends && filter.end()) progress.transactions++;
+      if (step.ends) filter.end();
     }
   }
 }

@@ -11,7 +11,7 @@ import { readServer } from "../server.ts";
 import { type BinlogEvent, eventTypes, magic } from "./event.ts";
 import { binlogFormat } from "./format.ts";
 import { unpacked } from "./payload.ts";
-import { createCursor, type LogCursor } from "./piece.ts";
+import { createCursor } from "./piece.ts";
 import { serverTimeUs } from "./server-time.ts";
 import { type Place, placeOf, textOf } from "./place.ts";
 import { queryOf } from "./query.ts";
@@ -51,9 +51,8 @@ export async function dumpIncrement(
   if (end === undefined) {
     throw new BackupError("dump/cannot-continue", "the server does not say where its log stands");
   }
-  const uuid = server.flavour === "MySQL" ? server.sourceId : undefined;
   const source = receiveLog(address, server.flavour, readFrom(from), o);
-  const log = readTo({ source, from, end, untilUs, server: uuid }, o);
+  const log = readTo({ source, from, end, untilUs, server: server.sourceId }, o);
   const made: string[] = [];
   try {
     let piece: Piece | undefined = await log.first();
@@ -132,8 +131,7 @@ function readTo(
     return value;
   }
 
-  function take(received: ReceivedEvent, cursor: LogCursor): void {
-    const { file, event } = received;
+  function take({ file, event }: ReceivedEvent): void {
     const step = tracker.see(event);
     if (!cursor.see(file, event)) {
       throw new BackupError(
@@ -175,7 +173,7 @@ function readTo(
           to = cursor.startOf(received.file);
           break;
         }
-        take(received, cursor);
+        take(received);
         chunk.push(received.event.bytes);
         length += received.event.bytes.length;
         received = undefined;
@@ -204,14 +202,11 @@ function readTo(
         if (description === undefined) {
           throw new BackupError("dump/failed", `${from.file} does not begin with its description`);
         }
-        if (what === "before") {
-          if (isOver) return piece(from, description);
-          continue;
-        }
         if (isOver) return piece(from, description);
+        if (what === "before") continue;
         // The file itself from its start: its description is an event of it.
         if (value.event === description) {
-          take(value, cursor);
+          take(value);
           return piece(from, description);
         }
         return piece(from, description, value);
@@ -228,8 +223,8 @@ function readTo(
           `${received.file} does not begin with its description`,
         );
       }
-      take(received, cursor);
-      return await Promise.resolve(piece(start, received.event));
+      take(received);
+      return piece(start, received.event);
     },
     /** Where it ended. */
     place: () => cursor.place(),

@@ -5,6 +5,7 @@ import { BackupError } from "../../../core/errors.ts";
 import type { MysqlAddress } from "../address.ts";
 import { signOfLife } from "../client.ts";
 import { openConnection } from "../driver.ts";
+import { encodePacket } from "../packets.ts";
 import { connectionError } from "../refusals.ts";
 import type { Flavour } from "../server.ts";
 import { type BinlogEvent, eventOf, eventTypes, hasChecksums, isMadeUp } from "./event.ts";
@@ -217,14 +218,13 @@ function createPacketQueue(core: CoreConnection) {
 
 function request(file: string, offset: number, flavour: Flavour): Buffer {
   const name = Buffer.from(file);
-  const packet = Buffer.alloc(4 + 11 + name.length);
-  packet.writeUIntLE(packet.length - 4, 0, 3);
-  packet[4] = binlogDump;
-  packet.writeUInt32LE(offset, 5);
-  packet.writeUInt16LE(nonBlocking | (flavour === "MariaDB" ? withAnnotations : 0), 9);
-  packet.writeUInt32LE(noServerId, 11);
-  packet.set(name, 15);
-  return packet;
+  const payload = Buffer.alloc(11 + name.length);
+  payload[0] = binlogDump;
+  payload.writeUInt32LE(offset, 1);
+  payload.writeUInt16LE(nonBlocking | (flavour === "MariaDB" ? withAnnotations : 0), 5);
+  payload.writeUInt32LE(noServerId, 7);
+  payload.set(name, 11);
+  return encodePacket({ sequence: 0, payload });
 }
 
 // ER_MASTER_FATAL_ERROR_READING_BINLOG: purged, no such position, a packet too large.

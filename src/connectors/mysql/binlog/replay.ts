@@ -6,12 +6,11 @@ import type { Until } from "../../../contracts/changes.ts";
 import type { RestorableBackup, RestoreStep } from "../../../contracts/restore.ts";
 import type { RestoreContext } from "../restore-context.ts";
 import { type ClientTool, complaint, toolSpec } from "../tools.ts";
-import { filterLog, type LogPiece, type ReplayProgress } from "./filter.ts";
+import { filterLog, type LogPiece } from "./filter.ts";
 import { createLineIndex, type LineIndex } from "./line-index.ts";
-import { placeOf } from "./place.ts";
+import { placeOf, textOf } from "./place.ts";
 import { readEvents } from "./reader.ts";
-import type { EventStatus } from "./statement-filter.ts";
-import { createStatementFilter } from "./statement-filter.ts";
+import { createStatementFilter, type EventStatus } from "./statement-filter.ts";
 
 /** What is replayed on a restored full backup. */
 export interface ReplayRequest {
@@ -25,27 +24,22 @@ export interface ReplayRequest {
   readonly events: Map<string, EventStatus>;
 }
 
-/** What a replay did. */
-export interface Replayed {
-  readonly transactions: number;
-  readonly warnings: readonly string[];
-}
-
 /**
  * Replays the log on a restored full backup: all of it in one run of the flavour's own mysqlbinlog,
  * whose output the client runs. A statement that fails ends it.
  *
+ * @returns what was passed over or may surprise, as sentences
  * @throws BackupError `restore/failed`, and those of reading the artifacts
  */
 export async function replay(
   { backups, steps, until, tool, events }: ReplayRequest,
   r: RestoreContext,
-): Promise<Replayed> {
+): Promise<readonly string[]> {
   const names = new Map(steps.map(({ from, to }) => [from, to]));
-  const progress: ReplayProgress = { transactions: 0, files: [] };
+  const files: string[] = [];
   const rename = (database: string) => names.get(database);
   const statements = createStatementFilter({ rename }, events);
-  const log = filterLog(piecesOf(backups, r), { names: { rename }, statements, until }, progress);
+  const log = filterLog(piecesOf(backups, r), { names: { rename }, statements, until }, files);
   const lines = createLineIndex();
   const text = childOutput({
     command: tool.path,
@@ -67,9 +61,9 @@ export async function replay(
     await childText(spec, r);
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
-    throw replayError(error, { lines, progress, tool, client: r.tool });
+    throw replayError(error, { lines, files, tool, client: r.tool });
   }
-  return { transactions: progress.transactions, warnings: statements.warnings() };
+  return statements.warnings();
 }
 
 /** The target gives its transactions numbers of its own; it may be the server that has the log's. */
@@ -77,16 +71,12 @@ function replayArgs({ flavour }: ClientTool): string[] {
   return flavour === "MySQL" ? ["--skip-gtids"] : ["--skip-annotate-row-events"];
 }
 
-async function* piecesOf(
-  backups: readonly RestorableBackup[],
-  r: RestoreContext,
-): AsyncGenerator<LogPiece> {
+function* piecesOf(backups: readonly RestorableBackup[], r: RestoreContext): Generator<LogPiece> {
   for (const { artifacts } of backups) {
     for (const artifact of artifacts) {
       const from = placeOf(artifact.from);
       if (artifact.role !== "log" || from === undefined) continue;
       yield { from, events: readEvents(artifact.open(r)) };
-      await Promise.resolve();
     }
   }
 }
@@ -109,9 +99,9 @@ async function* joined(events: AsyncIterable<Uint8Array>): Bytes {
 
 function replayError(
   error: ChildError,
-  { lines, progress, tool, client }: {
+  { lines, files, tool, client }: {
     readonly lines: LineIndex;
-    readonly progress: ReplayProgress;
+    readonly files: readonly string[];
     readonly tool: ClientTool;
     readonly client: ClientTool;
   },
@@ -120,20 +110,19 @@ function replayError(
   const what = complaint(error);
   const at = Number(/at line (\d+)/.exec(what)?.[1] ?? NaN);
   const found = isReader || !Number.isFinite(at) ? undefined : lines.placeOf(at);
-  const file = found === undefined ? undefined : progress.files[found.file];
-  const place = file === undefined ? "" : ` at ${file}:${found!.end}`;
+  const file = found === undefined ? undefined : files[found.file];
+  const place = file === undefined ? undefined : textOf({ file, offset: found!.end });
   return new BackupError(
     "restore/failed",
-    `Replaying the changes failed${place}: ${isReader ? tool.name : client.name}: ${what}`,
+    `Replaying the changes failed${place === undefined ? "" : ` at ${place}`}: ${
+      isReader ? tool.name : client.name
+    }: ${what}`,
     {
       cause: error,
       details: { stderr: error.exit.stderr },
-      hint: place === ""
+      hint: place === undefined
         ? "Its whole output is in the log at --log-level debug."
-        : `What was before it can be restored with --at-position ${file}:${
-          found!.end
-        }, or --at an ` +
-          "earlier moment.",
+        : `What was before it can be restored with --at-position ${place}, or --at an earlier moment.`,
     },
   );
 }

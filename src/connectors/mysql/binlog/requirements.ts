@@ -1,6 +1,8 @@
 import type { Abortable } from "../../../core/bytes.ts";
 import type { DumpSettings } from "../../../contracts/source.ts";
-import { type Client, quoteText } from "../client.ts";
+import { quoteDefiner } from "../accounts.ts";
+import type { Client } from "../client.ts";
+import { canLock, maySeeLog } from "../position.ts";
 import type { Server } from "../server.ts";
 
 /**
@@ -25,7 +27,7 @@ export async function obstacleTo(
   const lacking = missingRights(server);
   if (lacking.length === 0) return undefined;
   return `user ${server.account} may not read the binary log; run: ` +
-    `GRANT ${lacking.join(", ")} ON *.* TO ${accountOf(server)}`;
+    `GRANT ${lacking.join(", ")} ON *.* TO ${quoteDefiner(server.account)}`;
 }
 
 /** Why a job with these settings has no increments, as the rest of a sentence. */
@@ -40,17 +42,13 @@ export function partialReason(
 }
 
 /** The rights that are missing to read the log and where it stands. */
-function missingRights({ grants, flavour }: Server): string[] {
-  const has = (...names: readonly string[]) => names.some((name) => grants.has(name));
+function missingRights(server: Server): string[] {
+  const mayRead = ["REPLICATION SLAVE", "REPLICATION REPLICA"].some((name) =>
+    server.grants.has(name)
+  );
   return [
-    ...has("REPLICATION SLAVE", "REPLICATION REPLICA") ? [] : ["REPLICATION SLAVE"],
-    ...has("REPLICATION CLIENT", "BINLOG MONITOR", "SUPER") ? [] : ["REPLICATION CLIENT"],
-    // mysqldump stops commits for the moment of its snapshot.
-    ...flavour === "MariaDB" || has("RELOAD", "FLUSH_TABLES") ? [] : ["RELOAD"],
+    ...mayRead ? [] : ["REPLICATION SLAVE"],
+    ...maySeeLog(server) ? [] : ["REPLICATION CLIENT"],
+    ...canLock(server) ? [] : ["RELOAD"],
   ];
-}
-
-function accountOf({ account }: Server): string {
-  const at = account.lastIndexOf("@");
-  return [account.slice(0, at), account.slice(at + 1)].map(quoteText).join("@");
 }

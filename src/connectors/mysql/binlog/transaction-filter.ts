@@ -17,8 +17,8 @@ export interface TransactionFilter {
    * @throws BackupError `restore/failed`
    */
   take(event: BinlogEvent, place: LogPlace): Generator<Buffer>;
-  /** A transaction is over. @returns whether anything of it was let through */
-  end(): boolean;
+  /** A transaction is over. */
+  end(): void;
 }
 
 /** Makes a filter for one file, whose events have checksums or not. */
@@ -109,10 +109,8 @@ export function createTransactionFilter(
   return {
     take,
     end() {
-      const was = isUsed;
       isUsed = false;
       opening = [];
-      return was;
     },
   };
 }
