@@ -37,7 +37,12 @@ export function translate(head: string, to: Abroad): Replacement[] {
 
 /** A text with what {@link translate} says. */
 export function translated(text: string, to: Abroad): string {
-  return translate(text, to).reduceRight(
+  return replaced(text, translate(text, to));
+}
+
+/** A text with others in it, which are given in their order. */
+export function replaced(text: string, replacements: readonly Replacement[]): string {
+  return replacements.reduceRight(
     (whole, { start, end, text }) => whole.slice(0, start) + text + whole.slice(end),
     text,
   );

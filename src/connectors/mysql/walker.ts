@@ -1,8 +1,8 @@
 import { BackupError } from "../../core/errors.ts";
 import type { ArtifactFormat, Walker } from "../../contracts/format.ts";
 import type { InventoryObject, ObjectType } from "../../contracts/inventory.ts";
-import { quoteName } from "./client.ts";
 import { needsOf } from "./foreign.ts";
+import { mentions } from "./mention.ts";
 import { createScanner, type PieceType } from "./scanner.ts";
 import { structureError } from "./structure-error.ts";
 import { type DumpedType, identify, type Statement } from "./statements.ts";
@@ -66,7 +66,7 @@ export function walk(): Walker {
       const counted = add(object, name);
       if (statement.isVersioned) counted.isVersioned = true;
       // Triggers of a dump have their own database in front of their names.
-      if (object !== "table" && mentions(head, statement, currentName)) {
+      if (object !== "table" && mentions(behindNames(head, statement), currentName)) {
         counted.namesDatabase = true;
       }
       counted.owner ??= statement.definer;
@@ -147,20 +147,9 @@ function asObject(counted: Counted): InventoryObject {
   return { type: "table", name, count, isExact: isExact && !isVersioned, bytes, ...needs };
 }
 
-/**
- * Whether a text names a database, `db.` or `` `db`. ``, behind the qualifiers that a restore changes.
- * A long text is looked at in its beginning.
- */
-function mentions(
-  head: string,
-  { qualifiers }: Extract<Statement, { does: "create" }>,
-  database: string,
-): boolean {
-  const from = Math.max(0, ...qualifiers.map(({ end }) => end));
-  const text = head.slice(from);
-  const word = database.replaceAll(/[\\^$.|?+()[\]{}*]/g, "\\$&");
-  return text.includes(`${quoteName(database)}.`) ||
-    new RegExp(`(?<![\\w$\`.@])${word}\\s*\\.\\s*[\\w\`$]`, "iu").test(text);
+/** What is behind the qualifiers that a restore changes. A long text has only its beginning. */
+function behindNames(head: string, { qualifiers }: Extract<Statement, { does: "create" }>): string {
+  return head.slice(Math.max(0, ...qualifiers.map(({ end }) => end)));
 }
 
 /** A function and a procedure of one name are two routines. */

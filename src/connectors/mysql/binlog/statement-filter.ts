@@ -2,8 +2,10 @@ import { Buffer } from "node:buffer";
 import { BackupError } from "../../../core/errors.ts";
 import { counted, listed } from "../../../core/text.ts";
 import { quoteName } from "../client.ts";
-import type { Replacement } from "../translate.ts";
+import { mentions } from "../mention.ts";
+import { replaced, type Replacement } from "../translate.ts";
 import { stilled, type StillEvent } from "./event-status.ts";
+import { utf8Of } from "./format.ts";
 import type { LoggedQuery } from "./query.ts";
 import {
   type DatabaseAt,
@@ -107,7 +109,10 @@ export function createStatementFilter(
       }),
       ...still?.replacements ?? [],
     ];
-    if (hasBody(type) && verb !== "DROP") noteNames(objects[0]!, query, targets[0]!);
+    if (hasBody(type) && verb !== "DROP") {
+      const text = query.sql.slice(Math.max(0, ...qualifiers.map(({ end }) => end)));
+      noteNames(objects[0]!, query.database, targets[0]!, text);
+    }
     const database = query.database === "" ? "" : session ?? targets[0]!;
     return { database, sql: changes.length === 0 ? query.sql : edited(query.sql, changes) };
   }
@@ -133,12 +138,16 @@ export function createStatementFilter(
     return still;
   }
 
-  function noteNames({ database, name }: NamedAt, query: LoggedQuery, target: string): void {
-    const from = database ?? query.database;
-    if (from === target) return;
-    const escaped = from.replace(/[\\^$.|?+()[\]{}]/g, "\\$&");
-    const isNamed = new RegExp(`(?:\`${escaped}\`|\\b${escaped})\\s*\\.`).test(query.sql);
-    if (isNamed) pointing.add(`"${target}.${name}", which names "${from}"`);
+  /** @param text what is behind the names that are changed */
+  function noteNames(
+    { database, name }: NamedAt,
+    session: string,
+    target: string,
+    text: string,
+  ): void {
+    const from = database ?? session;
+    if (from === target || !mentions(utf8Of(text), from)) return;
+    pointing.add(`"${target}.${name}", which names "${from}"`);
   }
 
   function warnings(): string[] {
@@ -170,16 +179,17 @@ export function keyOf({ database, name }: Pick<EventStatus, "database" | "name">
 }
 
 function renamed({ start, end }: DatabaseAt, name: string): Replacement {
-  // The log's text has a byte in each character.
-  return { start, end, text: Buffer.from(quoteName(name)).toString("latin1") };
+  return { start, end, text: quoteName(name) };
 }
 
 function edited(sql: string, replacements: readonly Replacement[]): string {
-  let text = sql;
-  for (const one of replacements.toSorted((a, b) => b.start - a.start)) {
-    text = text.slice(0, one.start) + one.text + text.slice(one.end);
-  }
-  return text;
+  // The log's text has a byte in each character.
+  const inBytes = replacements.map(({ start, end, text }) => ({
+    start,
+    end,
+    text: Buffer.from(text).toString("latin1"),
+  }));
+  return replaced(sql, inBytes.toSorted((a, b) => a.start - b.start));
 }
 
 function refused(place: string, sql: string, why: string): BackupError {
