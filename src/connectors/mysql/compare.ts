@@ -12,7 +12,8 @@ import type { RestoreContext } from "./restore-context.ts";
 import { partOf, type Selection } from "./selection.ts";
 
 /**
- * Compares what was restored with the backup's inventory. What differs is marked, and stays.
+ * Compares what was restored with the full backup's inventory. What differs stays; it is marked where
+ * it can be adopted: whole databases without changes to replay.
  *
  * @param isFailed whether statements failed, which explain what differs
  * @throws BackupError `restore/incomplete`

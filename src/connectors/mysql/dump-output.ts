@@ -24,9 +24,9 @@ export interface DumpCommand {
 
 /**
  * Runs the dump tool and hands its output to `use`. With a reader of FLOAT columns, or a snapshot to
- * wait for, the tool is led
- * through this process, so that what it asks for them is asked exactly and in its own snapshot. Where
- * the server does not let it in that way, it goes on its own, and the reader knows what it missed.
+ * wait for, the tool is led through this process: what it asks for the columns is asked exactly and in
+ * its own snapshot. Where the server does not let it in that way, it goes on its own: the reader knows
+ * what it missed, and nobody waits for the snapshot.
  *
  * @throws BackupError `dump/failed` from the bytes, and those of running a tool
  */
@@ -36,8 +36,7 @@ export async function withDumpOutput<T>(
   use: (bytes: Bytes) => Promise<T>,
   o: Context,
 ): Promise<T> {
-  const { address, isEncrypted } = command;
-  const { onSnapshot } = command;
+  const { address, isEncrypted, onSnapshot } = command;
   if (floats === undefined && onSnapshot === undefined) {
     return await use(output(command, undefined, o));
   }

@@ -1,5 +1,5 @@
 import type { Bytes } from "../../core/bytes.ts";
-import { ChildError, childText } from "../../core/child.ts";
+import { ChildError, type ChildSpec, childText } from "../../core/child.ts";
 import { BackupError } from "../../core/errors.ts";
 import type { RestorableArtifact, RestoreStep } from "../../contracts/restore.ts";
 import { quoteName } from "./client.ts";
@@ -71,20 +71,27 @@ function asMysqlTakes({ isGenerated, type }: DumpedColumn): ValueEdit | undefine
   return type === "DOUBLE" || type === "FLOAT" ? { from: "-0", to: "-0e0" } : undefined;
 }
 
-async function feed(bytes: Bytes, r: RestoreContext): Promise<void> {
-  const { tool, address, isEncrypted, options, complaints } = r;
-  const args = [
+/** A run of the client that takes statements from its input. */
+export function clientSpec(
+  { tool, address, isEncrypted, options }: RestoreContext,
+  more: readonly string[] = [],
+): ChildSpec {
+  return toolSpec(tool, address, isEncrypted, [
     "--batch",
     "--binary-mode",
-    // A new connection would know nothing of the settings that the dump begins with.
+    // A new connection would know nothing of the settings that the input begins with.
     "--skip-reconnect",
     // Statements hold data, which belongs into no log.
     ...tool.flavour === "MariaDB" ? ["--loose-skip-print-query-on-error"] : [],
-    ...complaints === undefined ? [] : ["--force"],
+    ...more,
     ...options.restoreArgs,
-  ];
+  ]);
+}
+
+async function feed(bytes: Bytes, r: RestoreContext): Promise<void> {
+  const { tool, complaints } = r;
   const spec = {
-    ...toolSpec(tool, address, isEncrypted, args),
+    ...clientSpec(r, complaints === undefined ? [] : ["--force"]),
     input: bytes,
     ...complaints === undefined ? {} : { onStderr: complaints.hear },
   };

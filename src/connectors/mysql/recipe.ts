@@ -5,6 +5,7 @@ import {
   type RecipeStep,
   stepByStep,
 } from "../../contracts/recipe.ts";
+import { shellQuote } from "../../core/text.ts";
 import { accountsFormat } from "./accounts.ts";
 
 /** The commands that restore a chain: the full backup, and the changes since in one go. */
@@ -36,7 +37,7 @@ function replaying(logs: readonly RecipeArtifact[], isMariadb: boolean): RecipeS
   const reader = isMariadb
     ? "mariadb-binlog --no-defaults --loose-skip-gtid-strict-mode --skip-annotate-row-events"
     : "mysqlbinlog --no-defaults --skip-gtids";
-  const filter = only === undefined ? "" : ` --database=${shellQuoted(only)}`;
+  const filter = only === undefined ? "" : ` --database=${shellQuote(only)}`;
   // The numbers of the transactions: the target gives its own, or it would refuse them.
   const numbers = isMariadb
     ? " | LC_ALL=C sed -e '/^\\/\\*M!100001 SET @@session.[a-z_]*=[0-9]*\\*\\//d'"
@@ -66,10 +67,6 @@ function replaying(logs: readonly RecipeArtifact[], isMariadb: boolean): RecipeS
       "rm -r replay",
     ],
   };
-}
-
-function shellQuoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function clientOf(isMariadb: boolean): string {

@@ -39,7 +39,7 @@ const longestSocket = 100;
 
 /**
  * Runs `use` with a relay, through which a tool talks to a server with some of its statements
- * changed: only so can they run in the tool's own snapshot. What the server answers passes as it is.
+ * changed, or waited with: only so can they run in the tool's own snapshot. What the server answers passes as it is.
  *
  * To the server it speaks as the address says, over TLS or not. The tool comes over a Unix socket in a
  * folder that only this user can enter; where the server is reached over plain TCP, over plain TCP,

@@ -37,10 +37,11 @@ export interface RestoreRequest {
 }
 
 /**
- * Restores with mysql or mariadb and compares with the inventory. Which databases and tables, and
- * under which names, is decided by rewriting the dump on its way.
+ * Restores with mysql or mariadb, compares with the full backup's inventory, and replays the changes
+ * of a chain on that. Which databases and tables, and under which names, is decided by rewriting the
+ * dump, and filtering the log, on their way.
  *
- * What differs stays where it is, marked as such, since neither server can rename a database.
+ * What differs stays where it is, since neither server can rename a database.
  *
  * @throws BackupError `restore/failed`, `restore/incomplete`, `dump/tool-missing`; what a failure or
  * an interruption left is in its hint

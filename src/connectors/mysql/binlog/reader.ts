@@ -92,7 +92,7 @@ export function createEventReader(): EventReader {
 /**
  * The events of a piece of a log, in their order.
  *
- * @throws BackupError `verification/structure`, `verification/truncated`, and those of the bytes
+ * @throws BackupError `verification/structure`, and those of the bytes
  */
 export async function* readEvents(bytes: Bytes): AsyncGenerator<BinlogEvent> {
   const reader = createEventReader();

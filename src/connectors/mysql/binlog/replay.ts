@@ -4,8 +4,9 @@ import { ChildError, childOutput, childText } from "../../../core/child.ts";
 import { BackupError } from "../../../core/errors.ts";
 import type { Until } from "../../../contracts/changes.ts";
 import type { RestorableBackup, RestoreStep } from "../../../contracts/restore.ts";
+import { clientSpec } from "../feed.ts";
 import type { RestoreContext } from "../restore-context.ts";
-import { type ClientTool, complaint, toolSpec } from "../tools.ts";
+import { type ClientTool, complaint } from "../tools.ts";
 import { filterLog, type LogPiece } from "./filter.ts";
 import { createLineIndex, type LineIndex } from "./line-index.ts";
 import { placeOf, textOf } from "./place.ts";
@@ -47,18 +48,8 @@ export async function replay(
     input: joined(log),
     env: { TZ: "UTC" },
   }, r);
-  const spec = {
-    ...toolSpec(r.tool, r.address, r.isEncrypted, [
-      "--batch",
-      "--binary-mode",
-      "--skip-reconnect",
-      ...r.tool.flavour === "MariaDB" ? ["--loose-skip-print-query-on-error"] : [],
-      ...r.options.restoreArgs,
-    ]),
-    input: lines.watch(text),
-  };
   try {
-    await childText(spec, r);
+    await childText({ ...clientSpec(r), input: lines.watch(text) }, r);
   } catch (error) {
     if (!(error instanceof ChildError)) throw error;
     throw replayError(error, { lines, files, tool, client: r.tool });
