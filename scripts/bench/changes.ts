@@ -37,31 +37,38 @@ export async function benchChanges(o: ChangesBench): Promise<void> {
 
 const sources: Readonly<Record<string, (o: ChangesBench) => Promise<Source>>> = {
   sqlite: sqliteSource,
-  async postgres({ gigabytes, env }) {
-    const server = await postgresData(gigabytes);
-    env["BENCH_CHANGES_URL"] = server.url("bench");
-    const update = (where: string) =>
-      server.psql("bench", `UPDATE orders SET amount = amount + 1 WHERE ${where}`);
-    return {
-      title: "PostgreSQL 15",
-      database: '{ type: postgres, url: "${BENCH_CHANGES_URL}" }',
-      clustered: async () => void await update(`id BETWEEN 1000 AND ${1000 + gigabytes * 29_000}`),
-      scattered: async () => void await update("id % 100 = 7"),
-    };
+  async postgres(o) {
+    const server = await postgresData(o.gigabytes);
+    return serverSource("PostgreSQL 15", "postgres", server.url("bench"), {
+      ...o,
+      run: (sql) => server.psql("bench", sql),
+    });
   },
-  async mariadb({ gigabytes, env }) {
-    const server = await mariadbData(gigabytes);
-    env["BENCH_CHANGES_URL"] = server.url("bench");
-    const update = (where: string) =>
-      server.sql("bench", `UPDATE orders SET amount = amount + 1 WHERE ${where}`);
-    return {
-      title: "MariaDB 10.11",
-      database: '{ type: mariadb, url: "${BENCH_CHANGES_URL}" }',
-      clustered: async () => void await update(`id BETWEEN 1000 AND ${1000 + gigabytes * 29_000}`),
-      scattered: async () => void await update("id % 100 = 7"),
-    };
+  async mariadb(o) {
+    const server = await mariadbData(o.gigabytes);
+    return serverSource("MariaDB 10.11", "mariadb", server.url("bench"), {
+      ...o,
+      run: (sql) => server.sql("bench", sql),
+    });
   },
 };
+
+function serverSource(
+  title: string,
+  type: string,
+  url: string,
+  { gigabytes, env, run }: ChangesBench & { readonly run: (sql: string) => Promise<unknown> },
+): Source {
+  env["BENCH_CHANGES_URL"] = url;
+  const update = async (where: string) =>
+    void await run(`UPDATE orders SET amount = amount + 1 WHERE ${where}`);
+  return {
+    title,
+    database: `{ type: ${type}, url: "\${BENCH_CHANGES_URL}" }`,
+    clustered: () => update(`id BETWEEN 1000 AND ${1000 + gigabytes * 29_000}`),
+    scattered: () => update("id % 100 = 7"),
+  };
+}
 
 /** Numbers, text and blobs, as of the other engines. */
 function sqliteSource({ folder, gigabytes }: ChangesBench): Promise<Source> {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { partialReason } from "../../../src/connectors/mysql/binlog/requirements.ts";
 import type { Connector } from "../../../src/contracts/connector.ts";
 import { hasCode } from "../../../src/core/errors.ts";
 import { startMariadb } from "../../support/mariadb.ts";
@@ -166,10 +167,7 @@ const settings = [
 ] as const;
 
 describe("what a job leaves out", () => {
-  test("keeps it from having increments, since the log has the changes of all", async () => {
-    const { partialReason } = await import(
-      "../../../src/connectors/mysql/binlog/requirements.ts"
-    );
+  test("keeps it from having increments, since the log has the changes of all", () => {
     assert.equal(partialReason({}), undefined);
     for (const settings of [{ exclude: ["a"] }, { excludeData: ["a"] }, { schemaOnly: true }]) {
       assert.match(partialReason(settings)!, /leaves out/);
