@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import type { Kind } from "../../src/contracts/manifest.ts";
 import { connectorKinds, kindNamed } from "../../src/registry.ts";
 import { mariadbData, postgresData } from "./data.ts";
 import { measure, type Measured } from "./measure.ts";
@@ -30,8 +31,9 @@ export interface ChangesBench {
  */
 export async function benchChanges(o: ChangesBench): Promise<void> {
   for (const [kind, make] of Object.entries(sources)) {
-    if (kindNamed(kind, connectorKinds)?.kinds?.includes("incremental") !== true) continue;
-    await benchOne(kind, await make(o), o);
+    const { kinds = [] } = kindNamed(kind, connectorKinds) ?? {};
+    const jobs = (["differential", "incremental"] as const).filter((job) => kinds.includes(job));
+    if (jobs.length > 0) await benchOne(kind, await make(o), jobs, o);
   }
 }
 
@@ -106,9 +108,12 @@ function sqliteSource({ folder, gigabytes }: ChangesBench): Promise<Source> {
   });
 }
 
-const jobs = { incremental: "incremental", differential: "differential" } as const;
-
-async function benchOne(kind: string, source: Source, o: ChangesBench): Promise<void> {
+async function benchOne(
+  kind: string,
+  source: Source,
+  jobs: readonly Kind[],
+  o: ChangesBench,
+): Promise<void> {
   const home = join(o.folder, `changes-${kind}`);
   const config = `${home}.yaml`;
   writeFileSync(
@@ -117,28 +122,25 @@ async function benchOne(kind: string, source: Source, o: ChangesBench): Promise<
 destinations: { disk: { type: local, path: ${JSON.stringify(home)} } }
 defaults: { destinations: [disk], compression: zstd }
 jobs:
-  incremental: { database: bench, strategy: incremental }
-  differential: { database: bench, strategy: differential }
-`,
+${jobs.map((job) => `  ${job}: { database: bench, strategy: ${job} }\n`).join("")}`,
     { mode: 0o600 },
   );
-  const take = async (job: keyof typeof jobs, more = "") => {
+  const take = async (job: Kind, more = "") => {
     const command = `${o.dbbackup} backup ${job} --config ${config} ${more} --json ` +
       "--log-level error >/dev/null";
     const measured = await measure(command, o.env);
     return { ...measured, bytes: newestBytes(join(home, job)) };
   };
-  const full = await take("incremental");
-  await take("differential");
+  const first: Taken[] = [];
+  for (const job of jobs) first.push(await take(job));
+  const full = first[0]!;
   const rows: [name: string, taken: Taken][] = [["full", full]];
   for (const change of ["clustered", "scattered"] as const) {
     if (change === "scattered") {
-      for (const job of ["incremental", "differential"] as const) {
-        await take(job, "--kind full");
-      }
+      for (const job of jobs) await take(job, "--kind full");
     }
     await source[change]();
-    for (const job of ["differential", "incremental"] as const) {
+    for (const job of jobs) {
       rows.push([`${job}, ${change}`, await take(job)]);
     }
   }
