@@ -53,26 +53,44 @@ export function chooseChain<R extends Reachable>(
 
 type PositionTarget = Extract<Target, { readonly position: Position }>;
 
-/** Every backup with its chain, and when that one's base ended. */
+/** Every backup with what it builds on, and when the base of its chain ended. */
 interface Candidate<R> {
-  readonly chain: readonly R[];
+  readonly parent: Candidate<R> | undefined;
   readonly last: R;
+  readonly base: R;
   readonly baseMs: number;
+  /** How many its chain has. */
+  readonly links: number;
 }
 
+/** Each is looked at once: a chain may have thousands. */
 function chainsOf<R extends Reachable>(backups: readonly R[]): Candidate<R>[] {
   const byId = new Map(backups.map((one) => [one.id, one]));
-  return backups.flatMap((last) => {
-    const chain = [last];
-    for (let first = last; first.parentId !== undefined;) {
-      const parent = byId.get(first.parentId);
-      // Names that lead in a circle are nobody's chain.
-      if (parent === undefined || chain.includes(parent)) return [];
-      chain.unshift(parent);
-      first = parent;
-    }
-    return [{ chain, last, baseMs: chain[0]!.consistentAt.getTime() }];
-  });
+  const known = new Map<R, Candidate<R> | undefined>();
+  const candidateOf = (last: R): Candidate<R> | undefined => {
+    if (known.has(last)) return known.get(last);
+    // Names that lead in a circle are nobody's chain.
+    known.set(last, undefined);
+    const candidate = last.parentId === undefined
+      ? { parent: undefined, last, base: last, baseMs: last.consistentAt.getTime(), links: 1 }
+      : after(byId.get(last.parentId), last);
+    known.set(last, candidate);
+    return candidate;
+  };
+  const after = (one: R | undefined, last: R): Candidate<R> | undefined => {
+    const parent = one && candidateOf(one);
+    return parent && { ...parent, parent, last, links: parent.links + 1 };
+  };
+  return backups.flatMap((one) => candidateOf(one) ?? []);
+}
+
+/** The full backup first. */
+function chainOf<R>(candidate: Candidate<R>): R[] {
+  const chain: R[] = [];
+  for (let one: Candidate<R> | undefined = candidate; one !== undefined; one = one.parent) {
+    chain.push(one.last);
+  }
+  return chain.reverse();
 }
 
 function forMoment<R extends Reachable>(
@@ -82,15 +100,16 @@ function forMoment<R extends Reachable>(
   const atMs = at.getTime();
   const exact = best(chains.filter(({ last }) => startOf(last) <= atMs && atMs <= endOf(last)));
   if (exact !== undefined) {
-    const { chain, last } = exact;
+    const { last } = exact;
+    const chain = chainOf(exact);
     return last.window === undefined || endOf(last) === atMs ? { chain } : { chain, until: { at } };
   }
   const before = newest(chains.filter(({ last }) => endOf(last) < atMs));
   if (before === undefined) throw tooEarly(chains, at);
-  const isLogged = chains.some(({ chain, last }) =>
-    chain[0] === before.chain[0] && last.window !== undefined
+  const isLogged = chains.some(({ base, last }) =>
+    base === before.base && last.window !== undefined
   );
-  if (!isLogged) return { chain: before.chain };
+  if (!isLogged) return { chain: chainOf(before) };
   const after = Math.min(
     ...chains.map(({ last }) => startOf(last)).filter((startMs) => startMs > atMs),
   );
@@ -115,7 +134,8 @@ function forPosition<R extends Reachable>(
   const exact = best(reaching);
   if (exact !== undefined) {
     const isEnd = compare(position, exact.last.position.to!) === 0;
-    return isEnd ? { chain: exact.chain } : { chain: exact.chain, until: { position } };
+    const chain = chainOf(exact);
+    return isEnd ? { chain } : { chain, until: { position } };
   }
   throw noSuchPosition(chains, target);
 }
@@ -123,13 +143,13 @@ function forPosition<R extends Reachable>(
 /** Of several that reach it: on the newest base, the first that does, by the shortest way. */
 function best<R extends Reachable>(chains: readonly Candidate<R>[]): Candidate<R> | undefined {
   return chains.toSorted((a, b) =>
-    b.baseMs - a.baseMs || endOf(a.last) - endOf(b.last) || a.chain.length - b.chain.length
+    b.baseMs - a.baseMs || endOf(a.last) - endOf(b.last) || a.links - b.links
   )[0];
 }
 
 function newest<R extends Reachable>(chains: readonly Candidate<R>[]): Candidate<R> | undefined {
   return chains.toSorted((a, b) =>
-    endOf(b.last) - endOf(a.last) || b.baseMs - a.baseMs || a.chain.length - b.chain.length
+    endOf(b.last) - endOf(a.last) || b.baseMs - a.baseMs || a.links - b.links
   )[0];
 }
 
