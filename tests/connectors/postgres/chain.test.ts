@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 import { freshName } from "../../support/freshName.ts";
@@ -8,7 +8,9 @@ import { startPostgres } from "../../support/postgres.ts";
 import { output } from "../../support/run.ts";
 import { testRuntime } from "../../support/runtime.ts";
 import { shared } from "../../support/shared.ts";
-import { optionsOf } from "./opened.ts";
+import { tempDir } from "../../support/workspace.ts";
+import { restoreInto } from "../sqlite/memoryBackup.ts";
+import { optionsOf, withConnector } from "./opened.ts";
 import { continuationOf, restoreChain, takeLink } from "./links.ts";
 
 const own = (version: 15 | 18) =>
@@ -47,6 +49,25 @@ for (const version of [15, 18] as const) {
         }
         assert.deepEqual(readdirSync(tempDir), before);
         assert.equal(await continuationOf(options, chain.at(-1)!), undefined);
+      });
+
+      test("is restored by way of a temporary folder of any name", async () => {
+        const server = await own(version);
+        const name = await server.createDatabase();
+        const options = optionsOf(server, name);
+        await server.psql(name, "CREATE TABLE lines AS SELECT 1 AS id");
+        const chain = [await takeLink(options)];
+        await server.psql(name, "INSERT INTO lines VALUES (2)");
+        chain.push(await takeLink(options, chain[0]));
+        const folder = path.join(tempDir(), `it's 100%f "x" $HOME`);
+        mkdirSync(folder, { mode: 0o755 });
+        const target = freshName();
+        await withConnector(
+          optionsOf(server, target),
+          (connector) => restoreInto(connector, chain),
+          testRuntime({ tempDir: folder }),
+        );
+        assert.equal(await server.psql(target, query), "2|2|3");
       });
 
       test("is restored out of a server whose superuser has another name", async () => {

@@ -161,7 +161,9 @@ export async function verifyFiles(tools: ToolSet, dataDir: string, o: Context): 
   try {
     await childText({
       command: join(tools.folder, "pg_verifybackup"),
-      args: ["--quiet", "--exit-on-error", dataDir],
+      // Not the path: it gives that to pg_waldump in a shell's double quotes, with `$` and `"` as they are.
+      args: ["--quiet", "--exit-on-error", "."],
+      cwd: dataDir,
       env: { LC_ALL: "C" },
     }, o);
   } catch (error) {
