@@ -8,6 +8,7 @@ import {
   dropUnfinished,
   runInside,
 } from "./create.ts";
+import { databaseNames } from "./databases.ts";
 import { findLeftovers, markDatabase } from "./leftover.ts";
 import { loadAct, partFor } from "./load-act.ts";
 import { derivedName } from "./names.ts";
@@ -23,8 +24,7 @@ export async function restoreBeside(
   const { client, place, options } = scene;
   const { step, head } = act;
   await dropLeftovers(scene, step, o);
-  const rows = await client.rows(place, "SELECT datname AS name FROM pg_catalog.pg_database", o);
-  const present = new Set(rows.map((row) => String(row["name"])));
+  const present = await databaseNames(client, place, o);
   const name = derivedName(step.to, `_restore_${options.backupId}`, present);
   const statements = databaseStatements(head, name, options.restoreArgs);
   const create = () =>

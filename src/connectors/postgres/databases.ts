@@ -53,6 +53,17 @@ export async function listDatabases(
   return { names, closed };
 }
 
+/** The names of all databases of a server, also of those that nobody can connect to. */
+export async function databaseNames(
+  client: Client,
+  place: string,
+  o: Abortable,
+): Promise<ReadonlySet<string>> {
+  const query = "SELECT datname::text AS name FROM pg_catalog.pg_database";
+  const rows = await client.rows(place, query, o);
+  return new Set(rows.map((row) => String(row["name"])));
+}
+
 /** DATCONNLIMIT_INVALID_DB: what an interrupted DROP DATABASE leaves; nobody gets in any more. */
 const invalid = -2;
 

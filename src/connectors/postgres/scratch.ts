@@ -3,6 +3,7 @@ import { BackupError } from "../../core/errors.ts";
 import { type Address, resolveAddress } from "./address.ts";
 import { type Client, clientOf } from "./client.ts";
 import { dropDatabase } from "./create.ts";
+import { databaseNames } from "./databases.ts";
 import { derivedName } from "./names.ts";
 import type { PostgresOptions } from "./options.ts";
 
@@ -25,12 +26,7 @@ export async function scratch(
   const address = await resolveAddress(options, runtime);
   const client = clientOf(address, runtime);
   const place = await client.anyDatabase({ signal }, databases);
-  const present = await client.rows(
-    place,
-    "SELECT datname::text AS name FROM pg_catalog.pg_database",
-    { signal },
-  );
-  const taken = new Set(present.map(({ name }) => String(name)));
+  const taken = await databaseNames(client, place, { signal });
   const name = derivedName(from, `_drill_${backupId}`, taken);
   return {
     options: { ...options, database: name, databases: undefined },

@@ -4,6 +4,7 @@ import type { RestoreStep } from "../../contracts/restore.ts";
 import type { Address } from "./address.ts";
 import type { Client } from "./client.ts";
 import { type DatabaseStatements, runInside } from "./create.ts";
+import { databaseNames } from "./databases.ts";
 import { isLost, sqlState } from "./failure.ts";
 import { findLeftovers, markDatabase } from "./leftover.ts";
 import { quoteName } from "./names.ts";
@@ -99,9 +100,6 @@ async function hasMoved(
   o: Abortable,
 ): Promise<boolean | undefined> {
   if (!isLost(failure)) return false;
-  const query = "SELECT datname::text AS name FROM pg_catalog.pg_database";
-  const rows = await client.rows(place, query, o).catch(() => undefined);
-  if (rows === undefined) return undefined;
-  const names = rows.map((row) => String(row["name"]));
-  return names.includes(to) && !names.includes(name);
+  const names = await databaseNames(client, place, o).catch(() => undefined);
+  return names === undefined ? undefined : names.has(to) && !names.has(name);
 }

@@ -15,6 +15,7 @@ import type { Address } from "./address.ts";
 import { majorOf, readHead } from "./archive/head.ts";
 import type { ArchiveHead, TocEntry } from "./archive/toc.ts";
 import type { Client } from "./client.ts";
+import { databaseNames } from "./databases.ts";
 import { isEmpty } from "./inventory.ts";
 import { findLeftovers, isOf, type Leftover, markOf } from "./leftover.ts";
 import { derivedName, quoteName } from "./names.ts";
@@ -109,12 +110,7 @@ export async function planSteps(
   options: RestoreOptions,
   o: Abortable,
 ): Promise<{ readonly steps: readonly RestoreStep[]; readonly warnings: readonly string[] }> {
-  const rows = await client.rows(
-    place,
-    "SELECT datname::text AS name FROM pg_catalog.pg_database",
-    o,
-  );
-  const present = new Set(rows.map((row) => String(row["name"])));
+  const present = await databaseNames(client, place, o);
   const leftovers = await findLeftovers(client, place, o);
   const steps: RestoreStep[] = [];
   const warnings: string[] = [];
